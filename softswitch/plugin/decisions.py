@@ -1,0 +1,151 @@
+"""What a policy may decide: frozen values, each a whole sentence. Pure.
+
+A policy answers one of these, or None ("ask the next one"), or an awaitable of either. The chain
+looks at each answer before anybody acts on it: a status that is none, a URI that cannot be read
+or a header field that belongs to the core counts as rubbish, and the request is answered 500.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from softswitch.flow import Flow
+from softswitch.plugin.views import Identity
+
+
+@attrs.frozen
+class Allow:
+    """The request comes from somebody who is known, and may go on.
+
+    :ivar identity: who that is; the routers and the call record see it.
+    """
+
+    identity: Identity
+
+
+@attrs.frozen
+class Challenge:
+    """The request must prove who sent it: 401 with digest challenges (RFC 3261 22.2).
+
+    :ivar realm: the realm to name; None for the switch's own.
+    :ivar stale: the proof was right but its nonce too old (RFC 7616 3.3), so the phone need not
+        ask for the password again.
+    """
+
+    realm: str | None = None
+    stale: bool = False
+
+
+@attrs.frozen
+class Reject:
+    """No.
+
+    :ivar status: SIP status, 400 to 699 (the chain passes nothing else).
+    :ivar reason: reason phrase; None for the RFC's.
+    :ivar headers: fields to add to the response, name -> value.
+    """
+
+    status: int
+    reason: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Target:
+    """One place to ring.
+
+    :ivar uri: where to: a SIP or SIPS URI, or a TEL URI where the trunk can turn it into one.
+    :ivar ring_seconds: how long it may ring; None for the switch's default.
+    :ivar group: targets that follow each other and share a group other than 0 ring at once;
+        0, the default, rings by itself.
+    :ivar q: preference, 0.0 to 1.0; the higher goes first.
+    :ivar trunk: name of the trunk whose settings and credentials the new leg uses.
+    :ivar headers: fields to add to the new INVITE, name -> value.
+    :ivar flow: send on this flow instead of resolving the URI: the one on which a phone
+        registered.
+    :ivar call_to: URI of the new leg's To; None for the target's own.
+    """
+
+    uri: str
+    ring_seconds: float | None = None
+    group: int = 0
+    q: float = 1.0
+    trunk: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    flow: Flow | None = None
+    call_to: str | None = None
+
+
+def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:
+    """One or several targets, a plain URI standing for a ``Target`` with defaults."""
+    if isinstance(targets, str | Target):
+        targets = (targets,)
+    return tuple(Target(target) if isinstance(target, str) else target for target in targets)
+
+
+def steps(targets: Iterable[Target]) -> list[list[Target]]:
+    """The order of ringing: by descending q, else as given; each step's targets ring at once."""
+    found: list[list[Target]] = []
+    for target in sorted(targets, key=lambda target: -target.q):
+        if found and target.group and found[-1][0].group == target.group:
+            found[-1].append(target)
+        else:
+            found.append([target])
+    return found
+
+
+@attrs.frozen
+class Route:
+    """The call, or other request, goes to these targets.
+
+    :ivar targets: at least one; ``steps`` says in which order they ring.
+    """
+
+    targets: tuple[Target, ...] = attrs.field(converter=as_targets)
+
+
+@attrs.frozen
+class Redirect:
+    """The caller is told to call elsewhere itself (RFC 3261 8.3).
+
+    :ivar contacts: URIs, the preferred one first.
+    :ivar status: 300, 301, 302, 305 or 380.
+    """
+
+    contacts: tuple[str, ...] = attrs.field(converter=tuple)
+    status: int = 302
+
+
+@attrs.frozen
+class Accept:
+    """The registration may be made, within limits (RFC 3261 10.3).
+
+    :ivar max_expires: seconds; a longer wish is cut to it.
+    :ivar min_expires: seconds; a shorter wish gets 423.
+    :ivar max_contacts: contacts that the address of record may have; beyond it the oldest goes.
+    """
+
+    max_expires: int = 3600
+    min_expires: int = 60
+    max_contacts: int = 10
+
+
+@attrs.frozen
+class Follow:
+    """A 3xx that came back is followed: these targets are rung instead (RFC 3261 8.1.3.4).
+
+    :ivar targets: at least one; ``steps`` says in which order they ring.
+    """
+
+    targets: tuple[Target, ...] = attrs.field(converter=as_targets)
+
+
+@attrs.frozen
+class PassOn:
+    """A 3xx that came back goes on to the caller, contacts and all."""
+
+
+Admission = Allow | Challenge | Reject
+Routing = Route | Redirect | Reject
+Registration = Accept | Reject
+Redirection = Follow | PassOn | Reject

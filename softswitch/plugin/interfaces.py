@@ -1,0 +1,110 @@
+# ruff: noqa: N805 -- the methods of an Interface have no self
+"""Every place where a plug-in fits: policies, observers, and back ends. Pure.
+
+A policy is asked in the order of the configuration's ``[[policy]]`` tables. It answers a
+decision, or None to have the next one asked, or an awaitable of these (a Deferred, or simply an
+``async def``). What a policy answers at once costs no Deferred.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from zope.interface import Attribute, Interface
+
+from softswitch.plugin.decisions import Admission, Redirection, Registration, Routing
+from softswitch.plugin.media import MediaAnswer, MediaQuestion
+from softswitch.plugin.record import CallRecord
+from softswitch.plugin.views import CallView, InviteView, RequestView, User
+
+Decision = TypeVar("Decision")
+
+#: What a policy may answer.
+Answer = Decision | None | Awaitable[Decision | None]
+
+
+class IPolicyMaker(Interface):
+    """What ``twisted.plugin`` finds: the name of a policy and where its class is."""
+
+    name = Attribute("what ``use`` in a ``[[policy]]`` table says: text")
+    factory = Attribute("where the class is, as ``package.module:Class``: text")
+    description = Attribute("one sentence for the operator: text")
+
+
+class IAdmissionPolicy(Interface):
+    """Says who sent a request. What nobody allows goes nowhere (403)."""
+
+    def admit(request: RequestView) -> Answer[Admission]:
+        """Asked for each request from outside that belongs to no dialog, ACK and CANCEL apart."""
+
+
+class IRouter(Interface):
+    """Says where a call goes, or another request outside a dialog. Nobody knows: 404."""
+
+    def route(invite: InviteView) -> Answer[Routing]:
+        """Asked once per request, after admission."""
+
+
+class IRegistrationPolicy(Interface):
+    """Says who may register what. Nobody says so: 403."""
+
+    def register(request: RequestView) -> Answer[Registration]:
+        """Asked for each REGISTER, after admission; the To field holds the address of record."""
+
+
+class IRedirectPolicy(Interface):
+    """Says what becomes of a 3xx that came back. Nobody says: it is passed on to the caller."""
+
+    def redirected(call: CallView, contacts: Sequence[str]) -> Answer[Redirection]:
+        """Asked per 3xx; ``contacts`` are its Contact URIs in descending q."""
+
+
+class ICallObserver(Interface):
+    """Is told of facts, in order; answers nothing and delays nothing.
+
+    The record is the call's own and grows while the call lives: take out what is to be kept.
+    """
+
+    def call_started(record: CallRecord) -> None:
+        """An INVITE was admitted."""
+
+    def call_ringing(record: CallRecord) -> None:
+        """The first 180 or 183 went to the caller."""
+
+    def call_answered(record: CallRecord) -> None:
+        """The first 2xx went to the caller."""
+
+    def call_ended(record: CallRecord) -> None:
+        """The call is over, answered or not: told once per call, last."""
+
+
+class IUserDirectory(Interface):
+    """Where users come from."""
+
+    def find(name: str) -> User | None:
+        """The user of that name, from memory: this is asked per request."""
+
+
+class IBindingStore(Interface):
+    """Keeps registrations over a restart. Memory is the truth while the process lives."""
+
+    def load() -> dict[str, list[dict[str, Any]]]:
+        """All that was saved: address of record -> its bindings as plain data. Asked once, before
+        the first message."""
+
+    def save(aor: str, bindings: list[dict[str, Any]]) -> None:
+        """Replace what is kept of an address of record; an empty list forgets it. Returns at
+        once; written in the order of the calls."""
+
+
+class IMediaEngine(Interface):
+    """Carries the audio, and rewrites the session descriptions that say where it goes."""
+
+    def ask(question: MediaQuestion, tell: Callable[[MediaAnswer], None]) -> None:
+        """Rewrite an offer or an answer, or forget an offer. ``tell`` is called with the question's
+        token, at once or later, or never: the asker has a deadline of its own."""
+
+    def release(session: str) -> None:
+        """Free every port of a session at once; harmless when repeated."""
+
+    def stop() -> None:
+        """Free everything; the switch is stopping."""

@@ -1,0 +1,193 @@
+"""What a policy sees: read-only views of a request, a call, a user, a binding. Pure.
+
+A policy never meets a transaction, a dialog or a socket. Views are made per request, so they
+copy nothing and parse nothing until they are asked.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from softswitch.flow import Flow
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Request
+from softswitch.sip.names import canonical
+from softswitch.sip.uri import Uri
+
+if TYPE_CHECKING:
+    from softswitch.plugin.decisions import Challenge, Reject, Target
+
+
+@attrs.frozen
+class Identity:
+    """Who sent a request, as an admission policy found out.
+
+    :ivar kind: "user", "trunk", or "peer" for whatever else a policy knows.
+    :ivar name: the user's or trunk's name in the configuration or directory.
+    :ivar domain: the domain under which a user is known; "" for others.
+    :ivar force_rport: answer to the source address and port even when the Via does not ask for
+        it (RFC 3581 says only with ``rport``; many phones behind a NAT forget it).
+    """
+
+    kind: str
+    name: str
+    domain: str = ""
+    force_rport: bool = False
+
+
+@attrs.frozen
+class User:
+    """Somebody who may register and call.
+
+    :ivar name: user part of the address of record, and the digest user name.
+    :ivar ha1: algorithm -> hex digest of ``name:realm:password`` (RFC 7616 3.4.2).
+    :ivar display: display name, or "".
+    :ivar group: user group of the configuration, or "".
+    """
+
+    name: str
+    ha1: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    display: str = ""
+    group: str = ""
+
+
+@attrs.frozen
+class BindingView:
+    """One contact of an address of record, as registered (RFC 3261 10).
+
+    :ivar aor: address of record, ``user@domain``.
+    :ivar contact: the contact's URI as the phone wrote it.
+    :ivar flow: the flow on which it registered; a closed one is not shown at all. None where
+        only the URI is known.
+    :ivar q: preference, 0.0 to 1.0.
+    :ivar expires_at: when it expires, by the house's clock, seconds.
+    :ivar user_agent: the phone's User-Agent, or "".
+    :ivar instance: its ``+sip.instance``, or "".
+    """
+
+    aor: str
+    contact: str
+    flow: Flow | None
+    q: float = 1.0
+    expires_at: float = 0.0
+    user_agent: str = ""
+    instance: str = ""
+
+
+class RequestView:
+    """A request from outside, read-only.
+
+    Its mandatory fields have been checked, so the attributes below do not raise.
+
+    :ivar source: the flow on which it came.
+    :ivar identity: who sent it; None while admission is still being asked.
+    """
+
+    __slots__ = ("_request", "identity", "source")
+
+    def __init__(self, request: Request, source: Flow, identity: Identity | None = None) -> None:
+        self._request = request
+        self.source = source
+        self.identity = identity
+
+    @property
+    def method(self) -> str:
+        """ "INVITE", "REGISTER" ..."""
+        return self._request.method
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI."""
+        return self._request.request_uri
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From field: who claims to call."""
+        return self._request.from_
+
+    @property
+    def to(self) -> NameAddr:
+        """The To field: who was meant to be called."""
+        return self._request.to
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of the sender's dialog."""
+        return self._request.call_id
+
+    @property
+    def body(self) -> bytes:
+        """The body, as received."""
+        return self._request.body
+
+    def header(self, name: str) -> str | None:
+        """The first line of a field, by any spelling of its name, or None."""
+        return self._request.get(canonical(name))
+
+    def headers(self, name: str) -> list[str]:
+        """Every line of a field, by any spelling of its name."""
+        return self._request.all(canonical(name))
+
+
+#: What a router sees; ``identity`` is known by then.
+InviteView = RequestView
+
+
+@attrs.frozen
+class CallView:
+    """A call, one target of which answered with a 3xx.
+
+    :ivar id: the switch's name for the call, as in the log and the record.
+    :ivar invite: the caller's INVITE.
+    :ivar target: the target that redirected.
+    :ivar status: the 3xx.
+    :ivar depth: how many redirections led to that target; 0 when it came from a router.
+    :ivar tried: every URI that this call has been sent to, that target's included.
+    """
+
+    id: str
+    invite: RequestView
+    target: "Target"
+    status: int
+    depth: int = 0
+    tried: tuple[str, ...] = ()
+
+
+class TrunkView(Protocol):
+    """A trunk, as a policy sees it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def targets(self, number: str) -> "list[Target]":
+        """A target per address of the trunk, in the order of trying, for a dialled number."""
+
+
+class House(Protocol):
+    """What the switch offers a policy that has a method ``start(house)``; called once, at load."""
+
+    @property
+    def realm(self) -> str:
+        """The digest realm."""
+
+    def seconds(self) -> float:
+        """Now, by the clock of ``BindingView.expires_at``."""
+
+    def is_ours(self, host: str) -> bool:
+        """Whether a URI's host names this switch: a served domain or an address of ours."""
+
+    def find_user(self, name: str) -> User | None:
+        """The user of that name."""
+
+    def locate(self, user: str, domain: str) -> list[BindingView]:
+        """Where a user can be reached now, the preferred contact first."""
+
+    def trunk(self, name: str) -> TrunkView | None:
+        """The trunk of that name."""
+
+    def trunk_at(self, host: str) -> TrunkView | None:
+        """The trunk to whose networks an address literal belongs."""
+
+    def authenticate(self, request: RequestView) -> "User | Challenge | Reject":
+        """Check a request's digest credentials (RFC 3261 22): who it is, or what to answer."""

@@ -1,0 +1,1 @@
+"""The built-in plug-ins, how plug-ins are loaded, and the chain that asks them."""

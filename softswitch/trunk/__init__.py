@@ -1,0 +1,1 @@
+"""Trunks: named groups of gateways."""
