@@ -1,0 +1,182 @@
+"""Tables of a configuration to attrs objects, strictly. Pure.
+
+TOML's types are taken as they are: ``true`` is no number and ``"5060"`` is no port. The first
+mistake is told as a ``ConfigError`` with the path of its key, ``listen[0].port``. It stands on
+the ground floor because the options of a policy are read as the configuration itself is.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from json import dumps
+from math import isfinite
+from operator import eq
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+)
+from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory
+from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
+
+from softswitch.errors import ConfigError
+
+T = TypeVar("T")
+Hook = Callable[[Any], Any]
+Structure = Callable[[Any, Any], Any]
+
+
+def structure(
+    table: object,
+    shape: type[T],
+    *,
+    file: str,
+    path: str = "",
+    hooks: Mapping[Any, Hook] | None = None,
+) -> T:
+    """An object of the attrs class ``shape`` made from a TOML table.
+
+    :param file: name of the file, for the error.
+    :param path: where in the file the table stands, as ``policy[2]``; "" for the whole file.
+    :param hooks: further types that fields may have -> what reads one. A hook raises ValueError
+        whose text says what would be right.
+    :raises ConfigError: names file, key and what would be right.
+    """
+    try:
+        return _converter(hooks or {}).structure(table, shape)
+    except Exception as error:
+        if not isinstance(error, ValueError | ClassValidationError | IterableValidationError):
+            raise
+        path, mend = _first_mistake(error, path)
+        raise ConfigError(f"{file}: {path}" if path else file, mend) from None
+
+
+def shown(value: object) -> str:
+    """A value as TOML writes it; a table or list in one word."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return dumps(value, ensure_ascii=False, default=str)
+
+
+def nearest(word: str, words: list[str]) -> str:
+    """What would be right in the place of ``word``: the word most like it, or all of them."""
+    close = get_close_matches(word, words, 1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(words))}"
+
+
+def _converter(hooks: Mapping[Any, Hook]) -> Converter:
+    """A converter that tests types instead of coercing; the last registered is asked first."""
+    converter = Converter(structure_fallback_factory=lambda _: _not_from_a_file)
+    for kind, words in ((int, "a whole number"), (str, "text in quotes"), (bool, "true or false")):
+        converter.register_structure_hook(kind, _exactly(kind, words))
+    converter.register_structure_hook(float, _number)
+
+    def of_class(shape: Any) -> Structure:
+        build = make_dict_structure_fn(shape, converter, _cattrs_forbid_extra_keys=True)
+        return _from(Mapping, "a table", build)
+
+    def of_tuple(shape: Any) -> Structure:
+        return _from(list, "a list", homogenous_tuple_structure_factory(shape, converter))
+
+    def of_list(shape: Any) -> Structure:
+        return _from(list, "a list", list_structure_factory(shape, converter))
+
+    def of_mapping(shape: Any) -> Structure:
+        return _from(Mapping, "a table", make_mapping_structure_fn(shape, converter))
+
+    def of_literal(shape: Any) -> Structure:
+        return _one_of(get_args(shape))
+
+    converter.register_structure_hook_factory(attrs.has, of_class)
+    for origin, factory in (
+        (tuple, of_tuple),
+        (list, of_list),
+        (dict, of_mapping),
+        (Mapping, of_mapping),
+        (Literal, of_literal),
+    ):
+        converter.register_structure_hook_factory(partial(_originates, origin), factory)
+    for wanted, hook in hooks.items():
+        converter.register_structure_hook_func(partial(eq, wanted), partial(_told, hook))
+    return converter
+
+
+def _originates(origin: Any, shape: Any) -> bool:
+    return get_origin(shape) is origin
+
+
+def _told(hook: Hook, value: Any, _: Any) -> Any:
+    return hook(value)
+
+
+def _not_from_a_file(value: Any, _: Any) -> Any:
+    raise ValueError("cannot be set in a configuration file")
+
+
+def _exactly(kind: type, words: str) -> Structure:
+    def check(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"{words} is wanted, not {shown(value)}")
+        return value
+
+    return check
+
+
+def _number(value: Any, _: Any) -> float:
+    if type(value) not in (int, float) or not isfinite(value):
+        raise ValueError(f"a number is wanted, not {shown(value)}")
+    return float(value)
+
+
+def _one_of(choices: tuple[Any, ...]) -> Structure:
+    def check(value: Any, _: Any) -> Any:
+        if value not in choices:
+            words = " or ".join(map(shown, choices))
+            raise ValueError(f"{words} is wanted, not {shown(value)}")
+        return value
+
+    return check
+
+
+def _from(kind: type, words: str, build: Structure) -> Structure:
+    def check(value: Any, shape: Any) -> Any:
+        if not isinstance(value, kind):
+            raise ValueError(f"{words} is wanted, not {shown(value)}")
+        return build(value, shape)
+
+    return check
+
+
+def _first_mistake(error: BaseException, path: str) -> tuple[str, str]:
+    """Path of the key at fault and what would be right.
+
+    A key that nobody knows comes first: its misspelling may be why another is missing.
+    """
+    if not isinstance(error, ClassValidationError | IterableValidationError):
+        return path, str(error)
+    noted, plain = error.group_exceptions()
+    for cause in plain:
+        if isinstance(cause, ForbiddenExtraKeysError):
+            key = min(cause.extra_fields)
+            known = [field.name for field in attrs.fields(cause.cl) if field.init]
+            return _join(path, key), f"no such key; {nearest(key, known)}"
+    if not noted:
+        return _first_mistake(plain[0], path)
+    cause, note = noted[0]
+    path = _join(path, note.name if isinstance(note, AttributeValidationNote) else note.index)
+    return (path, "is required") if isinstance(cause, KeyError) else _first_mistake(cause, path)
+
+
+def _join(path: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else dumps(key, ensure_ascii=False)
+    return f"{path}.{key}" if path else key
