@@ -1,0 +1,93 @@
+# ruff: noqa: N805 -- the methods of an Interface have no self
+"""Media engines: the place where a relay, a farm or nothing at all carries the audio. Pure.
+
+An engine is asked and answers with an event: it calls ``tell`` with a :class:`MediaAnswer` now,
+later or never. The token says which question is answered; who asked ignores an answer whose
+token is no longer current. One *session* is what one call's media go by; its *legs* have names
+of the caller's choosing ("a", "b").
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+from zope.interface import Interface
+
+from softswitch.errors import MediaError, SdpSyntaxError
+
+
+@attrs.frozen
+class MediaNetwork:
+    """How the switch's media look from one leg.
+
+    :ivar bind: our local address that faces the leg, a literal without brackets.
+    :ivar advertise: the address that the leg's SDP shows, a literal without brackets.
+    """
+
+    bind: str
+    advertise: str
+
+
+@attrs.frozen
+class MediaQuestion:
+    """One step of an offer/answer exchange (RFC 3264) that crosses the switch.
+
+    :ivar token: number of the question, given back in the answer.
+    :ivar session: the call's media; freed as a whole by ``release``.
+    :ivar kind: "offer" starts a negotiation on a fork of the media state; "answer" commits it,
+        and may come again for the same offer (a 183, then its 200); "withdraw" says that the
+        offer was refused or given up, and throws the fork away.
+    :ivar sdp: what ``from_leg`` sent; empty for "withdraw".
+    :ivar from_leg: the leg whose SDP this is; for "withdraw" the leg that had offered.
+    :ivar to_leg: the leg that the answer's SDP is meant for.
+    :ivar near: our side that faces ``from_leg``.
+    :ivar far: our side that faces ``to_leg``; its ``advertise`` stands in the SDP given back.
+    :ivar source: the address from which ``from_leg``'s signalling came.
+    """
+
+    token: int
+    session: str
+    kind: Literal["offer", "answer", "withdraw"]
+    sdp: bytes
+    from_leg: str
+    to_leg: str
+    near: MediaNetwork
+    far: MediaNetwork
+    source: str
+
+
+@attrs.frozen
+class MediaAnswer:
+    """What became of a question.
+
+    :ivar token: the question's.
+    :ivar sdp: the SDP for ``to_leg``; its ``o=`` is not yet the switch's own.
+    :ivar error: why there is none: the engine's fault or the SDP's, each with a status.
+    """
+
+    token: int
+    sdp: bytes = b""
+    error: MediaError | SdpSyntaxError | None = None
+
+
+Tell = Callable[[MediaAnswer], None]
+
+
+class IMediaEngine(Interface):
+    """Carries media between the legs of a session."""
+
+    def ask(question: MediaQuestion, tell: Tell) -> None:
+        """Rewrite an SDP and prepare, commit or throw away what it needs.
+
+        Never raises for what a peer sent or for want of ports: the answer says so. ``tell`` may
+        be called before ``ask`` returns.
+        """
+
+    def release(session: str) -> None:
+        """Free all that the session holds, at once; harmless when repeated or unknown."""
+
+    def ports_in_use(session: str) -> int:
+        """How many ports the session holds; 0 proves that nothing was left behind."""
+
+    def stop() -> None:
+        """Free everything; nothing is asked afterwards."""
