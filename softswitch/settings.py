@@ -23,13 +23,16 @@ from cattrs import (
     IterableValidationError,
 )
 from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory
-from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
+from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
 from softswitch.errors import ConfigError
 
 T = TypeVar("T")
 Hook = Callable[[Any], Any]
 Structure = Callable[[Any, Any], Any]
+
+#: Metadata of a field that no file may set: ``attrs.field(default=..., metadata=NOT_IN_FILE)``.
+NOT_IN_FILE = {"in_file": False}
 
 
 def structure(
@@ -80,7 +83,8 @@ def _converter(hooks: Mapping[Any, Hook]) -> Converter:
     converter.register_structure_hook(float, _number)
 
     def of_class(shape: Any) -> Structure:
-        build = make_dict_structure_fn(shape, converter, _cattrs_forbid_extra_keys=True)
+        omitted: Any = {name: override(omit=True) for name in _fields(shape, in_file=False)}
+        build = make_dict_structure_fn(shape, converter, _cattrs_forbid_extra_keys=True, **omitted)
         return _from(Mapping, "a table", build)
 
     def of_tuple(shape: Any) -> Structure:
@@ -107,6 +111,15 @@ def _converter(hooks: Mapping[Any, Hook]) -> Converter:
     for wanted, hook in hooks.items():
         converter.register_structure_hook_func(partial(eq, wanted), partial(_told, hook))
     return converter
+
+
+def _fields(shape: Any, *, in_file: bool = True) -> list[str]:
+    """Names of the fields that a file may set, or of the others."""
+    return [
+        field.name
+        for field in attrs.fields(shape)
+        if (field.init and field.metadata.get("in_file", True)) is in_file
+    ]
 
 
 def _originates(origin: Any, shape: Any) -> bool:
@@ -166,8 +179,7 @@ def _first_mistake(error: BaseException, path: str) -> tuple[str, str]:
     for cause in plain:
         if isinstance(cause, ForbiddenExtraKeysError):
             key = min(cause.extra_fields)
-            known = [field.name for field in attrs.fields(cause.cl) if field.init]
-            return _join(path, key), f"no such key; {nearest(key, known)}"
+            return _join(path, key), f"no such key; {nearest(key, _fields(cause.cl))}"
     if not noted:
         return _first_mistake(plain[0], path)
     cause, note = noted[0]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from softswitch.errors import ConfigError
-from softswitch.settings import structure
+from softswitch.settings import NOT_IN_FILE, structure
 
 Even = NewType("Even", int)
 
@@ -23,6 +23,7 @@ class Door:
     kind: Literal["in", "out"] = "in"
     wait: float | None = None
     now: Callable[[], datetime] = datetime.now
+    lock: str = attrs.field(default="", metadata=NOT_IN_FILE)
 
     def __attrs_post_init__(self) -> None:
         if self.port < 0:
@@ -71,6 +72,7 @@ def test_a_table_becomes_an_object():
         ({"doors": [3]}, "doors[0]: a table is wanted, not 3"),
         ({"doors": [{"port": True}]}, "doors[0].port: a whole number is wanted, not true"),
         ({"doors": [{"port": "5"}]}, 'doors[0].port: a whole number is wanted, not "5"'),
+        ({"doors": [{"port": 1, "lock": ""}]}, "doors[0].lock: no such key; known: kind,"),
         ({"doors": [{"port": -1}]}, "doors[0]: a door has no negative port"),
         ({"doors": [{"port": 1, "kind": "up"}]}, 'kind: "in" or "out" is wanted, not "up"'),
         ({"doors": [{"port": 1, "wait": "1"}]}, 'wait: a number is wanted, not "1"'),
