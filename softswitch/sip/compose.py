@@ -1,0 +1,117 @@
+"""Messages made from messages: responses, ACK and CANCEL; branches, tags and Call-IDs. Pure.
+
+RFC 3261 sections 8.1.1, 8.2.6, 8.2.7, 9.1, 17.1.1.3 and 19.3.
+"""
+
+import hmac
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from softswitch.errors import SipSyntaxError
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import REASONS
+
+#: The value of Allow: the methods served.
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS"
+
+
+def response(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str | None = None,
+    fields: Iterable[Field] = (),
+    body: bytes = b"",
+    record_route: bool = False,
+) -> Response:
+    """Answer a request, also one that was refused as malformed (RFC 3261 8.2.6).
+
+    :param reason: phrase; the RFC's when None.
+    :param to_tag: put on To where it has no tag yet.
+    :param fields: further header fields.
+    :param record_route: copy Record-Route, for what may make a dialog (12.1.1).
+    """
+    copied = _COPIED_WITH_ROUTE if record_route else _COPIED
+    if status == 100:
+        copied = _COPIED_ON_TRYING
+    kept = [field for field in request.fields if field[0] in copied]
+    if to_tag is not None:
+        _tag_to(request, kept, to_tag)
+    kept.extend(fields)
+    phrase = REASONS.get(status, "Unknown") if reason is None else reason
+    return Response(status, phrase, kept, body)
+
+
+def ack(invite: Request, response: Message) -> Request:
+    """The ACK of a final response other than 2xx (RFC 3261 17.1.1.3)."""
+    return _companion(invite, "ACK", response.get("To"))
+
+
+def cancel(invite: Request, fields: Iterable[Field] = ()) -> Request:
+    """The CANCEL of a request that was sent (RFC 3261 9.1).
+
+    :param fields: further header fields, as Reason.
+    """
+    request = _companion(invite, "CANCEL", None)
+    request.fields.extend(fields)
+    return request
+
+
+def new_branch() -> str:
+    """A branch, unique in space and time, with RFC 3261's magic cookie."""
+    return "z9hG4bK" + os.urandom(10).hex()
+
+
+def new_tag() -> str:
+    """A tag of 64 random bits (RFC 3261 19.3)."""
+    return os.urandom(8).hex()
+
+
+def new_call_id(host: str) -> str:
+    """A Call-ID of 96 random bits at ``host``."""
+    return f"{os.urandom(12).hex()}@{host}"
+
+
+def stateless_tag(request: Request, secret: bytes) -> str:
+    """A To tag that is the same for each retransmission of a request (RFC 3261 8.2.7)."""
+    try:
+        branch = request.top_via.branch or ""
+    except SipSyntaxError:
+        branch = ""
+    cseq = (request.get("CSeq") or "").partition(" ")[0]
+    parts = (branch, cseq, request.get("Call-ID") or "", request.get("From") or "")
+    identity = "\n".join(parts).encode("utf-8", "surrogateescape")
+    return hmac.digest(secret, identity, "sha256")[:8].hex()
+
+
+def _companion(invite: Request, method: str, to: str | None) -> Request:
+    """A request of the same transaction: one Via, the same Request-URI, Route and identity."""
+    via, *_ = invite.values("Via")
+    fields = [("Via", via), ("Max-Forwards", "70")]
+    for name, value in invite.fields:
+        if name == "To" and to is not None:
+            fields.append(("To", to))
+        elif name in _COMPANION:
+            fields.append((name, value))
+    fields.append(("CSeq", f"{invite.cseq.number} {method}"))
+    return Request(method, invite.uri, fields)
+
+
+def _tag_to(request: Request, fields: list[Field], tag: str) -> None:
+    for place, (name, value) in enumerate(fields):
+        if name == "To":
+            try:
+                tagged = request.to.tag is not None
+            except SipSyntaxError:
+                return  # it is copied as it came: nobody could find the parameter
+            if not tagged:
+                fields[place] = ("To", f"{value};tag={tag}")
+            return
+
+
+_COPIED: Final = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+_COPIED_ON_TRYING: Final = _COPIED | {"Timestamp"}
+_COPIED_WITH_ROUTE: Final = _COPIED | {"Record-Route"}
+_COMPANION: Final = frozenset(("From", "To", "Call-ID", "Route"))

@@ -1,0 +1,321 @@
+"""A datagram to a message, and a stream to messages. Pure.
+
+RFC 3261 sections 7, 8.2, 18.3 and 25.1. Lines are split once; what a message must have to be
+matched and answered is read at once, all else when asked. No work here grows faster than the
+input.
+"""
+
+import re
+from enum import Enum
+from typing import Final, NoReturn
+
+from attrs import frozen
+
+from softswitch.errors import SipSyntaxError
+from softswitch.sip.fields import TOKEN, Via, number
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import KNOWN, SPELLINGS
+
+
+@frozen
+class Limits:
+    """What is too large to be read.
+
+    :ivar max_message: bytes of a whole message.
+    :ivar max_fields: header field lines.
+    """
+
+    max_message: int = 16 * 1024
+    max_fields: int = 128
+
+
+#: The defaults for streams, where nothing bounds a message but us.
+STREAM_LIMITS: Final = Limits(max_message=64 * 1024)
+
+
+class MessageSyntaxError(SipSyntaxError):
+    """A message that cannot be used as a whole.
+
+    :ivar request: what could be read of it, enough to compose the answer with ``status`` and
+        ``reason``; None for a response, for an ACK, and where no Via says whom to answer.
+    """
+
+    def __init__(self, fault: SipSyntaxError, request: Request | None = None) -> None:
+        super().__init__(fault.reason, fault.status, fault.header)
+        self.request = request
+
+
+def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Message:
+    """Read one message and ``check`` it.
+
+    :param data: a datagram, or what a ``Framer`` gave.
+    :param stream: whether it came over a stream, where Content-Length is mandatory (18.3).
+    :raises MessageSyntaxError: status 400, 505 or 513, the reason naming the field at fault.
+    """
+    faults: list[SipSyntaxError] = []
+    if len(data) > limits.max_message:
+        faults.append(SipSyntaxError("Message Too Large", 513))
+        data = data[: limits.max_message]
+    start = 0
+    while data.startswith(b"\r\n", start):  # 7.5: line ends before the start line are ignored
+        start += 2
+    end = data.find(b"\r\n\r\n", start)
+    if end < 0:
+        faults.append(SipSyntaxError("Missing end of header"))
+        end = len(data)
+    head = data[start:end].decode("utf-8", "surrogateescape")
+    if "\r\n " in head or "\r\n\t" in head:
+        head = _FOLD.sub(" ", head)
+    fields: list[Field] = []
+    lengths: list[str] = []
+    start_line = _split(head, limits.max_fields, fields, lengths, faults)
+    try:
+        body = _body(data[end + 4 :], lengths, stream)
+    except SipSyntaxError as fault:
+        faults.append(fault)
+        body = b""
+    if start_line[:4].upper() == "SIP/":
+        message: Message = _response(start_line, fields, body, faults)
+    else:
+        message = _request(start_line, fields, body, faults)
+    if not faults:
+        try:
+            check(message)
+        except SipSyntaxError as fault:
+            faults.append(fault)
+        else:
+            return message
+    # Of another version nothing else can be judged.
+    worst = next((fault for fault in faults if fault.status == 505), faults[0])
+    answerable = _answerable(message) if isinstance(message, Request) else None
+    raise MessageSyntaxError(worst, answerable)
+
+
+def check(message: Message) -> None:
+    """See that a message has, once and well-formed, what it must have (RFC 3261 8.1.1).
+
+    Max-Forwards and the From tag may be absent, as from an RFC 2543 element.
+
+    :raises SipSyntaxError: 400, the reason naming the field at fault.
+    """
+    fields = message.fields
+    if len({name for name, _ in fields}) != len(fields):
+        names = [name for name, _ in fields]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise SipSyntaxError(f"Duplicate {name}", header=name)
+    _ = message.top_via, message.from_, message.to, message.call_id
+    cseq = message.cseq
+    if isinstance(message, Request):
+        if cseq.method != message.method:
+            raise SipSyntaxError("Bad CSeq", header="CSeq")
+        _ = message.max_forwards
+        if message.request_uri.headers:  # 19.1.1, table 1
+            raise SipSyntaxError("Bad Request-URI")
+
+
+class Ping(Enum):
+    """What a ``Framer`` returns beside messages."""
+
+    KEEPALIVE = "keep-alive"
+
+
+#: The peer sent the two line ends that ask for one back (RFC 5626 4.4.1).
+KEEPALIVE: Final = Ping.KEEPALIVE
+
+
+class Framer:
+    """Cuts a stream into messages and keep-alives (RFC 3261 18.3, RFC 5626 4.4.1)."""
+
+    __slots__ = ("_buffer", "_half_ping", "_limits", "_scanned")
+
+    def __init__(self, limits: Limits = STREAM_LIMITS) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._half_ping = False
+
+    def feed(self, data: bytes) -> list[bytes | Ping]:
+        """Take what the connection delivered.
+
+        :returns: whole messages for ``parse``, and ``KEEPALIVE`` for each ping.
+        :raises MessageSyntaxError: the stream cannot be followed any further: close it. Messages
+            that came before the fault are returned, and the error then comes with the next call.
+        """
+        self._buffer += data
+        frames: list[bytes | Ping] = []
+        try:
+            while (frame := self._next()) is not None:
+                frames.append(frame)
+        except MessageSyntaxError:
+            if not frames:
+                raise
+        return frames
+
+    def _next(self) -> bytes | Ping | None:
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n"):  # 7.5: ignored, but for what they may mean as a ping
+            del buffer[:2]
+            self._half_ping = not self._half_ping
+            if not self._half_ping:
+                return KEEPALIVE
+        # Look again at the last bytes only: a slow sender must not make this quadratic.
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        if end < 0:
+            self._scanned = len(buffer)
+            if len(buffer) > self._limits.max_message:
+                self._refuse(SipSyntaxError("Message Too Large", 513), bytes(buffer))
+            return None
+        self._scanned = end
+        head = bytes(buffer[: end + 4])
+        try:
+            size = len(head) + _content_length(head)
+        except SipSyntaxError as fault:
+            self._refuse(fault, head)
+        if size > self._limits.max_message:
+            self._refuse(SipSyntaxError("Message Too Large", 513), head)
+        if len(buffer) < size:
+            return None
+        frame = bytes(buffer[:size])
+        del buffer[:size]
+        self._scanned = 0
+        self._half_ping = False
+        return frame
+
+    def _refuse(self, fault: SipSyntaxError, head: bytes) -> NoReturn:
+        """Give up, with what can be read of the message for the answer."""
+        try:
+            parse(head, stream=True, limits=self._limits)
+        except MessageSyntaxError as error:
+            raise MessageSyntaxError(fault, error.request) from error
+        raise MessageSyntaxError(fault)
+
+
+def _split(
+    head: str,
+    max_fields: int,
+    fields: list[Field],
+    lengths: list[str],
+    faults: list[SipSyntaxError],
+) -> str:
+    """Split the header into ``fields`` and the values of Content-Length; return the start line.
+
+    A line that is wrong is left out and its fault noted, so that the others can be answered.
+    """
+    ends = head.count("\r\n")
+    dirty = head.count("\n") != ends or head.count("\r") != ends or "\0" in head
+    lines = iter(head.split("\r\n", max_fields + 1))
+    start_line = next(lines)
+    for line in lines:
+        name, colon, value = line.partition(":")
+        known = SPELLINGS.get(name)
+        if known is None or not colon:
+            name = name.rstrip(" \t")
+            if not colon or not _NAME.fullmatch(name):
+                faults.append(SipSyntaxError("Bad header field"))
+                continue
+            known = SPELLINGS.get(name) or SPELLINGS.get(name.lower(), name)
+        if dirty and _unclean(value):
+            faults.append(SipSyntaxError(f"Bad {known}" if known in KNOWN else "Bad header field"))
+        elif known == "Content-Length":
+            lengths.append(value.strip(" \t"))
+        else:
+            fields.append((known, value.strip(" \t")))
+    if ends > max_fields:
+        faults.append(SipSyntaxError("Too many header fields"))
+    return start_line
+
+
+def _unclean(value: str) -> bool:
+    """Whether a value holds a line end, or a NUL outside a quoted pair (25.1)."""
+    if "\r" in value or "\n" in value:
+        return True
+    return "\0" in value and "\0" in _QUOTED.sub("", value)
+
+
+def _request(line: str, fields: list[Field], body: bytes, faults: list[SipSyntaxError]) -> Request:
+    """The request that a start line begins, as far as it can be read."""
+    method, _, rest = line.partition(" ")
+    uri, _, version = rest.partition(" ")
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
+        if _VERSION.fullmatch(version):
+            faults.append(SipSyntaxError("Version Not Supported", 505))
+        else:
+            faults.insert(0, SipSyntaxError("Bad Request-Line"))
+    elif not _NAME.fullmatch(method):
+        faults.insert(0, SipSyntaxError("Bad Request-Line"))
+    return Request(method, uri, fields, body)
+
+
+def _response(
+    line: str, fields: list[Field], body: bytes, faults: list[SipSyntaxError]
+) -> Response:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        faults.insert(0, SipSyntaxError("Bad Status-Line"))
+        return Response(0, "", fields, body)
+    return Response(int(match[1]), match[2] or "", fields, body)
+
+
+def _body(data: bytes, lengths: list[str], stream: bool) -> bytes:
+    """What Content-Length says is the body; what follows it is ignored (18.3)."""
+    if not lengths:
+        if stream:
+            raise SipSyntaxError("Missing Content-Length", header="Content-Length")
+        return data
+    length = _length(lengths)
+    if length > len(data):
+        raise SipSyntaxError("Bad Content-Length", header="Content-Length")
+    return data[:length]
+
+
+def _length(values: list[str]) -> int:
+    if len(values) > 1:
+        raise SipSyntaxError("Duplicate Content-Length", header="Content-Length")
+    try:
+        return number(values[0], 2**32 - 1)
+    except SipSyntaxError:
+        raise SipSyntaxError("Bad Content-Length", header="Content-Length") from None
+
+
+def _content_length(head: bytes) -> int:
+    """The number of bytes that follow a header on a stream."""
+    values = [match[1].decode("latin-1") for match in _CONTENT_LENGTH.finditer(head)]
+    if not values:
+        raise SipSyntaxError("Missing Content-Length", header="Content-Length")
+    return _length([_FOLD.sub(" ", value).strip(" \t") for value in values])
+
+
+def _answerable(request: Request) -> Request | None:
+    """A broken request cleaned so that a response can be made of it; None where it cannot."""
+    if request.method == "ACK":
+        return None
+    fields: list[Field] = []
+    seen: set[str] = set()
+    for name, value in request.fields:
+        if name == "Via" or name not in seen:
+            fields.append((name, value))
+        seen.add(name)
+    request = Request(request.method, request.uri, fields)
+    try:
+        _ = request.top_via
+    except SipSyntaxError:
+        top, *others = request.all("Via") or [""]
+        via = Via.salvage(top)
+        if via is None:
+            return None
+        return request.replaced("Via", [str(via), *others])
+    return request
+
+
+#: Fields of which there is one in a message that can be acted upon.
+_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards")
+_NAME: Final = re.compile(TOKEN)
+_FOLD: Final = re.compile(r"\r\n[ \t]+")
+_VERSION: Final = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
+_STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.DOTALL)
+# An unfinished quoted string reaches to the end, so that this is one pass.
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_CONTENT_LENGTH: Final = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r]|\r\n[ \t])*+)", re.IGNORECASE
+)
