@@ -119,17 +119,18 @@ COMPACT: Final[dict[str, str]] = {
 KNOWN: Final = frozenset(COMPACT.values()) | frozenset(
     {
         "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Answer-Mode",
-        "Authentication-Info", "Authorization", "Call-Info", "Content-Disposition", "Content-
-        Language", "CSeq", "Date", "Diversion", "Error-Info", "Expires", "Feature-Caps", "Flow-
-        Timer", "Geolocation", "History-Info", "In-Reply-To", "Info-Package", "Join", "Max-Breadth",
-        "Max-Forwards", "MIME-Version", "Min-Expires", "Min-SE", "Organization", "P-Access-Network-
-        Info", "P-Asserted-Identity", "P-Associated-URI", "P-Called-Party-ID", "P-Charging-Vector",
-        "P-Preferred-Identity", "Path", "Priority", "Privacy", "Proxy-Authenticate", "Proxy-
-        Authentication-Info", "Proxy-Authorization", "Proxy-Require", "RAck", "Reason", "Record-
-        Route", "Recv-Info", "Refer-Sub", "Referred-To", "Remote-Party-ID", "Replaces", "Reply-To",
-        "Require", "Retry-After", "Route", "RSeq", "Server", "Service-Route", "SIP-ETag", "SIP-If-
-        Match", "Subscription-State", "Suppress-If-Match", "Target-Dialog", "Timestamp",
-        "Unsupported", "User-Agent", "User-to-User", "Warning", "WWW-Authenticate",
+        "Authentication-Info", "Authorization", "Call-Info", "Content-Disposition",
+        "Content-Language", "CSeq", "Date", "Diversion", "Error-Info", "Expires", "Feature-Caps",
+        "Flow-Timer", "Geolocation", "History-Info", "In-Reply-To", "Info-Package", "Join",
+        "Max-Breadth", "Max-Forwards", "MIME-Version", "Min-Expires", "Min-SE", "Organization",
+        "P-Access-Network-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Called-Party-ID",
+        "P-Charging-Vector", "P-Preferred-Identity", "Path", "Priority", "Privacy",
+        "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Require",
+        "RAck", "Reason", "Record-Route", "Recv-Info", "Refer-Sub", "Referred-To",
+        "Remote-Party-ID", "Replaces", "Reply-To", "Require", "Retry-After", "Route", "RSeq",
+        "Server", "Service-Route", "SIP-ETag", "SIP-If-Match", "Subscription-State",
+        "Suppress-If-Match", "Target-Dialog", "Timestamp", "Unsupported", "User-Agent",
+        "User-to-User", "Warning", "WWW-Authenticate",
     }
 )  # fmt: skip
 
