@@ -1,0 +1,231 @@
+"""One TCP connection: connecting, framing, keep-alives, its end. Pure.
+
+The bytes come and go through a ``Stream``, which is Twisted's or the loop network's. RFC 3261
+18.3 and 18.4, RFC 5626 4.4.1 (CRLF keep-alive).
+"""
+
+from enum import StrEnum, auto
+from typing import ClassVar, Protocol
+
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.machine import Machine, Table
+from softswitch.sip.parser import KEEPALIVE, Framer, Limits, MessageSyntaxError
+from softswitch.wheel import Clock, Timer
+
+#: Seconds in which a connection that we open must stand.
+CONNECT_SECONDS = 4.0
+#: Seconds in which the peer must have taken what was written before a close.
+CLOSE_SECONDS = 4.0
+#: Seconds in which a peer that connected to us must have sent something whole (64*T1).
+SILENT_SECONDS = 32.0
+#: Answer to a keep-alive.
+PONG = b"\r\n"
+#: Bytes that may wait for a peer which does not read.
+MAX_UNSENT = 256 * 1024
+
+
+class Stream(Protocol):
+    """The bytes of one connection, of Twisted or the loop network.
+
+    It reports to its ``Connection``, never from within a call that it was given.
+    """
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` after what was written before."""
+
+    def unsent(self) -> int:
+        """About how many written bytes have not left yet."""
+
+    def close(self) -> None:
+        """End the connection when what was written has left."""
+
+    def abort(self) -> None:
+        """End the connection, or the attempt to connect, now."""
+
+
+class Owner(Protocol):
+    """The transport layer, as a connection sees it."""
+
+    def framed(self, data: bytes, flow: Flow) -> None:
+        """One whole message has come."""
+
+    def unframed(self, error: MessageSyntaxError, flow: Flow) -> None:
+        """The stream cannot be cut into messages from here on; answer if possible."""
+
+    def connection_ended(self, connection: "Connection", reason: str) -> None:
+        """The connection can no longer be used."""
+
+
+class State(StrEnum):
+    """Where a connection stands."""
+
+    CONNECTING = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+class Event(StrEnum):
+    """What happens to a connection."""
+
+    CONNECTED = auto()
+    LOST = auto()
+    CLOSE = auto()
+    ABORT = auto()
+    TIMED_OUT = auto()
+
+
+class Connection(Machine):
+    """One connection, whichever side opened it.
+
+    :ivar flow: where it leads; the local port is the listener's also when we connected.
+    """
+
+    __slots__ = ("_clock", "_framer", "_owner", "_queue", "_stream", "_timer", "flow")
+
+    TABLE: ClassVar[Table]
+
+    def __init__(self, flow: Flow, owner: Owner, limits: Limits, clock: Clock) -> None:
+        self.state = State.CONNECTING
+        self.flow = flow
+        self._owner = owner
+        self._clock = clock
+        self._framer = Framer(limits)
+        self._queue: list[bytes] = []
+        self._stream: Stream | None = None
+        self._timer: Timer | None = None
+
+    def opening(self, stream: Stream) -> None:
+        """We are connecting; ``connected`` or ``lost`` will follow, or the time-out."""
+        self._stream = stream
+        self._wait(CONNECT_SECONDS)
+
+    def accepted(self, stream: Stream) -> None:
+        """The peer has connected."""
+        self._stream = stream
+        self.state = State.OPEN
+        self._wait(SILENT_SECONDS)
+
+    def connected(self) -> None:
+        """The connection that we opened stands; what was queued is sent."""
+        self.fire(Event.CONNECTED)
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone, or was never made."""
+        self.fire(Event.LOST, reason)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come; hand each whole message to the owner, answer pings (RFC 5626)."""
+        while self.alive:
+            try:
+                frames = self._framer.feed(data)
+            except MessageSyntaxError as error:
+                self._owner.unframed(error, self.flow)
+                self.close(error.reason)
+                return
+            if not frames:
+                return
+            self._stop_waiting()
+            for frame in frames:
+                if frame is not KEEPALIVE:
+                    self._owner.framed(frame, self.flow)
+                elif self.alive:
+                    self.send(PONG)
+            data = b""  # What the framer kept back may hold a fault, which it tells only now.
+
+    def send(self, data: bytes) -> None:
+        """Send ``data``, or queue it until the connection stands.
+
+        :raises TransportError: when the connection has ended or the peer does not read.
+        """
+        stream = self._stream
+        if not self.alive or stream is None:
+            raise TransportError(f"the connection to {_peer(self.flow)} has ended")
+        waiting = sum(map(len, self._queue)) if self._queue else stream.unsent()
+        if waiting + len(data) > MAX_UNSENT:
+            self._clock.callLater(0, self.fire, Event.ABORT, "the peer does not read")
+            raise TransportError(f"{_peer(self.flow)} does not read")
+        if self.state is State.OPEN:
+            stream.write(data)
+        else:
+            self._queue.append(data)
+
+    def close(self, reason: str) -> None:
+        """Send what was written, then end; by force when the peer does not take it."""
+        self.fire(Event.CLOSE, reason)
+
+    @property
+    def alive(self) -> bool:
+        """Whether something can still be sent, if only into the queue."""
+        return self.state is State.OPEN or self.state is State.CONNECTING
+
+    def _flush(self) -> None:
+        assert self._stream is not None
+        self._stop_waiting()
+        for data in self._queue:
+            self._stream.write(data)
+        self._queue.clear()
+
+    def _end(self, reason: str) -> None:
+        self._stop_waiting()
+        self._queue.clear()
+        self._owner.connection_ended(self, reason)
+
+    def _abort(self, reason: str) -> None:
+        assert self._stream is not None
+        self._stream.abort()
+        self._end(reason)
+
+    def _give_up(self) -> None:
+        self._abort(f"no connection within {CONNECT_SECONDS:g} s")
+
+    def _close(self, reason: str) -> None:
+        assert self._stream is not None
+        self._stream.close()
+        self._end(reason)
+        self._wait(CLOSE_SECONDS)
+
+    def _close_silent(self) -> None:
+        self._close(f"silent for {SILENT_SECONDS:g} s")
+
+    def _force(self, reason: str = "") -> None:
+        assert self._stream is not None
+        self._stop_waiting()
+        self._stream.abort()
+
+    def _gone(self, reason: str) -> None:
+        self._stop_waiting()
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = self._clock.callLater(seconds, self.fire, Event.TIMED_OUT)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _peer(flow: Flow) -> str:
+    host = f"[{flow.remote_host}]" if ":" in flow.remote_host else flow.remote_host
+    return f"{host}:{flow.remote_port}"
+
+
+Connection.TABLE = {
+    (State.CONNECTING, Event.CONNECTED): (State.OPEN, Connection._flush),
+    (State.CONNECTING, Event.TIMED_OUT): (State.CLOSED, Connection._give_up),
+    (State.CONNECTING, Event.LOST): (State.CLOSED, Connection._end),
+    (State.CONNECTING, Event.CLOSE): (State.CLOSED, Connection._abort),
+    (State.CONNECTING, Event.ABORT): (State.CLOSED, Connection._abort),
+    (State.OPEN, Event.TIMED_OUT): (State.CLOSING, Connection._close_silent),
+    (State.OPEN, Event.LOST): (State.CLOSED, Connection._end),
+    (State.OPEN, Event.CLOSE): (State.CLOSING, Connection._close),
+    (State.OPEN, Event.ABORT): (State.CLOSED, Connection._abort),
+    (State.CLOSING, Event.TIMED_OUT): (State.CLOSED, Connection._force),
+    (State.CLOSING, Event.ABORT): (State.CLOSED, Connection._force),
+    (State.CLOSING, Event.CLOSE): (State.CLOSING, None),
+    (State.CLOSING, Event.LOST): (State.CLOSED, Connection._gone),
+    (State.CLOSED, Event.CLOSE): (State.CLOSED, None),
+    (State.CLOSED, Event.ABORT): (State.CLOSED, None),
+    (State.CLOSED, Event.LOST): (State.CLOSED, None),
+}

@@ -1,0 +1,346 @@
+"""The transport layer: between bytes on flows and SIP messages (RFC 3261 section 18). Pure.
+
+Bytes come from the ports of the listeners, real ones (``udp``, ``tcp``) or the loop network's.
+What cannot be parsed never rises: a request that can be answered is answered here, all else is
+counted and dropped.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import count
+from secrets import token_bytes
+from typing import NamedTuple, Protocol
+
+import attrs
+
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.sip.compose import response, stateless_tag
+from softswitch.sip.message import Message, Request
+from softswitch.sip.parser import STREAM_LIMITS, Limits, MessageSyntaxError, parse
+from softswitch.transport.connection import Connection, Stream
+from softswitch.transport.hosts import canonical_host, is_address
+from softswitch.transport.listener import Facing, Listener, choose
+from softswitch.wheel import Clock
+
+#: Connections at one time; more are refused.
+MAX_CONNECTIONS = 10_000
+#: How many facings are kept; when it is full, all are forgotten.
+KEPT = 4096
+#: Seconds for which a facing is believed, since addresses of ours come and go.
+BELIEVED = 10.0
+
+
+class Destination(NamedTuple):
+    """Where a request can be sent.
+
+    :ivar transport: "UDP" or "TCP".
+    :ivar host: address literal without brackets.
+    """
+
+    transport: str
+    host: str
+    port: int
+
+
+class TransportUser(Protocol):
+    """What the transport layer tells: the transaction layer."""
+
+    def message_received(self, message: Message, flow: Flow) -> None:
+        """A message has come whose mandatory fields can be read; its top Via is stamped."""
+
+    def flow_failed(self, flow: Flow, reason: str) -> None:
+        """A connection is gone or was never made; what was queued on it is lost."""
+
+
+class Port(Protocol):
+    """The bound socket of a listener."""
+
+    @property
+    def local_port(self) -> int:
+        """The port that is really bound."""
+
+    def close(self) -> None:
+        """Let the port go."""
+
+
+class DatagramPort(Port, Protocol):
+    """A port that sends datagrams."""
+
+    def send(self, data: bytes, remote_host: str, remote_port: int) -> None:
+        """Send one datagram.
+
+        :raises TransportError: when it is too large or no route leads there.
+        """
+
+
+class StreamPort(Port, Protocol):
+    """A port that accepts connections, and opens them from the same address."""
+
+    def connect(self, remote_host: str, remote_port: int, connection: Connection) -> Stream:
+        """Begin to connect; ``connection`` hears later how it went."""
+
+
+class TransportLayer:
+    """Bytes to messages and back, and which flow leads to a peer.
+
+    :ivar user: the transaction layer; assigned before anything arrives.
+    :ivar listeners: with the ports that are really bound.
+    :ivar counters: what was dropped, refused or lost -> how often.
+    :ivar on_closed: told of the flow of each connection that has ended, before ``user``.
+    :param limits: of datagrams.
+    :param stream_limits: of messages on connections.
+    :param broken: told of an exception that ``user`` let out, so that the next message is
+        served; without it the exception goes on.
+    """
+
+    user: TransportUser
+
+    def __init__(
+        self,
+        listeners: Iterable[Listener],
+        limits: Limits,
+        clock: Clock,
+        stream_limits: Limits = STREAM_LIMITS,
+        broken: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.listeners = list(listeners)
+        self.counters: Counter[str] = Counter()
+        self.on_closed: list[Callable[[Flow], None]] = []
+        self._limits = limits
+        self._stream_limits = stream_limits
+        self._clock = clock
+        self._broken = broken
+        self._by_name = {listener.name: listener for listener in self.listeners}
+        self._datagram_ports: dict[str, DatagramPort] = {}
+        self._stream_ports: dict[str, StreamPort] = {}
+        self._connections: dict[int, Connection] = {}
+        self._by_peer: dict[Destination, Connection] = {}
+        self._serials = count(1)
+        self._facings: dict[tuple[str, str], Facing] = {}
+        self._believed_until = 0.0
+        self._secret = token_bytes(16)
+
+    # The world below.
+
+    def attach(self, name: str, port: DatagramPort) -> None:
+        """Give a UDP listener its bound port."""
+        self._bound(name, port.local_port)
+        self._datagram_ports[name] = port
+
+    def attach_stream(self, name: str, port: StreamPort) -> None:
+        """Give a TCP listener its bound port."""
+        self._bound(name, port.local_port)
+        self._stream_ports[name] = port
+
+    def flow(self, name: str, remote_host: str, remote_port: int, serial: int = 0) -> Flow:
+        """The flow between the listener ``name`` and a peer's address."""
+        listener = self._by_name[name]
+        local_host = listener.local_host(remote_host)
+        return Flow(
+            name,
+            listener.transport,
+            local_host,
+            listener.port,
+            remote_host,
+            remote_port,
+            serial,
+        )
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """A datagram has come."""
+        if data[:1] in b"\r\n\0" and not data.strip(b"\r\n\0"):
+            self.counters["keep-alive"] += 1
+            return
+        self._received(data, flow, stream=False)
+
+    def accepted(self, name: str, stream: Stream, host: str, port: int) -> Connection | None:
+        """A peer has connected; None, and the stream is aborted, when there are too many."""
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self.counters["refused: too many connections"] += 1
+            stream.abort()
+            return None
+        connection = self._connection(name, host, port)
+        connection.accepted(stream)
+        return connection
+
+    def framed(self, data: bytes, flow: Flow) -> None:
+        """A whole message has come on a connection."""
+        self._received(data, flow, stream=True)
+
+    def unframed(self, error: MessageSyntaxError, flow: Flow) -> None:
+        """A connection's bytes cannot be cut into messages any more; it will close."""
+        self._refuse(error, flow)
+
+    def connection_ended(self, connection: Connection, reason: str) -> None:
+        """Forget a connection and tell everyone who may count on its flow."""
+        flow = connection.flow
+        del self._connections[flow.serial]
+        peer = Destination(flow.transport, flow.remote_host, flow.remote_port)
+        if self._by_peer.get(peer) is connection:
+            del self._by_peer[peer]
+        for observer in self.on_closed:
+            observer(flow)
+        self.user.flow_failed(flow, reason)
+
+    # The floor above.
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send a message on a flow; on a connection that does not stand yet it is queued.
+
+        :raises TransportError: when the flow has ended, the listener is unknown, or the message
+            cannot leave. What is lost later is told by ``flow_failed``.
+        """
+        if flow.serial:
+            connection = self._connections.get(flow.serial)
+            if connection is None:
+                raise TransportError("the connection has ended")
+            connection.send(data)
+            return
+        port = self._datagram_ports.get(flow.listener)
+        if port is None:
+            raise TransportError(f"no listener named {flow.listener!r}")
+        port.send(data, flow.remote_host, flow.remote_port)
+
+    def flow_to(self, transport: str, host: str, port: int) -> Flow:
+        """A flow to a peer, through the listener that faces it.
+
+        A connection to the peer is used again, whoever opened it; else one is opened.
+
+        :param host: address literal without brackets.
+        :raises TransportError: when no listener has this transport and address family.
+        """
+        if transport != "UDP":
+            connection = self._by_peer.get(Destination(transport, host, port))
+            if connection is not None:
+                return connection.flow
+        listener = choose(self.listeners, transport, host)
+        if listener is None:
+            family = "IPv6" if ":" in host else "IPv4"
+            raise TransportError(f"no listener serves {transport} over {family}")
+        if transport == "UDP":
+            return self.flow(listener.name, host, port)
+        return self._connect(listener, host, port)
+
+    def facing(self, flow: Flow) -> Facing:
+        """What the flow's peer sees of us."""
+        now = self._clock.seconds()
+        if now >= self._believed_until or len(self._facings) >= KEPT:
+            self._facings.clear()
+            self._believed_until = now + BELIEVED
+        key = flow.listener, flow.remote_host
+        facing = self._facings.get(key)
+        if facing is None:
+            facing = self._facings[key] = self._listener(flow).facing(flow.remote_host)
+        return facing
+
+    def response_flow(self, request: Request, flow: Flow, force_rport: bool = False) -> Flow:
+        """Where a response goes (RFC 3261 18.2.2, RFC 3581 section 4).
+
+        Over UDP: to the source when the peer asked by ``rport`` or is known to need it, else
+        to ``maddr`` or the source address, at the sent-by port. On a connection: back on it,
+        or on a new one to the source address at the sent-by port. It always leaves through
+        the listener on which the request came.
+
+        :param flow: on which the request came.
+        :param force_rport: behave as if the request had ``rport``, and no ``maddr``.
+        :raises TransportError: when a connection is needed and its listener is gone.
+        """
+        if self._connections.get(flow.serial) is not None:
+            return flow
+        via = request.top_via
+        if flow.reliable:
+            return self._connect(self._listener(flow), flow.remote_host, via.port or 5060)
+        if force_rport:
+            return flow
+        maddr = canonical_host(via.params.get("maddr") or "")
+        if is_address(maddr) and (":" in maddr) == (":" in flow.remote_host):
+            return self.flow(flow.listener, maddr, via.port or 5060)
+        if "rport" in via.params:
+            return flow
+        return flow._replace(remote_port=via.port or 5060)
+
+    def is_alive(self, flow: Flow) -> bool:
+        """Whether something can be sent on the flow."""
+        if flow.serial:
+            return flow.serial in self._connections
+        return flow.listener in self._datagram_ports
+
+    def stop(self) -> None:
+        """Close every connection and port; the user hears of the flows that end."""
+        for connection in list(self._connections.values()):
+            connection.close("the switch stops")
+        for port in (*self._datagram_ports.values(), *self._stream_ports.values()):
+            port.close()
+        self._datagram_ports.clear()
+        self._stream_ports.clear()
+
+    def _bound(self, name: str, port: int) -> None:
+        listener = self._by_name[name]
+        bound = self._by_name[name] = attrs.evolve(listener, port=port)
+        self.listeners[self.listeners.index(listener)] = bound
+
+    def _received(self, data: bytes, flow: Flow, stream: bool) -> None:
+        try:
+            limits = self._stream_limits if stream else self._limits
+            message = parse(data, stream=stream, limits=limits)
+            if isinstance(message, Request):
+                message.stamp(flow.remote_host, flow.remote_port)
+            elif not self._sent_by_us(message):
+                self.counters["dropped: response to another's request"] += 1
+                return
+        except MessageSyntaxError as error:
+            self._refuse(error, flow)
+            return
+        try:
+            self.user.message_received(message, flow)
+        except Exception as error:
+            if self._broken is None:
+                raise
+            self._broken(error)
+
+    def _sent_by_us(self, message: Message) -> bool:
+        """Whether a response's top Via is one that we put on (RFC 3261 18.1.2)."""
+        via = message.top_via
+        host = canonical_host(via.host)
+        return any(listener.is_hop(host, via.port or 5060) for listener in self.listeners)
+
+    def _refuse(self, error: MessageSyntaxError, flow: Flow) -> None:
+        """Answer a request that is wrong, where that is possible; else count it."""
+        request = error.request
+        if request is None:
+            self.counters[f"dropped: {error.reason}"] += 1
+            return
+        request.stamp(flow.remote_host, flow.remote_port)
+        tag = stateless_tag(request, self._secret)
+        answer = response(request, error.status, error.reason, to_tag=tag)
+        try:
+            self.send(answer.encode(), self.response_flow(request, flow))
+        except TransportError:
+            self.counters[f"dropped: {error.reason}"] += 1
+            return
+        self.counters[f"refused: {error.status} {error.reason}"] += 1
+
+    def _connect(self, listener: Listener, host: str, port: int) -> Flow:
+        existing = self._by_peer.get(Destination(listener.transport, host, port))
+        if existing is not None:
+            return existing.flow
+        stream_port = self._stream_ports.get(listener.name)
+        if stream_port is None:
+            raise TransportError(f"the listener {listener.name!r} is closed")
+        connection = self._connection(listener.name, host, port)
+        connection.opening(stream_port.connect(host, port, connection))
+        return connection.flow
+
+    def _connection(self, name: str, host: str, port: int) -> Connection:
+        flow = self.flow(name, host, port, next(self._serials))
+        connection = Connection(flow, self, self._stream_limits, self._clock)
+        self._connections[flow.serial] = connection
+        self._by_peer[Destination(flow.transport, host, port)] = connection
+        return connection
+
+    def _listener(self, flow: Flow) -> Listener:
+        listener = self._by_name.get(flow.listener)
+        if listener is None:
+            raise TransportError(f"no listener named {flow.listener!r}")
+        return listener
