@@ -1,0 +1,104 @@
+"""What the switch changes in a session description. Pure functions: a new document comes back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from softswitch.sdp.session import Address, Connection, MediaSection, Origin, SessionDescription
+
+#: Attributes that say where else media could go or come from, or promise what only the far end
+#: could keep. A relay takes them out of offer and answer alike: ICE (RFC 8839), RTP and RTCP on
+#: one port (RFC 5761), several sections on one port (RFC 9143), alternative addresses (RFC 6947)
+#: and source filters (RFC 4570).
+NOT_THROUGH_A_RELAY = frozenset(
+    {
+        "candidate",
+        "remote-candidates",
+        "end-of-candidates",
+        "ice-ufrag",
+        "ice-pwd",
+        "ice-options",
+        "ice-lite",
+        "ice-mismatch",
+        "ice-pacing",
+        "rtcp-mux",
+        "rtcp-mux-only",
+        "bundle-only",
+        "altc",
+        "source-filter",
+    }
+)
+
+
+def address_type(host: str) -> str:
+    """IP6 for a literal with a colon, else IP4."""
+    return "IP6" if ":" in host else "IP4"
+
+
+def point_at(
+    session: SessionDescription, host: str, ports: Sequence[tuple[int, int] | None]
+) -> SessionDescription:
+    """The document with all media led to a relay.
+
+    Every c= shows ``host``, except one that means hold, which is kept; every m= line and
+    ``a=rtcp`` its ports; what cannot work through a relay is taken out.
+
+    :param host: the relay's address, a literal without brackets.
+    :param ports: RTP and RTCP port of each m= line; None makes it refused (port 0).
+    """
+
+    media = []
+    for section, pair in zip(session.media, ports, strict=True):
+        rtp, rtcp = pair or (0, None)
+        rest = _led(section.lines[1:], host, rtcp)
+        media.append([_media_line(section, rtp), *rest])
+    return SessionDescription.of(_led(session.lines, host, None), media)
+
+
+def set_origin(session: SessionDescription, origin: Origin) -> SessionDescription:
+    """The document with another o= line."""
+    lines = [
+        f"o={origin}{_cut(line)[1]}" if line.startswith("o=") else line for line in session.lines
+    ]
+    return SessionDescription.of(lines, (section.lines for section in session.media))
+
+
+def same_but_origin(one: SessionDescription, other: SessionDescription) -> bool:
+    """Whether two documents differ at most in their o= line (RFC 3264 8)."""
+    return set_origin(one, other.origin) == other
+
+
+def media_addresses(session: SessionDescription) -> list[tuple[Address, Address] | None]:
+    """Where each section's sender wants RTP and RTCP; None where refused or held by c=."""
+    return [
+        (section.rtp, section.rtcp) if section.rtp and section.rtcp else None
+        for section in session.media
+    ]
+
+
+def _led(lines: Iterable[str], host: str, rtcp: int | None) -> Iterator[str]:
+    """The lines of a level, led to ``host``; without an RTCP port its ``a=rtcp`` goes."""
+    for line in lines:
+        text, end = _cut(line)
+        name, _, value = text[2:].partition(":")
+        if text.startswith("c=") and not Connection.parse(text[2:]).is_hold:
+            yield f"c=IN {address_type(host)} {host}{end}"
+        elif not text.startswith("a="):
+            yield line
+        elif name == "rtcp":
+            where = f" IN {address_type(host)} {host}" if " " in value.strip(" ") else ""
+            if rtcp is not None:
+                yield f"a=rtcp:{rtcp}{where}{end}"
+        elif name not in NOT_THROUGH_A_RELAY and not (name == "group" and "BUNDLE" in value):
+            yield line
+
+
+def _media_line(section: MediaSection, port: int) -> str:
+    """The m= line with another port, and without a count of ports: a relay opens one pair."""
+    if section.port == port and section.port_count is None:
+        return section.lines[0]
+    words = [section.kind, str(port), section.protocol, *section.formats]
+    return f"m={' '.join(words)}{_cut(section.lines[0])[1]}"
+
+
+def _cut(line: str) -> tuple[str, str]:
+    """A line's text and its carriage return, if it has one."""
+    return (line[:-1], "\r") if line.endswith("\r") else (line, "")
