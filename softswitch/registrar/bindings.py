@@ -1,0 +1,285 @@
+"""Where the users are: addresses of record and their contacts (RFC 3261 section 10). Pure.
+
+Memory is the truth; a store is told of each change, and asked once, at start. A binding's times
+are wall-clock seconds, since it outlives the process, while its timer runs on the clock.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+import attrs
+
+from softswitch.errors import PeerError
+from softswitch.flow import Flow
+from softswitch.plain import from_plain, to_plain
+from softswitch.plugin.interfaces import IBindingStore
+from softswitch.sip.uri import Uri
+from softswitch.wheel import Clock, Timer
+
+#: Seconds that the expiry timer waits at least, lest rounding make it run on the spot.
+_LEAST_WAIT = 0.05
+
+
+class Change(StrEnum):
+    """What became of a binding."""
+
+    ADDED = "added"
+    REFRESHED = "refreshed"
+    REMOVED = "removed"
+
+
+@attrs.frozen
+class Binding:
+    """One contact of an address of record. Plain data.
+
+    :ivar aor: canonical address of record, as ``address_of_record`` makes it.
+    :ivar contact: URI as the phone wrote it.
+    :ivar flow: on which its REGISTER came.
+    :ivar call_id: Call-ID of that REGISTER.
+    :ivar cseq: its CSeq number.
+    :ivar registered_at: when it came, wall-clock seconds.
+    :ivar expires_at: when the binding ends, wall-clock seconds.
+    :ivar q: preference, 0.0 to 1.0.
+    :ivar instance: value of ``+sip.instance`` as written, quotes and all (RFC 5626 4.1), or "".
+    :ivar user_agent: the phone's User-Agent, or "".
+    :ivar path: URIs of the Path to the phone (RFC 3327); none as yet.
+    :ivar reachable: whether its flow can still be used; a closed connection's cannot.
+    """
+
+    aor: str
+    contact: str
+    flow: Flow
+    call_id: str
+    cseq: int
+    registered_at: float
+    expires_at: float
+    q: float = 1.0
+    instance: str = ""
+    user_agent: str = ""
+    path: tuple[str, ...] = ()
+    reachable: bool = True
+
+    def same_contact(self, other: "Binding") -> bool:
+        """Whether both name one contact by the rules of RFC 3261 19.1.4."""
+        return self.contact == other.contact or Uri.parse(self.contact).same_as(
+            Uri.parse(other.contact)
+        )
+
+    def same_phone(self, earlier: "Binding") -> bool:
+        """Whether the phone that made ``earlier`` has come back under another contact.
+
+        Its ``+sip.instance`` says so. A phone without one is known by its User-Agent and source
+        host, but only if it has rebooted (a new Call-ID, 10.2.4) or lost its connection; else it
+        adds a contact.
+        """
+        if self.instance or earlier.instance:
+            return self.instance == earlier.instance
+        return (
+            self.user_agent != ""
+            and self.user_agent == earlier.user_agent
+            and self.flow.remote_host == earlier.flow.remote_host
+            and (self.call_id != earlier.call_id or not earlier.reachable)
+        )
+
+
+class Bindings:
+    """All bindings, with one timer, for the earliest expiry.
+
+    :ivar observers: told of each change, after it has been made.
+    :param store: told of each change; None keeps nothing over a restart.
+    :param now: wall-clock seconds.
+    """
+
+    def __init__(self, clock: Clock, store: IBindingStore | None, now: Callable[[], float]) -> None:
+        self.observers: list[Callable[[Change, Binding], None]] = []
+        self._clock = clock
+        self._store = store
+        self._now = now
+        self._bindings: dict[str, list[Binding]] = {}
+        self._on_connection: dict[Flow, set[str]] = {}
+        # At most one live deadline per address of record, never later than its first expiry.
+        self._deadlines: list[tuple[float, str]] = []
+        self._deadline_of: dict[str, float] = {}
+        self._timer: Timer | None = None
+        self._timer_at: float | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._bindings.values()))
+
+    def lookup(self, aor: str) -> list[Binding]:
+        """The contacts on which ``aor`` can be reached now: highest q first, then the newest."""
+        return sorted(
+            (binding for binding in self.contacts(aor) if binding.reachable),
+            key=lambda binding: (-binding.q, -binding.registered_at),
+        )
+
+    def contacts(self, aor: str) -> list[Binding]:
+        """All contacts of ``aor`` that have not expired, reachable or not."""
+        now = self._now()
+        return [binding for binding in self._bindings.get(aor, ()) if binding.expires_at > now]
+
+    def update(self, aor: str, wanted: Sequence[Binding], limit: int) -> None:
+        """Add, refresh and remove contacts as one REGISTER wants it: all of them or none.
+
+        A contact takes the place of the one that it equals and of the one that the same phone
+        had before. Beyond the limit the oldest goes, first of all one that is unreachable.
+
+        :param wanted: one Binding per contact of the request; one that has expired already is
+            a removal.
+        :param limit: contacts that the address may have.
+        :raises PeerError: 500 when the request is older than a binding that it would change
+            (RFC 3261 10.3 steps 6 and 7), 403 when it brings more contacts than the limit.
+        """
+        now = self._now()
+        before = self.contacts(aor)
+        added: list[Binding] = []
+        superseded: set[str] = set()
+        for binding in wanted:
+            stays = binding.expires_at > now
+            for old in before:
+                if binding.same_contact(old) or (stays and binding.same_phone(old)):
+                    _check_order(old, binding.call_id, binding.cseq)
+                    superseded.add(old.contact)
+            added = [other for other in added if not binding.same_contact(other)]
+            if stays:
+                added.append(binding)
+            if len(added) > limit:
+                raise PeerError("Too many contacts", 403)
+        kept = [old for old in before if old.contact not in superseded]
+        kept.sort(key=lambda binding: (binding.reachable, binding.registered_at))
+        room = limit - len(added)
+        self._commit(aor, kept[max(0, len(kept) - room) :] + added)
+
+    def remove_all(self, aor: str, call_id: str, cseq: int) -> None:
+        """Remove every contact of ``aor``, as ``Contact: *`` wants it.
+
+        :raises PeerError: 500 when the request is older than one of them (10.3 step 6).
+        """
+        for binding in self.contacts(aor):
+            _check_order(binding, call_id, cseq)
+        self._commit(aor, [])
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A connection is gone: what was registered on it cannot be reached any more."""
+        for aor in self._on_connection.pop(flow, ()):
+            self._bindings[aor] = [
+                attrs.evolve(binding, reachable=False) if binding.flow == flow else binding
+                for binding in self._bindings[aor]
+            ]
+
+    def restore(self) -> int:
+        """Take over what the store has kept; asked once, before the first request.
+
+        A UDP flow is used as before. A connection did not survive: its phone stays unreachable
+        until it registers anew.
+
+        :returns: how many bindings there are now.
+        """
+        if self._store is not None:
+            for aor, kept in self._store.load().items():
+                self._bindings[aor] = [
+                    attrs.evolve(binding, reachable=not binding.flow.reliable)
+                    for binding in (from_plain(Binding, plain) for plain in kept)
+                ]
+                self._note_expiry(aor)
+            self._set_timer()
+        return len(self)
+
+    def stop(self) -> None:
+        """Let go of the timer; the bindings stay, here and in the store."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        self._timer_at = None
+
+    def _commit(self, aor: str, after: list[Binding]) -> None:
+        before = self._bindings.get(aor, [])
+        if after == before:
+            return
+        for binding in before:
+            self._forget_connection(binding)
+        for binding in after:
+            if binding.flow.reliable and binding.reachable:
+                self._on_connection.setdefault(binding.flow, set()).add(aor)
+        if after:
+            self._bindings[aor] = after
+        else:
+            self._bindings.pop(aor, None)
+        self._note_expiry(aor)
+        self._set_timer()
+        if self._store is not None:
+            self._store.save(aor, to_plain(after))
+        self._tell(before, after)
+
+    def _forget_connection(self, binding: Binding) -> None:
+        users = self._on_connection.get(binding.flow)
+        if users is not None:
+            users.discard(binding.aor)
+            if not users:
+                del self._on_connection[binding.flow]
+
+    def _tell(self, before: Iterable[Binding], after: Iterable[Binding]) -> None:
+        earlier = {binding.contact: binding for binding in before}
+        later = {binding.contact: binding for binding in after}
+        changes = [
+            (Change.REMOVED, old) for contact, old in earlier.items() if contact not in later
+        ]
+        for contact, binding in later.items():
+            if contact not in earlier:
+                changes.append((Change.ADDED, binding))
+            elif binding != earlier[contact]:
+                changes.append((Change.REFRESHED, binding))
+        for observer in self.observers:
+            for change, binding in changes:
+                observer(change, binding)
+
+    def _note_expiry(self, aor: str) -> None:
+        bindings = self._bindings.get(aor)
+        if bindings:
+            first = min(binding.expires_at for binding in bindings)
+            if first < self._deadline_of.get(aor, float("inf")):
+                self._deadline_of[aor] = first
+                heapq.heappush(self._deadlines, (first, aor))
+        elif not self._bindings:
+            self._deadlines.clear()
+            self._deadline_of.clear()
+
+    def _set_timer(self) -> None:
+        first = self._deadlines[0][0] if self._deadlines else None
+        if first == self._timer_at:
+            return
+        self.stop()
+        if first is not None:
+            self._timer_at = first
+            wait = max(_LEAST_WAIT, first - self._now())
+            self._timer = self._clock.callLater(wait, self._expire)
+
+    def _expire(self) -> None:
+        self.stop()
+        now = self._now()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, aor = heapq.heappop(self._deadlines)
+            if self._deadline_of.get(aor) == deadline:
+                del self._deadline_of[aor]
+                self._commit(aor, self.contacts(aor))
+                self._note_expiry(aor)
+        self._set_timer()
+
+
+def address_of_record(uri: Uri, domain: str) -> str:
+    """The canonical form under which bindings are kept (RFC 3261 10.3 step 5).
+
+    :param uri: SIP or SIPS URI of a served domain; its parameters and host do not matter.
+    :param domain: the one name that stands for all served domains.
+    """
+    return f"{uri.unquoted_user}@{domain}"
+
+
+def _check_order(old: Binding, call_id: str, cseq: int) -> None:
+    """
+    :raises PeerError: 500 when the request with this Call-ID and CSeq made ``old``, or came
+        before the one that did.
+    """
+    if old.call_id == call_id and cseq <= old.cseq:
+        raise PeerError("CSeq out of order", 500)
