@@ -30,10 +30,12 @@ class Challenge:
     :ivar realm: the realm to name; None for the switch's own.
     :ivar stale: the proof was right but its nonce too old (RFC 7616 3.3), so the phone need not
         ask for the password again.
+    :ivar algorithms: one challenge each, in this order; empty for the listener's.
     """
 
     realm: str | None = None
     stale: bool = False
+    algorithms: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -1,18 +1,19 @@
 # ruff: noqa: N805 -- the methods of an Interface have no self
 """Every place where a plug-in fits: policies, observers, and back ends. Pure.
 
+(Where a media engine fits is told in ``media``, with what it is asked.)
+
 A policy is asked in the order of the configuration's ``[[policy]]`` tables. It answers a
 decision, or None to have the next one asked, or an awaitable of these (a Deferred, or simply an
 ``async def``). What a policy answers at once costs no Deferred.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
 from softswitch.plugin.decisions import Admission, Redirection, Registration, Routing
-from softswitch.plugin.media import MediaAnswer, MediaQuestion
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, InviteView, RequestView, User
 
@@ -94,17 +95,3 @@ class IBindingStore(Interface):
     def save(aor: str, bindings: list[dict[str, Any]]) -> None:
         """Replace what is kept of an address of record; an empty list forgets it. Returns at
         once; written in the order of the calls."""
-
-
-class IMediaEngine(Interface):
-    """Carries the audio, and rewrites the session descriptions that say where it goes."""
-
-    def ask(question: MediaQuestion, tell: Callable[[MediaAnswer], None]) -> None:
-        """Rewrite an offer or an answer, or forget an offer. ``tell`` is called with the question's
-        token, at once or later, or never: the asker has a deadline of its own."""
-
-    def release(session: str) -> None:
-        """Free every port of a session at once; harmless when repeated."""
-
-    def stop() -> None:
-        """Free everything; the switch is stopping."""

@@ -61,7 +61,7 @@ class BindingView:
     :ivar flow: the flow on which it registered; a closed one is not shown at all. None where
         only the URI is known.
     :ivar q: preference, 0.0 to 1.0.
-    :ivar expires_at: when it expires, by the house's clock, seconds.
+    :ivar expires_at: when it expires, Unix time, seconds.
     :ivar user_agent: the phone's User-Agent, or "".
     :ivar instance: its ``+sip.instance``, or "".
     """
@@ -153,12 +153,22 @@ class CallView:
     depth: int = 0
     tried: tuple[str, ...] = ()
 
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of the caller's dialog."""
+        return self.invite.call_id
+
 
 class TrunkView(Protocol):
     """A trunk, as a policy sees it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name in the configuration."""
+
+    @property
+    def force_rport(self) -> bool:
+        """See ``Identity.force_rport``."""
 
     def targets(self, number: str) -> "list[Target]":
         """A target per address of the trunk, in the order of trying, for a dialled number."""
@@ -168,14 +178,19 @@ class House(Protocol):
     """What the switch offers a policy that has a method ``start(house)``; called once, at load."""
 
     @property
+    def domain(self) -> str:
+        """The one name that stands for all served domains."""
+
+    @property
     def realm(self) -> str:
         """The digest realm."""
 
-    def seconds(self) -> float:
-        """Now, by the clock of ``BindingView.expires_at``."""
+    def now(self) -> float:
+        """Unix time, seconds; virtual in tests."""
 
-    def is_ours(self, host: str) -> bool:
-        """Whether a URI's host names this switch: a served domain or an address of ours."""
+    def is_ours(self, host: str, port: int | None = None) -> bool:
+        """Whether a URI's host, and port if it has one, name this switch: a served domain or an
+        address of ours."""
 
     def find_user(self, name: str) -> User | None:
         """The user of that name."""
