@@ -1,0 +1,148 @@
+"""Call records as JSON lines: never two of a call, never none.
+
+A record is turned to text when its call ends and is written by a thread of its own. A file that
+was moved away (logrotate) is made anew. A disk that is full delays records and says so; only
+when too many wait is one lost, and counted. The last half line of a crash stays alone.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+
+from zope.interface import implementer
+
+from softswitch.errors import ConfigError
+from softswitch.plain import to_plain
+from softswitch.plugin.interfaces import ICallObserver
+from softswitch.plugin.record import CallRecord
+from softswitch.store.writer import Writer
+
+#: Fields of CallRecord and Attempt that hold seconds since 1970.
+_TIMES = ("invited", "started", "ringing", "answered", "ended")
+
+
+def open_to_append(path: Path) -> FileIO:
+    """The file, unbuffered, made where it is missing."""
+    return FileIO(path, "a+b")
+
+
+@implementer(ICallObserver)
+class JsonLines:
+    """Appends one line of JSON per call to a file.
+
+    :ivar writer: its thread; ``writer.dropped`` counts lost records.
+    :param opener: opens the file; may raise OSError.
+    :param retry: seconds between attempts while the disk does not take what waits.
+    :raises ConfigError: the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        opener: Callable[[Path], FileIO] = open_to_append,
+        limit: int = 50_000,
+        retry: float = 5.0,
+    ) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with opener(path) as file:
+                file.seek(0, os.SEEK_END)  # a pipe cannot: half a line could not be taken back
+        except OSError as error:
+            raise ConfigError(
+                str(path), f"a file to which records can be appended is needed here: {error}"
+            ) from error
+        self.writer: Writer[bytes] = Writer(
+            "call records", _Lines(path, opener), limit=limit, retry=retry
+        )
+
+    def call_started(self, record: CallRecord) -> None:
+        """Nothing: a call is written when it has ended."""
+
+    def call_ringing(self, record: CallRecord) -> None:
+        """Nothing."""
+
+    def call_answered(self, record: CallRecord) -> None:
+        """Nothing."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Have the record written."""
+        self.writer.put(record.id, line(record))
+
+    def close(self) -> None:
+        """Write what waits and let go of the file."""
+        self.writer.close()
+
+
+class _Lines:
+    """The file, as the writer's thread sees it."""
+
+    def __init__(self, path: Path, opener: Callable[[Path], FileIO]) -> None:
+        self._path = path
+        self._opener = opener
+        self._file: FileIO | None = None
+        # Where what was half written begins; None when all is whole.
+        self._torn: int | None = None
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Append all lines, and see them on the disk.
+
+        :raises OSError: none of them was written.
+        """
+        file = self._current()
+        self._mend(file)
+        end = file.seek(0, os.SEEK_END)
+        text = b"".join(lines)
+        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+            text = b"\n" + text
+        rest = memoryview(text)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            self._torn = end
+            with suppress(OSError):
+                self._mend(file)
+            raise
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _current(self) -> FileIO:
+        """The open file if the path still leads to it, else the one to which it leads now."""
+        if self._file is not None:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                    return self._file
+            self._file.close()
+            self._file = None
+            self._torn = None
+        self._file = self._opener(self._path)
+        return self._file
+
+    def _mend(self, file: FileIO) -> None:
+        """Take back what was half written, if it still stands there."""
+        if self._torn is not None:
+            file.truncate(min(self._torn, file.seek(0, os.SEEK_END)))
+            self._torn = None
+
+
+def line(record: CallRecord) -> bytes:
+    """A record as one line of JSON in UTF-8; times as ``2026-01-31T12:00:00.000000Z``."""
+    plain = to_plain(record)
+    for part in (plain, *plain["attempts"]):
+        for name in _TIMES:
+            if part.get(name) is not None:
+                part[name] = _utc(part[name])
+    # Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
+    return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -1,0 +1,133 @@
+"""Bindings in an SQLite file: the store of one machine, with nothing to install.
+
+WAL, one writer thread, grouped commits. The file is looked at when the store is made, so that
+a wrong one stops the start; it is opened for writing with the first change, by the thread that
+writes.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from zope.interface import implementer
+
+from softswitch.errors import ConfigError
+from softswitch.plugin.interfaces import IBindingStore
+from softswitch.store.writer import Writer
+
+#: "SIPS", which tells our files from those of others.
+APPLICATION_ID = 0x53495053
+SCHEMA_VERSION = 1
+#: Seconds to wait for a lock that another process holds.
+BUSY_SECONDS = 1.0
+
+# An address of record is text that may hold octets of no encoding, hence the blob.
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS bindings (aor BLOB PRIMARY KEY, contacts TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+
+#: Key of a row, and its contacts as JSON or None to delete it.
+Row = tuple[bytes, str | None]
+
+
+@implementer(IBindingStore)
+class SqliteStore:
+    """Keeps what must outlive the process.
+
+    :param retry: seconds between attempts while the disk is full or the file locked.
+    :raises ConfigError: the file cannot be opened, or is none of ours.
+    """
+
+    def __init__(self, path: Path, retry: float = 5.0) -> None:
+        self._path = path
+        self._rows = _Rows(path)
+        self.writer: Writer[Row] = Writer("bindings", self._rows, retry=retry)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(_open(path)) as connection:
+                _prepare(connection, path)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                str(path), f"a file that SQLite can open and write is needed here: {error}"
+            ) from error
+
+    def load(self) -> dict[str, list[dict[str, Any]]]:
+        """All that was saved: address of record -> its bindings. Reads the file at once."""
+        with closing(_open(self._path)) as connection:
+            rows = connection.execute("SELECT aor, contacts FROM bindings").fetchall()
+        return {_text(aor): json.loads(contacts) for aor, contacts in rows}
+
+    def save(self, aor: str, bindings: list[dict[str, Any]]) -> None:
+        """Replace what is kept of an address of record; an empty list forgets it."""
+        key = _key(aor)
+        self.writer.put(key, (key, json.dumps(bindings) if bindings else None))
+
+    def close(self) -> None:
+        """Write what waits and let go of the file."""
+        self.writer.close()
+
+
+class _Rows:
+    """The table of bindings, as the writer's thread sees it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Replace and delete rows, in one transaction.
+
+        :raises sqlite3.Error: none of it was written.
+        """
+        if self._connection is None:
+            self._connection = _open(self._path)
+        with self._connection:
+            self._connection.executemany(
+                "DELETE FROM bindings WHERE aor = ?",
+                [(key,) for key, contacts in rows if contacts is None],
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO bindings (aor, contacts) VALUES (?, ?)",
+                [row for row in rows if row[1] is not None],
+            )
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new file, or see that an old one is ours.
+
+    :raises ConfigError: it belongs to another program, or to a later version of this one.
+    """
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise ConfigError(str(path), "a database of softswitch or no file is needed here")
+    if version > SCHEMA_VERSION:
+        raise ConfigError(str(path), "written by a later version of softswitch; run that one")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(_SCHEMA)
+
+
+def _key(aor: str) -> bytes:
+    return aor.encode("utf-8", "surrogateescape")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
