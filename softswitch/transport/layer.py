@@ -210,6 +210,8 @@ class TransportLayer:
         :param host: address literal without brackets.
         :raises TransportError: when no listener has this transport and address family.
         """
+        if not is_address(host):
+            raise TransportError("the host is a name that nobody has resolved")
         if transport != "UDP":
             connection = self._by_peer.get(Destination(transport, host, port))
             if connection is not None:

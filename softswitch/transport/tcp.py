@@ -1,0 +1,200 @@
+"""A TCP listener on the reactor, and the connections of both directions.
+
+Thin: framing, queues and time-outs are ``connection``'s.
+"""
+
+import socket
+from typing import Any, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IConsumer,
+    IListeningPort,
+    IPushProducer,
+    IReactorSocket,
+    IReactorTCP,
+    ITCPTransport,
+)
+from twisted.internet.protocol import ClientFactory, Protocol, ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from softswitch.errors import TransportError
+from softswitch.transport.connection import CONNECT_SECONDS, Connection
+from softswitch.transport.layer import TransportLayer
+from softswitch.transport.listener import Listener
+from softswitch.transport.sockets import bound_socket
+
+#: Connections that the kernel may hold before they are accepted.
+BACKLOG = 128
+#: Bytes that Twisted takes before it says that the peer is slow.
+BUFFERED = 65536
+#: Seconds of silence after which the kernel asks whether the peer still stands, and the seconds
+#: after which unacknowledged bytes end the connection (64*T1).
+PROBE_AFTER = 60
+UNACKNOWLEDGED = 32
+
+
+class TcpPort:
+    """The socket of a TCP listener.
+
+    :ivar local_port: the port that is bound.
+    :param reactor: offers ``IReactorSocket`` and ``IReactorTCP``.
+    :raises TransportError: when the address is taken or not ours.
+    """
+
+    def __init__(self, layer: TransportLayer, listener: Listener, reactor: object) -> None:
+        self._layer = layer
+        self._listener = listener
+        self._reactor = cast(IReactorTCP, reactor)
+        listening = bound_socket(socket.SOCK_STREAM, listener.bind_host, listener.port)
+        with listening:
+            try:
+                listening.listen(BACKLOG)
+            except OSError as error:
+                where = f"{listener.bind_host}:{listener.port}"
+                raise TransportError(f"{where}: {error.strerror or error}") from error
+            self.local_port: int = listening.getsockname()[1]
+            self._port: IListeningPort = cast(IReactorSocket, reactor).adoptStreamPort(
+                listening.fileno(), listening.family, _Accepting(layer, listener.name)
+            )
+        layer.attach_stream(listener.name, self)
+
+    def connect(self, remote_host: str, remote_port: int, connection: Connection) -> "TcpStream":
+        """Begin to connect; ``connection`` hears later how it went."""
+        stream = TcpStream(connection)
+        own = None if self._listener.wildcard else (self._listener.bind_host, 0)
+        stream.connector = self._reactor.connectTCP(
+            remote_host,
+            remote_port,
+            _Connecting(stream),
+            # The connection's own time-out comes first.
+            timeout=CONNECT_SECONDS + 1,
+            bindAddress=own,
+        )
+        return stream
+
+    def close(self) -> None:
+        """Let the port go; connections stay."""
+        self._port.stopListening()
+
+
+@implementer(IPushProducer)
+class TcpStream(Protocol):
+    """One connection's bytes on the reactor.
+
+    It is registered as the producer for its own transport, only to be told when the transport's
+    buffer fills.
+
+    :ivar connector: of a connection that we open.
+    """
+
+    transport: ITCPTransport
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection
+        self.connector: IConnector | None = None
+        self._unsent = 0
+        self._full = False
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` after what was written before."""
+        if self._full:
+            self._unsent += len(data)
+        self.transport.write(data)
+
+    def unsent(self) -> int:
+        """About how many bytes the peer has not taken; 0 while it keeps up."""
+        return self._unsent
+
+    def close(self) -> None:
+        """End the connection when what was written has left."""
+        # While a paused producer is registered, Twisted never comes to the end of its buffer.
+        cast(IConsumer, self.transport).unregisterProducer()
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """End the connection, or the attempt to connect, now."""
+        if self.connected:
+            self.transport.abortConnection()
+        elif self.connector is not None:
+            self.connector.disconnect()
+
+    def connectionMade(self) -> None:
+        """The connection stands."""
+        transport: Any = self.transport
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        handle: socket.socket = transport.getHandle()
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED * 1000)
+        transport.registerProducer(self, True)
+        if self.connector is not None and self.connection is not None:
+            self.connection.connected()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self.connection is not None:
+            self.connection.data_received(data)
+
+    def connectionLost(self, reason: Failure = Failure(Exception("closed"))) -> None:  # noqa: B008
+        """The connection is gone."""
+        if self.connection is not None:
+            self.connection.lost(reason.getErrorMessage())
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """The transport's buffer is full."""
+        self._full = True
+        self._unsent = BUFFERED
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The transport's buffer has drained."""
+        self._full = False
+        self._unsent = 0
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection ends; ``connectionLost`` tells."""
+
+
+class _Accepting(ServerFactory):
+    """Hands what comes in to the layer."""
+
+    noisy = False
+
+    def __init__(self, layer: TransportLayer, name: str) -> None:
+        self._layer = layer
+        self._name = name
+
+    def buildProtocol(self, addr: IAddress | None) -> TcpStream:  # noqa: N802
+        return _Accepted(self._layer, self._name)
+
+
+class _Accepted(TcpStream):
+    """A connection that a peer opened."""
+
+    def __init__(self, layer: TransportLayer, name: str) -> None:
+        super().__init__()
+        self._layer = layer
+        self._name = name
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        peer: Any = self.transport.getPeer()
+        self.connection = self._layer.accepted(self._name, self, peer.host, peer.port)
+
+
+class _Connecting(ClientFactory):
+    """Holds the one connection that we open."""
+
+    noisy = False
+
+    def __init__(self, stream: TcpStream) -> None:
+        self._stream = stream
+
+    def buildProtocol(self, addr: IAddress | None) -> TcpStream:  # noqa: N802
+        return self._stream
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        if self._stream.connection is not None:
+            self._stream.connection.lost(reason.getErrorMessage())
