@@ -1,0 +1,276 @@
+"""The transaction layer: which message belongs to which transaction. Pure.
+
+RFC 3261 17.1.3, 17.2.3, 9.2 and 8.2.2.2. Between the transport layer below, whose user it is,
+and the user agent above.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from secrets import token_bytes
+from typing import Protocol
+
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.scope import Scope
+from softswitch.sip import compose
+from softswitch.sip.message import Message, Request, Response
+from softswitch.sip.names import METHODS
+from softswitch.transaction.client import Client, ClientTransaction, ClientUser, client_key
+from softswitch.transaction.invite_client import InviteClient
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import UNADOPTED, Screened, Server, ServerTransaction
+from softswitch.transaction.timers import RFC_3261, Timers
+from softswitch.transaction.transaction import Transaction, Transport
+from softswitch.wheel import Clock
+
+
+class TransactionUser(Protocol):
+    """The core above: what the layer asks and tells."""
+
+    def screen(self, request: Request, flow: Flow) -> Response | Screened:
+        """Whether a new request is let in; asked before any state is made of it (8.2.7).
+
+        Never asked for ACK and CANCEL. A response is sent without state: it has to be the
+        same each time the request comes.
+        """
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A new request was let in; its transaction is kept, and waits for ``respond``."""
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """The ACK of a 2xx, or of nothing that we know."""
+
+    def stray_response(self, response: Response, flow: Flow) -> None:
+        """A response that no client transaction waits for: a 2xx of an INVITE may need ACK and
+        BYE."""
+
+
+class TransactionLayer:
+    """All transactions.
+
+    :ivar user: the core above; assigned before anything arrives.
+    :ivar counters: what was merged, stray or could not be delivered -> how often.
+    """
+
+    __slots__ = (
+        "_clients",
+        "_merged",
+        "_secret",
+        "_servers",
+        "clock",
+        "counters",
+        "timers",
+        "transport",
+        "user",
+    )
+
+    user: TransactionUser
+
+    def __init__(self, clock: Clock, transport: Transport, timers: Timers = RFC_3261) -> None:
+        self.clock = clock
+        self.transport = transport
+        self.timers = timers
+        self.counters: Counter[str] = Counter()
+        self._clients: dict[str, ClientTransaction] = {}
+        self._servers: dict[str, ServerTransaction] = {}
+        self._merged: set[int] = set()
+        self._secret = token_bytes(16)
+
+    def __iter__(self) -> Iterator[Transaction]:
+        """Every transaction that has not terminated."""
+        yield from self._clients.values()
+        yield from self._servers.values()
+
+    # The user above.
+
+    def send_request(
+        self, request: Request, flow: Flow, user: ClientUser, scope: Scope | None = None
+    ) -> InviteClient | Client:
+        """Put our Via on a request other than ACK, send it, and wait for its responses.
+
+        That it cannot be sent is told later, by ``transport_failed``.
+
+        :param request: without a Via of ours.
+        :param scope: holds the transaction until it ends.
+        """
+        branch = compose.new_branch()
+        request = self._with_via(request, flow, branch)
+        key = client_key(branch, request.method)
+        transaction = (InviteClient if request.method == "INVITE" else Client)(
+            self, key, request, flow, user, scope
+        )
+        self.begin(transaction)
+        return transaction
+
+    def send_ack(self, request: Request, flow: Flow) -> None:
+        """Put our Via on the ACK of a 2xx and send it; there is no transaction.
+
+        One that cannot be sent is counted: the 2xx will come again.
+        """
+        request = self._with_via(request, flow, compose.new_branch())
+        try:
+            self.transport.send(request.encode(), flow)
+        except TransportError:
+            self.counters["ACK not delivered"] += 1
+
+    def send_stateless(
+        self, response: Response, request: Request, flow: Flow, force_rport: bool = False
+    ) -> None:
+        """Answer a request of which nothing is remembered (8.2.7).
+
+        :param flow: on which the request came.
+        """
+        try:
+            back = self.transport.response_flow(request, flow, force_rport)
+            self.transport.send(response.encode(), back)
+        except TransportError:
+            self.counters["stateless response not delivered"] += 1
+
+    # The transport below.
+
+    def message_received(self, message: Message, flow: Flow) -> None:
+        """A message has come; its mandatory fields can be read, a request's top Via is stamped.
+
+        :raises SipSyntaxError: when a field that is needed cannot be read.
+        """
+        if isinstance(message, Response):
+            self._response_received(message, flow)
+        elif isinstance(message, Request):
+            self._request_received(message, flow)
+
+    def flow_failed(self, flow: Flow, reason: str) -> None:
+        """A connection is gone or was never made; tell those who count on it."""
+        for transaction in list(self):
+            transaction.flow_failed(flow, reason)
+
+    # The transactions.
+
+    def begin(self, transaction: ClientTransaction) -> None:
+        """Keep a client transaction and start it."""
+        self._clients[transaction.key] = transaction
+        transaction.start()
+
+    def forget_client(self, transaction: ClientTransaction) -> None:
+        """It has ended: no response matches it any more."""
+        del self._clients[transaction.key]
+
+    def forget_server(self, transaction: ServerTransaction) -> None:
+        """It has ended: no request matches it any more."""
+        del self._servers[transaction.key]
+        self._merged.discard(transaction.merge)
+
+    def stray_response(self, response: Response, flow: Flow) -> None:
+        """A response is for the core; so are all that match no transaction."""
+        self.counters["stray response"] += 1
+        self.user.stray_response(response, flow)
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK is for the core; so are all that match no transaction."""
+        self.user.ack_received(request, flow)
+
+    def _with_via(self, request: Request, flow: Flow, branch: str) -> Request:
+        try:
+            facing = self.transport.facing(flow)
+            host, port = facing.host, facing.port
+        except TransportError:  # then sending fails too, and that is what the user hears
+            host, port = flow.local_host, flow.local_port
+        if ":" in host:
+            host = f"[{host}]"
+        via = f"SIP/2.0/{flow.transport} {host}:{port};rport;branch={branch}"
+        return Request(request.method, request.uri, [("Via", via), *request.fields], request.body)
+
+    def _response_received(self, response: Response, flow: Flow) -> None:
+        if len(response.values("Via")) > 1:  # misrouted (8.1.3.3)
+            self.counters["response with several Via"] += 1
+            return
+        key = client_key(response.top_via.branch or "", response.cseq.method)
+        transaction = self._clients.get(key)
+        if transaction is None:
+            self.stray_response(response, flow)
+        else:
+            transaction.received(response, flow)
+
+    def _request_received(self, request: Request, flow: Flow) -> None:
+        method = request.method
+        if method == "ACK":
+            self._ack_received(request, flow)
+            return
+        key = server_key(request, method, request.to.tag)
+        transaction = self._servers.get(key)
+        if transaction is not None:
+            transaction.retransmitted(flow)
+        elif method == "CANCEL":
+            self._cancel_received(request, flow, key)
+        else:
+            self._new_request_received(request, flow, key)
+
+    def _new_request_received(self, request: Request, flow: Flow, key: str) -> None:
+        merge = 0
+        if request.to.tag is None:
+            merge = hash((request.call_id, request.from_.tag, request.cseq.number, request.method))
+            if merge in self._merged:
+                self._answer_stateless(request, flow, 482)
+                return
+        screened = self.user.screen(request, flow)
+        if isinstance(screened, Response):
+            self.send_stateless(screened, request, flow)
+            return
+        transaction = (InviteServer if request.method == "INVITE" else Server)(
+            self, key, request, flow, screened, merge
+        )
+        self._servers[key] = transaction
+        if merge:
+            self._merged.add(merge)
+        self.user.request_received(request, transaction)
+
+    def _ack_received(self, ack: Request, flow: Flow) -> None:
+        transaction = self._servers.get(server_key(ack, "INVITE", ack.to.tag))
+        if transaction is None and not _has_cookie(ack):
+            # Of a first INVITE, which had no To tag: it is the one that we answered with.
+            transaction = self._servers.get(server_key(ack, "INVITE", None))
+            if transaction is not None and transaction.sent_tag != ack.to.tag:
+                transaction = None
+        if isinstance(transaction, InviteServer):
+            transaction.acknowledged(ack, flow)
+        else:
+            self.user.ack_received(ack, flow)
+
+    def _cancel_received(self, cancel: Request, flow: Flow, key: str) -> None:
+        """Answer a CANCEL, and tell the INVITE's user unless it comes too late (9.2)."""
+        keys = (server_key(cancel, method, cancel.to.tag) for method in METHODS)
+        found = next((self._servers[other] for other in keys if other in self._servers), None)
+        if found is None:
+            self._answer_stateless(cancel, flow, 481)
+            return
+        transaction = Server(self, key, cancel, flow, found.screened)
+        self._servers[key] = transaction
+        transaction.adopt(found.scope, UNADOPTED)
+        tag = found.sent_tag or compose.new_tag()
+        transaction.respond(compose.response(cancel, 200, to_tag=tag))
+        if isinstance(found, InviteServer) and not found.answered:
+            found.user.cancelled(found, cancel)
+
+    def _answer_stateless(self, request: Request, flow: Flow, status: int) -> None:
+        self.counters[f"{request.method} answered with {status}"] += 1
+        tag = compose.stateless_tag(request, self._secret)
+        self.send_stateless(compose.response(request, status, to_tag=tag), request, flow)
+
+
+def server_key(request: Request, method: str, to_tag: str | None) -> str:
+    """Under which a request finds the transaction that it belongs to (17.2.3).
+
+    :param method: of that transaction: of an ACK or CANCEL, INVITE.
+    :param to_tag: of the request that began it; counts without the magic cookie only.
+    """
+    via = request.top_via
+    key = f"{via.branch} {via.host} {via.port} {method}"
+    if _has_cookie(request):
+        return key
+    tags = f"{to_tag or ''} {request.from_.tag or ''}"
+    return f"{key} {request.uri} {tags} {request.call_id} {request.cseq.number}"
+
+
+def _has_cookie(request: Request) -> bool:
+    """Whether the branch is an RFC 3261 client's: unique, so that it tells all."""
+    branch = request.top_via.branch
+    return branch is not None and branch.startswith("z9hG4bK")
