@@ -106,6 +106,11 @@ class Route:
     targets: tuple[Target, ...] = attrs.field(converter=as_targets)
 
 
+def as_contacts(contacts: str | Iterable[str]) -> tuple[str, ...]:
+    """One or several URIs."""
+    return (contacts,) if isinstance(contacts, str) else tuple(contacts)
+
+
 @attrs.frozen
 class Redirect:
     """The caller is told to call elsewhere itself (RFC 3261 8.3).
@@ -114,7 +119,7 @@ class Redirect:
     :ivar status: 300, 301, 302, 305 or 380.
     """
 
-    contacts: tuple[str, ...] = attrs.field(converter=tuple)
+    contacts: tuple[str, ...] = attrs.field(converter=as_contacts)
     status: int = 302
 
 

@@ -9,7 +9,7 @@ decision, or None to have the next one asked, or an awaitable of these (a Deferr
 """
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
 
@@ -20,7 +20,7 @@ from softswitch.plugin.views import CallView, InviteView, RequestView, User
 Decision = TypeVar("Decision")
 
 #: What a policy may answer.
-Answer = Decision | None | Awaitable[Decision | None]
+Answer: TypeAlias = Decision | Awaitable[Decision | None] | None
 
 
 class IPolicyMaker(Interface):

@@ -1,0 +1,168 @@
+"""Who sent a request: digest for users, source networks for trunks. Pure, and without waiting.
+
+Nobody else is admitted unless a plug-in says so. RFC 3261 section 22, RFC 7616, RFC 8760.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+from zope.interface import implementer
+
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
+from softswitch.plugin.interfaces import IAdmissionPolicy
+from softswitch.plugin.views import House, Identity, RequestView, User
+from softswitch.sip import digest
+from softswitch.sip.message import Field
+from softswitch.sip.uri import Uri
+from softswitch.wheel import Clock
+
+#: The hash of nobody's password: an unknown name takes the time of a wrong password.
+_NOBODY = "0" * 64
+
+
+@implementer(IAdmissionPolicy)
+@attrs.define
+class UserAdmission:
+    """Admits users who prove their password, under their own address in From, or anonymously.
+
+    Everybody else is challenged, so it stands last among the admission policies.
+    """
+
+    _house: House = attrs.field(init=False, repr=False)
+
+    def start(self, house: House) -> None:
+        """Take note of what checks credentials."""
+        self._house = house
+
+    def admit(self, request: RequestView) -> Admission:
+        """RFC 3261 22.1; 403 for another's From (RFC 3261 26.3.2.1 leaves it to the domain)."""
+        who = self._house.authenticate(request)
+        if not isinstance(who, User):
+            return who
+        uri = request.from_.uri
+        own = uri.unquoted_user == who.name and self._house.is_ours(uri.host, uri.port)
+        if not own and not (request.method != "REGISTER" and _anonymous(uri)):
+            return Reject(403)
+        return Allow(Identity("user", who.name, self._house.domain, force_rport=True))
+
+
+@implementer(IAdmissionPolicy)
+@attrs.define
+class TrunkAdmission:
+    """Admits what comes from the networks of a trunk, but for REGISTER."""
+
+    _house: House = attrs.field(init=False, repr=False)
+
+    def start(self, house: House) -> None:
+        """Take note of what knows the trunks."""
+        self._house = house
+
+    def admit(self, request: RequestView) -> Allow | None:
+        """By the address that the request really came from, never by what it says."""
+        if request.method == "REGISTER":
+            return None
+        trunk = self._house.trunk_at(request.source.remote_host)
+        if trunk is None:
+            return None
+        return Allow(Identity("trunk", trunk.name, force_rport=trunk.force_rport))
+
+
+class Authenticator:
+    """Issues digest challenges and checks what answers them.
+
+    :param realm: on which the users' hashes depend.
+    :param find_user: name -> user, or None.
+    :param by_listener: listener's name -> algorithms, one challenge each in that order; MD5
+        alone where there is none, since most phones give up on any other.
+    :param by_group: user group -> algorithms, instead of the listener's.
+    :param lifetime: seconds for which a nonce is good.
+    """
+
+    def __init__(
+        self,
+        realm: str,
+        clock: Clock,
+        find_user: Callable[[str], User | None],
+        *,
+        by_listener: Mapping[str, Sequence[str]],
+        by_group: Mapping[str, Sequence[str]],
+        lifetime: float = 300.0,
+    ) -> None:
+        self.realm = realm
+        self._find_user = find_user
+        self._by_listener = by_listener
+        self._by_group = by_group
+        self._nonces = digest.Nonces(clock, os.urandom(32), lifetime)
+
+    def authenticate(self, request: RequestView) -> User | Challenge:
+        """Whose credentials a request bears, or the challenge that answers it.
+
+        Unknown names, wrong passwords and weaker algorithms than were asked for look alike. A
+        proof that is right but for its nonce's age or count is asked for anew as stale (RFC 7616
+        3.3), also after a restart, which forgets the nonces.
+        """
+        lines = request.headers("Authorization")
+        for credentials in digest.parse_credentials(lines) if lines else ():
+            if credentials.realm == self.realm:
+                return self._judge(request, credentials)
+        name = request.from_.uri.unquoted_user if self._by_group else ""
+        return Challenge(algorithms=self._of_group(self._find_user(name) if name else None))
+
+    def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
+        """The WWW-Authenticate fields for a peer on ``flow``: a line per algorithm."""
+        realm = self.realm if challenge.realm is None else challenge.realm
+        nonce = self._nonces.issue()
+        return [
+            (
+                "WWW-Authenticate",
+                str(digest.Challenge(realm, nonce, algorithm, stale=challenge.stale)),
+            )
+            for algorithm in challenge.algorithms or self._of_listener(flow.listener)
+        ]
+
+    def _judge(self, request: RequestView, credentials: digest.Credentials) -> User | Challenge:
+        user = self._find_user(credentials.username)
+        group = self._of_group(user)
+        algorithm = credentials.algorithm
+        known = user.ha1.get(algorithm) if user is not None else None
+        proven = digest.verify(credentials, known or _NOBODY, request.method)
+        asked = (
+            algorithm in (group or self._of_listener(request.source.listener))
+            and credentials.qop == "auth"
+            and _same_place(credentials.uri, request.uri)
+        )
+        if user is None or not known or not proven or not asked:
+            return Challenge(algorithms=group)
+        if self._nonces.check(credentials.nonce, credentials.nc) != "ok":
+            return Challenge(stale=True, algorithms=group)
+        return user
+
+    def _of_group(self, user: User | None) -> tuple[str, ...]:
+        return tuple(self._by_group.get(user.group, ())) if user is not None else ()
+
+    def _of_listener(self, listener: str) -> Sequence[str]:
+        return self._by_listener.get(listener) or ("MD5",)
+
+
+def _anonymous(uri: Uri) -> bool:
+    """Whether a From hides its caller, who proved to us who it is (RFC 3323 4.1.1.3)."""
+    return uri.host.lower() == "anonymous.invalid"
+
+
+def _same_place(digest_uri: str, request_uri: Uri) -> bool:
+    """Whether a digest-uri means the Request-URI (RFC 7616 3.4.6).
+
+    Parameters are left out: phones put them into the one and forget them in the other.
+    """
+    try:
+        uri = Uri.parse(digest_uri)
+    except SipSyntaxError:
+        return False
+    return (uri.unquoted_user, uri.host.lower(), uri.port) == (
+        request_uri.unquoted_user,
+        request_uri.host.lower(),
+        request_uri.port,
+    )

@@ -1,0 +1,171 @@
+"""Whether what a policy answered can be acted upon. Pure.
+
+Each check returns what is wrong in a few words, or "". What passes here may be put into a
+message as it is: no line end hides in it, and no field that keeps the protocol right is touched.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import Any, Final
+
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import (
+    Accept,
+    Allow,
+    Challenge,
+    Follow,
+    PassOn,
+    Redirect,
+    Reject,
+    Route,
+    Target,
+)
+from softswitch.plugin.views import Identity
+from softswitch.sip.digest import ALGORITHMS
+from softswitch.sip.names import canonical
+from softswitch.sip.uri import Uri
+
+#: Fields that belong to the transaction, the dialog, the body or authentication, lower case.
+RESERVED: Final = {
+    *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "timestamp"),
+    *("route", "record-route", "path", "service-route"),
+    *("content-length", "content-type", "content-encoding", "content-disposition"),
+    *("authorization", "www-authenticate", "authentication-info"),
+    *("proxy-authorization", "proxy-authenticate", "proxy-authentication-info"),
+    *("require", "proxy-require", "supported", "unsupported", "allow", "rack", "rseq"),
+    *("replaces", "expires", "min-expires", "session-expires", "min-se"),
+}
+
+#: Controls but for TAB, and surrogates that stand for no byte: neither may be sent.
+_UNFIT: Final = re.compile("[\x00-\x08\n-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_DIALLED: Final = frozenset(("sip", "sips", "tel"))
+
+
+def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) -> str:
+    """What is wrong with a decision; "" when it is sound.
+
+    :param known_trunk: whether a trunk of that name exists; None: any may be named.
+    """
+    if isinstance(decision, Route | Follow):
+        if not decision.targets:
+            return "no targets"
+        return _first(_target(target, known_trunk) for target in decision.targets)
+    check = _CHECKS.get(type(decision))
+    return "no decision" if check is None else check(decision)
+
+
+def _allow(allow: Allow) -> str:
+    identity = allow.identity
+    fit = isinstance(identity, Identity) and all(
+        isinstance(text, str) for text in (identity.kind, identity.name, identity.domain)
+    )
+    return "" if fit else "no identity"
+
+
+def _challenge(challenge: Challenge) -> str:
+    realm = challenge.realm
+    if realm is not None and (not _sendable(realm) or '"' in realm or "\\" in realm):
+        return "unfit realm"
+    return "" if all(name in ALGORITHMS for name in challenge.algorithms) else "unknown algorithm"
+
+
+def _reject(reject: Reject) -> str:
+    if not _within(reject.status, 400, 699):
+        return f"status {reject.status!r} rejects nothing"
+    if reject.reason is not None and not _sendable(reject.reason):
+        return "unfit reason phrase"
+    return _headers(reject.headers)
+
+
+def _redirect(redirect: Redirect) -> str:
+    if not _within(redirect.status, 300, 399):
+        return f"status {redirect.status!r} redirects nobody"
+    if not redirect.contacts:
+        return "no contacts"
+    return _first(_uri(contact) for contact in redirect.contacts)
+
+
+def _accept(accept: Accept) -> str:
+    if not _within(accept.min_expires, 0, 2**32 - 1):
+        return "unfit min_expires"
+    if not _within(accept.max_expires, max(1, accept.min_expires), 2**32 - 1):
+        return "unfit max_expires"
+    return "" if _within(accept.max_contacts, 1, 2**32 - 1) else "unfit max_contacts"
+
+
+def _pass_on(_: PassOn) -> str:
+    return ""
+
+
+def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
+    if not isinstance(target, Target):
+        return f"{type(target).__name__} is no target"
+    if target.ring_seconds is not None and not _number(target.ring_seconds, 0.001, 86400):
+        return "unfit ring_seconds"
+    if not _number(target.q, 0, 1):
+        return "unfit q"
+    if type(target.group) is not int:
+        return "unfit group"
+    if target.flow is not None and not isinstance(target.flow, Flow):
+        return "unfit flow"
+    if target.trunk is not None and known_trunk is not None and not known_trunk(target.trunk):
+        return f"no trunk {target.trunk!r}"
+    return (
+        _uri(target.uri, _DIALLED)
+        or (_uri(target.call_to, _DIALLED) if target.call_to is not None else "")
+        or _headers(target.headers)
+    )
+
+
+def _uri(uri: object, schemes: Iterable[str] = ()) -> str:
+    if not isinstance(uri, str) or not _sendable(uri):
+        return "unfit URI"
+    try:
+        parsed = Uri.parse(uri)
+    except SipSyntaxError:
+        return f"unfit URI {uri!r}"
+    return f"unfit scheme {parsed.scheme!r}" if schemes and parsed.scheme not in schemes else ""
+
+
+def _headers(headers: object) -> str:
+    if not isinstance(headers, Mapping):
+        return "headers are no mapping"
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            return f"unfit header name {name!r}"
+        if canonical(name).lower() in RESERVED:
+            return f"header {name} is not a policy's to set"
+        if not isinstance(value, str) or not _sendable(value):
+            return f"unfit value of header {name}"
+    return ""
+
+
+def _sendable(text: object) -> bool:
+    return isinstance(text, str) and _UNFIT.search(text) is None
+
+
+def _within(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _number(value: object, low: float, high: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isfinite(value) and low <= value <= high
+
+
+def _first(faults: Iterable[str]) -> str:
+    return next(filter(None, faults), "")
+
+
+_CHECKS: Final[dict[type, Callable[[Any], str]]] = {
+    Allow: _allow,
+    Challenge: _challenge,
+    Reject: _reject,
+    Redirect: _redirect,
+    Accept: _accept,
+    PassOn: _pass_on,
+}

@@ -1,0 +1,151 @@
+"""From a ``[[policy]]`` table to a policy that can be asked.
+
+A name is looked up among the makers in every ``twisted/plugins/`` on the path, the class it names
+is imported, the options are structured into the class's attrs fields, and the interfaces are
+verified: once, here. Whatever is wrong stops the start with one line.
+"""
+
+import importlib
+from collections.abc import Mapping
+from traceback import extract_tb
+from typing import Any
+
+import attrs
+from twisted.plugin import getPlugins
+from twisted.python.modules import getModule
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
+
+from softswitch.errors import ConfigError
+from softswitch.plugin.interfaces import (
+    IAdmissionPolicy,
+    ICallObserver,
+    IPolicyMaker,
+    IRedirectPolicy,
+    IRegistrationPolicy,
+    IRouter,
+)
+from softswitch.plugin.views import House
+from softswitch.policy.chain import Policy
+from softswitch.settings import nearest, structure
+
+#: What a policy may be; at least one of these.
+PLACES = (IAdmissionPolicy, IRouter, IRegistrationPolicy, IRedirectPolicy, ICallObserver)
+
+
+def load(
+    name: str, options: Mapping[str, Any], house: House, *, file: str = "", path: str = "policy"
+) -> Policy:
+    """Make the policy that a ``[[policy]]`` table asks for.
+
+    :param name: the table's ``use``.
+    :param options: the table's other keys.
+    :param house: given to the policy's ``start``, if it has one.
+    :param file: name of the configuration file, for errors.
+    :param path: key path of the table, as ``policy[2]``.
+    :raises ConfigError: names file, key and what would be right.
+    """
+    where = f"{file}: {path}" if file else path
+    known = makers()
+    if name not in known:
+        raise ConfigError(f"{where}.use", "; ".join([nearest(name, list(known)), *broken()]))
+    factory = known[name].factory
+    try:
+        shape = _imported(factory)
+    except Exception as error:
+        raise ConfigError(f"{where}.use", f"{name} ({factory}) {_unloadable(error)}") from error
+    plug_in = _made(shape, options, where=where, file=file, path=path)
+    _verify(plug_in, f"{where}.use", f"{name} ({factory})")
+    start = getattr(plug_in, "start", None)
+    if start is not None:
+        try:
+            start(house)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(where, str(error)) from error
+        except Exception as error:
+            raise ConfigError(where, f"{name} does not start: {_told(error)}") from error
+    return Policy(name, plug_in)
+
+
+def makers() -> dict[str, IPolicyMaker]:
+    """The policies that can be used, by name.
+
+    :raises ConfigError: when two have the same name.
+    """
+    found: dict[str, IPolicyMaker] = {}
+    for maker in getPlugins(IPolicyMaker):
+        other = found.setdefault(maker.name, maker)
+        if other.factory != maker.factory:
+            raise ConfigError(
+                f"policy {maker.name!r}",
+                f"{maker.factory} and {other.factory} both have this name: rename one",
+            )
+    return found
+
+
+def broken() -> list[str]:
+    """Why modules in ``twisted/plugins/`` folders do not load, a sentence each.
+
+    ``getPlugins`` only logs them, and the name that is missed may be in one.
+    """
+    reasons = []
+    for module in getModule("twisted.plugins").iterModules():
+        try:
+            module.load()
+        except Exception as error:
+            reasons.append(f"{module.filePath.path} {_unloadable(error)}")
+    return reasons
+
+
+def _imported(factory: str) -> type[Any]:
+    module, _, attribute = factory.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, type):
+        raise TypeError(f"{attribute} is no class")
+    return found
+
+
+def _made(
+    shape: type[Any], options: Mapping[str, Any], *, where: str, file: str, path: str
+) -> object:
+    if not attrs.has(shape):
+        if options:
+            raise ConfigError(
+                f"{where}.{min(options)}", f"{shape.__name__} is no attrs class and has no options"
+            )
+        return shape()
+    try:
+        return structure(options, shape, file=file, path=path)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(where, f"{shape.__name__} cannot be made: {_told(error)}") from error
+
+
+def _verify(plug_in: object, where: str, what: str) -> None:
+    places = [place for place in PLACES if place.providedBy(plug_in)]
+    if not places:
+        names = ", ".join(place.__name__ for place in PLACES)
+        raise ConfigError(where, f"{what} implements none of {names}")
+    for place in places:
+        try:
+            verifyObject(place, plug_in)
+        except Invalid as error:
+            raise ConfigError(where, f"{what} {' '.join(str(error).split())}") from error
+
+
+def _unloadable(error: Exception) -> str:
+    return f"does not load: {_told(error)}"
+
+
+def _told(error: BaseException) -> str:
+    """An exception in one line, with the line of the plug-in's that let it out."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    for frame in reversed(extract_tb(error.__traceback__)):
+        if frame.filename in (__file__, importlib.__file__):
+            break
+        if not frame.filename.startswith("<"):
+            return f"{text} ({frame.filename}:{frame.lineno})"
+    return text

@@ -1,0 +1,70 @@
+"""Calls to registered users. Pure. RFC 3261 section 10 and 16.5."""
+
+from itertools import groupby
+
+import attrs
+from zope.interface import implementer
+
+from softswitch.plugin.decisions import Reject, Route, Target
+from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.views import House, InviteView
+from softswitch.sip.uri import Uri
+from softswitch.trunk.group import escape_user
+
+
+@implementer(IRouter)
+@attrs.define
+class Located:
+    """A request for a user of ours goes to where that user is registered.
+
+    :ivar ring_seconds: how long each phone may ring; None for the switch's default.
+    """
+
+    ring_seconds: float | None = None
+    _house: House = attrs.field(init=False, repr=False)
+
+    def start(self, house: House) -> None:
+        """Take note of what knows the users and their contacts."""
+        self._house = house
+
+    def route(self, invite: InviteView) -> Route | Reject | None:
+        """480 for a user who is not registered; None for whom nobody knows."""
+        name = dialled(invite.uri, self._house)
+        return ring(name, self._house, self.ring_seconds) if name else None
+
+
+def dialled(uri: Uri, house: House) -> str:
+    """Who or what was called in our domain, without escapes; "" for other domains.
+
+    A TEL URI belongs to whom it was sent.
+    """
+    if uri.scheme == "tel" or house.is_ours(uri.host, uri.port):
+        return uri.unquoted_user
+    return ""
+
+
+def ring(name: str, house: House, ring_seconds: float | None = None) -> Route | Reject | None:
+    """Every contact of a user: descending by q, those of one q at once.
+
+    :returns: 480 when there is none, None when nobody has that name.
+    """
+    if house.find_user(name) is None:
+        return None
+    bindings = house.locate(name, house.domain)
+    if not bindings:
+        return Reject(480)
+    address_of_record = str(Uri("sip", escape_user(name), host=house.domain))
+    return Route(
+        [
+            Target(
+                binding.contact,
+                ring_seconds,
+                group,
+                q,
+                flow=binding.flow,
+                call_to=address_of_record,
+            )
+            for group, (q, equals) in enumerate(groupby(bindings, lambda found: found.q), 1)
+            for binding in equals
+        ]
+    )
