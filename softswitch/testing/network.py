@@ -335,9 +335,6 @@ class _Line:
             self.stream.write(data)
 
     def data_received(self, data: bytes) -> None:
-        if data == b"\r\n":  # The answer to a ping stands alone, and is worth a test's look.
-            self._endpoint.take(data, self._peer)
-            return
         for frame in self._framer.feed(data):
             if isinstance(frame, bytes):
                 self._endpoint.take(frame, self._peer)

@@ -1,0 +1,239 @@
+"""TCP without a socket: framing, keep-alives, reuse, time-outs, peers that never read."""
+
+import pytest
+
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.sip.parser import Limits
+from softswitch.testing.stream import LoopStream
+from softswitch.transport import layer as layer_module
+from softswitch.transport.connection import MAX_UNSENT, Connection
+
+SWITCH = ("10.0.0.1", 5060)
+PHONE = ("10.0.0.9", 5060)
+VIA = "SIP/2.0/TCP 10.0.0.9:5060;branch=z9hG4bK1"
+
+
+@pytest.fixture
+def phone(switch):
+    return switch.network.attach(*PHONE, "TCP")
+
+
+@pytest.mark.parametrize("size", [*range(1, 40), 100, 250, 1000])
+def test_a_stream_comes_in_pieces_of_any_size(switch, request_bytes, size):
+    """Messages are cut from the stream by Content-Length, however it is delivered (RFC 3261
+    18.3)."""
+    with_body = request_bytes(VIA).replace(b"Length: 0\r\n\r\n", b"Length: 5\r\n\r\nhello")
+    stream = request_bytes(VIA) + with_body + b"\r\n\r\n" + request_bytes(VIA)
+    answers = []
+    end = LoopStream(switch.network, SWITCH, PHONE)
+    end.write = answers.append
+    connection = switch.layer.accepted("tcp", end, *PHONE)
+    for start in range(0, len(stream), size):
+        connection.data_received(stream[start : start + size])
+    assert [message.body for message, _ in switch.above.messages] == [b"", b"hello", b""]
+    assert answers == [b"\r\n"]
+
+
+def test_split_at_random_places_nothing_is_lost(make_switch, request_bytes):
+    """Both directions over a network that cuts everything to pieces."""
+    switch = make_switch(split=True, delay=0.01, seed=7)
+    phone = switch.network.attach(*PHONE, "TCP")
+    for _ in range(20):
+        phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run(1)
+    assert len(switch.above.messages) == 20
+    for _, flow in switch.above.messages:
+        switch.layer.send(request_bytes(VIA), flow)
+    switch.clock.run(1)
+    assert [received.data for received in phone.received] == [request_bytes(VIA)] * 20
+
+
+def test_a_keep_alive_is_answered(switch, phone):
+    """CRLF CRLF is a ping, CRLF the pong (RFC 5626 4.4.1)."""
+    phone.send(b"\r\n\r\n", SWITCH)
+    switch.clock.run()
+    assert [carried.data for carried in switch.network.log] == [b"\r\n\r\n", b"\r\n"]
+
+
+def test_a_malformed_message_in_a_sound_frame(switch, phone, request_bytes):
+    """It is answered 400; the stream can still be followed, so the next message is served."""
+    phone.send(request_bytes(VIA).replace(b"CSeq: 1", b"CSeq: x") + request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    assert phone.received[0].data.startswith(b"SIP/2.0 400 Bad CSeq\r\n")
+    assert len(switch.above.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(b"Length: x", b"400"), (b"Length: 99999999", b"513")]
+)
+def test_a_stream_that_cannot_be_followed_is_answered_and_closed(
+    switch, phone, request_bytes, length, status
+):
+    """Where no message end can be found any more: 400 or 513, then the connection is closed; a
+    message before it is served."""
+    data = request_bytes(VIA) + request_bytes(VIA).replace(b"Length: 0", length)
+    phone.send(data, SWITCH)
+    switch.clock.run()
+    assert phone.received[0].data.startswith(b"SIP/2.0 " + status)
+    [(_, flow)] = switch.above.messages
+    assert [failed for failed, _ in switch.above.failures] == [flow]
+    assert not phone.peers
+    assert switch.clock.idle
+
+
+def test_a_connection_is_used_again_whoever_opened_it(switch, phone, request_bytes):
+    """A request to a peer that is connected goes on that connection (RFC 3261 18.1.1)."""
+    first = switch.layer.flow_to("TCP", *PHONE)
+    assert switch.layer.flow_to("TCP", *PHONE) is first
+    switch.clock.run()
+    phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    [(_, inbound)] = switch.above.messages
+    assert inbound.serial == 2
+    assert switch.layer.flow_to("TCP", inbound.remote_host, inbound.remote_port) is inbound
+
+
+def test_what_is_sent_while_connecting_is_queued(make_switch, request_bytes):
+    """And leaves in order when the connection stands."""
+    switch = make_switch(delay=0.5)
+    phone = switch.network.attach(*PHONE, "TCP")
+    flow = switch.layer.flow_to("TCP", *PHONE)
+    assert switch.layer.is_alive(flow)
+    first, second = request_bytes(VIA), request_bytes(VIA, "Subject: 2")
+    switch.layer.send(first, flow)
+    switch.layer.send(second, flow)
+    switch.clock.run(2)
+    assert [(at, data) for at, data, _ in phone.received] == [(1.0, first), (1.0, second)]
+
+
+def test_nobody_answers_the_connection(switch):
+    """After 4 s the flow has failed, once, and sending on it raises."""
+    switch.network.silent.add("10.0.0.9")
+    flow = switch.layer.flow_to("TCP", *PHONE)
+    switch.layer.send(b"queued", flow)
+    switch.clock.run(3.9)
+    assert switch.above.failures == []
+    switch.clock.run(0.1)
+    assert switch.above.failures == [(flow, "no connection within 4 s")]
+    with pytest.raises(TransportError):
+        switch.layer.send(b"late", flow)
+    assert not switch.layer.is_alive(flow)
+    assert switch.clock.idle
+
+
+def test_a_refused_connection(switch):
+    """The flow fails at once; the next attempt is another connection."""
+    flow = switch.layer.flow_to("TCP", *PHONE)
+    switch.clock.run()
+    assert switch.above.failures == [(flow, "connection refused")]
+    assert switch.layer.flow_to("TCP", *PHONE).serial == flow.serial + 1
+
+
+def test_a_closed_connection_is_told_to_everyone_once(switch, phone, request_bytes):
+    """``on_closed`` first, so that a binding is unreachable when the user asks for another."""
+    happenings = []
+    switch.layer.on_closed.append(lambda flow: happenings.append(("closed", flow)))
+    switch.above.flow_failed = lambda flow, reason: happenings.append((reason, flow))
+    phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    [(_, flow)] = switch.above.messages
+    phone.stream(SWITCH).close()
+    switch.clock.run()
+    assert happenings == [("closed", flow), ("closed by the peer", flow)]
+
+
+def test_the_same_address_again_is_another_flow(switch, request_bytes):
+    """An address pair is reused; the serial tells the connections apart."""
+    flows = []
+    for _ in range(2):
+        end = LoopStream(switch.network, SWITCH, PHONE)
+        connection = switch.layer.accepted("tcp", end, *PHONE)
+        connection.data_received(request_bytes(VIA))
+        connection.lost("gone")
+        flows.append(connection.flow)
+    assert flows[0] != flows[1]
+    assert flows[0]._replace(serial=flows[1].serial) == flows[1]
+    assert not switch.layer.is_alive(flows[1])
+
+
+def test_the_elder_connection_ends_and_the_younger_stays_in_use(switch, request_bytes):
+    """When two connections lead to one peer the younger is used; the elder's end leaves it."""
+    ends = [LoopStream(switch.network, SWITCH, PHONE) for _ in range(2)]
+    elder, younger = (switch.layer.accepted("tcp", end, *PHONE) for end in ends)
+    elder.lost("gone")
+    assert switch.layer.flow_to("TCP", *PHONE) is younger.flow
+
+
+def test_a_peer_that_connects_and_says_nothing(switch, phone):
+    """It is closed after 64*T1, unless a ping or a message came; then it may be silent."""
+    phone.send(b"INVITE sip", SWITCH)
+    switch.network.attach("10.0.0.8", 5060, "TCP").send(b"\r\n\r\n", SWITCH)
+    switch.clock.run(31.9)
+    assert phone.peers == [SWITCH]
+    switch.clock.run(0.1)
+    assert phone.peers == []
+    [(flow, reason)] = switch.above.failures
+    assert (flow.remote_host, reason) == ("10.0.0.9", "silent for 32 s")
+    assert switch.clock.idle
+
+
+def test_a_peer_that_never_reads(switch, phone, request_bytes):
+    """At 256 KiB unread, sending raises, and the connection ends."""
+    phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    [(_, flow)] = switch.above.messages
+    phone.stream(SWITCH).reading = False
+    for _ in range(4):
+        switch.layer.send(b"x" * (MAX_UNSENT // 4), flow)
+    with pytest.raises(TransportError):
+        switch.layer.send(b"x", flow)
+    assert switch.above.failures == []
+    switch.clock.run()
+    assert switch.above.failures == [(flow, "the peer does not read")]
+    assert switch.clock.idle
+
+
+def test_a_queue_is_bounded_too(switch):
+    """What waits for a connection to stand has the same bound."""
+    switch.network.silent.add("10.0.0.9")
+    flow = switch.layer.flow_to("TCP", *PHONE)
+    switch.layer.send(b"x" * MAX_UNSENT, flow)
+    with pytest.raises(TransportError):
+        switch.layer.send(b"x", flow)
+    switch.clock.run()
+    assert [failed for failed, _ in switch.above.failures] == [flow]
+
+
+def test_a_close_that_the_peer_never_reads_is_forced(switch, phone, request_bytes):
+    """A close waits for a peer that does not read; 4 s later the connection is aborted."""
+    phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    stream = phone.stream(SWITCH)
+    stream.reading = False
+    switch.layer.send(b"last words", switch.above.messages[0][1])
+    switch.layer.stop()
+    switch.clock.run(3.9)
+    assert not stream.ended
+    switch.clock.run(0.1)
+    assert stream.ended
+    assert switch.clock.idle
+
+
+def test_too_many_connections_are_refused(switch, phone, monkeypatch, request_bytes):
+    """Over the bound a new connection is aborted and counted; those that stand are served."""
+    monkeypatch.setattr(layer_module, "MAX_CONNECTIONS", 1)
+    phone.send(request_bytes(VIA), SWITCH)
+    other = switch.network.attach("10.0.0.8", 5060, "TCP")
+    other.send(request_bytes(VIA), SWITCH)
+    switch.clock.run()
+    assert switch.layer.counters == {"refused: too many connections": 1}
+    assert (len(switch.above.messages), other.peers) == (1, [])
+
+
+def test_sending_on_a_connection_that_was_closed_raises(switch):
+    """The connection object says so itself, whoever holds it."""
+    flow = Flow("tcp", "TCP", *SWITCH, *PHONE, 9)
+    connection = Connection(flow, switch.layer, Limits(), switch.clock)
+    with pytest.raises(TransportError, match=r"10\.0\.0\.9:5060"):
+        connection.send(b"x")
