@@ -5,7 +5,7 @@ RFC 3261 17.1.2, figure 6.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
@@ -14,17 +14,20 @@ from softswitch.sip.message import Request, Response
 from softswitch.transaction.transaction import Event, Home, Transaction
 from softswitch.wheel import Timer
 
+if TYPE_CHECKING:
+    from softswitch.transaction.invite_client import InviteClient
+
 
 class ClientUser(Protocol):
     """What a client transaction tells; one of the last two ends it."""
 
-    def response_received(self, response: Response, transaction: "ClientTransaction") -> None:
+    def response_received(self, response: Response, transaction: "InviteClient | Client") -> None:
         """A provisional response, the final one, or a 2xx of an INVITE again."""
 
-    def timed_out(self, transaction: "ClientTransaction") -> None:
+    def timed_out(self, transaction: "InviteClient | Client") -> None:
         """No final response in time; to be treated as a 408 (8.1.3.1)."""
 
-    def transport_failed(self, transaction: "ClientTransaction", reason: str) -> None:
+    def transport_failed(self, transaction: "InviteClient | Client", reason: str) -> None:
         """The request did not leave, or its flow broke; to be treated as a 503 (8.1.3.1)."""
 
 
@@ -71,11 +74,13 @@ class ClientTransaction(Transaction):
             self._fail_soon(str(error))
 
     def _pass_up(self, response: Response) -> None:
-        self.user.response_received(response, self)
+        tell: Callable[..., None] = self.user.response_received
+        tell(response, self)
 
     def _pass_up_last(self, response: Response) -> None:
-        user, self.user = self.user, UNHEARD
-        user.response_received(response, self)
+        tell: Callable[..., None] = self.user.response_received
+        self.user = UNHEARD
+        tell(response, self)
 
     def _time_out(self) -> None:
         self._conclude(self.user.timed_out)
@@ -103,13 +108,13 @@ class ClientTransaction(Transaction):
 class _Unheard:
     """A user for whom there is nothing more to hear."""
 
-    def response_received(self, response: Response, transaction: ClientTransaction) -> None:
+    def response_received(self, response: Response, transaction: "InviteClient | Client") -> None:
         pass
 
-    def timed_out(self, transaction: ClientTransaction) -> None:
+    def timed_out(self, transaction: "InviteClient | Client") -> None:
         pass
 
-    def transport_failed(self, transaction: ClientTransaction, reason: str) -> None:
+    def transport_failed(self, transaction: "InviteClient | Client", reason: str) -> None:
         pass
 
 

@@ -18,7 +18,7 @@ from softswitch.sip.names import METHODS
 from softswitch.transaction.client import Client, ClientTransaction, ClientUser, client_key
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.invite_server import InviteServer
-from softswitch.transaction.server import UNADOPTED, Screened, Server, ServerTransaction
+from softswitch.transaction.server import Screened, Server, ServerTransaction
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transaction.transaction import Transaction, Transport
 from softswitch.wheel import Clock
@@ -244,7 +244,7 @@ class TransactionLayer:
             return
         transaction = Server(self, key, cancel, flow, found.screened)
         self._servers[key] = transaction
-        transaction.adopt(found.scope, UNADOPTED)
+        transaction.adopt(found.scope, None)
         tag = found.sent_tag or compose.new_tag()
         transaction.respond(compose.response(cancel, 200, to_tag=tag))
         if isinstance(found, InviteServer) and not found.answered:

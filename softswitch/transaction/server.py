@@ -3,8 +3,9 @@
 RFC 3261 17.2.2, figure 8.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -16,6 +17,9 @@ from softswitch.sip.message import Request, Response
 from softswitch.sip.parser import parse
 from softswitch.transaction.transaction import Event, Home, Transaction
 from softswitch.wheel import Timer
+
+if TYPE_CHECKING:
+    from softswitch.transaction.invite_server import InviteServer
 
 
 @attrs.frozen
@@ -33,10 +37,10 @@ class Screened:
 class ServerUser(Protocol):
     """What a server transaction tells whoever adopted it."""
 
-    def cancelled(self, transaction: "ServerTransaction", cancel: Request) -> None:
+    def cancelled(self, transaction: "InviteServer", cancel: Request) -> None:
         """A CANCEL has come and was answered with 200; the INVITE is to be answered with 487."""
 
-    def transaction_failed(self, transaction: "ServerTransaction", reason: str) -> None:
+    def transaction_failed(self, transaction: "InviteServer | Server", reason: str) -> None:
         """A response could not be delivered, or a final one other than 2xx got no ACK.
 
         Told once. An INVITE that is still without a final response has to be given one all the
@@ -82,9 +86,9 @@ class ServerTransaction(Transaction):
         """To tag of the last response; None when there was none, or a 100."""
         return parse(self._data).to.tag if self._data else None
 
-    def adopt(self, scope: Scope | None, user: ServerUser) -> None:
+    def adopt(self, scope: Scope | None, user: ServerUser | None) -> None:
         """Belong to a leg: ``scope`` holds the transaction until it ends, ``user`` is told."""
-        self.user = user
+        self.user = user or UNADOPTED
         if scope is not None and not self.terminated:
             self.scope = scope
             scope.hold(self)
@@ -138,8 +142,9 @@ class ServerTransaction(Transaction):
                 self._way_back = Request(request.method, request.uri, [("Via", via)])
 
     def _tell_failure(self, reason: str) -> None:
-        user, self.user = self.user, UNADOPTED
-        user.transaction_failed(self, reason)
+        tell: Callable[..., None] = self.user.transaction_failed
+        self.user = UNADOPTED
+        tell(self, reason)
 
     def _fail(self, reason: str) -> None:
         self._leave()
@@ -156,12 +161,12 @@ class ServerTransaction(Transaction):
 class _Unadopted:
     """Stands in for a user: what is cancelled before anybody serves it ends here."""
 
-    def cancelled(self, transaction: ServerTransaction, cancel: Request) -> None:
+    def cancelled(self, transaction: "InviteServer", cancel: Request) -> None:
         request = transaction.request
         tag = transaction.sent_tag or compose.new_tag()
         transaction.respond(compose.response(request, 487, to_tag=tag))
 
-    def transaction_failed(self, transaction: ServerTransaction, reason: str) -> None:
+    def transaction_failed(self, transaction: "InviteServer | Server", reason: str) -> None:
         pass
 
 
