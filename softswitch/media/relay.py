@@ -1,0 +1,432 @@
+"""The built-in relay: a media engine that carries RTP and RTCP between two legs (RFC 3550, 3264).
+
+Each leg of a session has a pair of ports per ``m=`` line, which lasts as long as a leg's
+agreement, or an offer that is still open, needs it. Offers work on a fork: what is agreed, and
+where packets go, changes with the answer, and a withdrawn offer leaves nothing behind. Leg
+names are the asker's: a caller may be offered to several callees of one session, and hears the
+one whose answer came last.
+
+What is not carried by UDP (``TCP/MSRP`` and its kin) is refused: its ``m=`` line gets port 0. A
+host name, a multicast group, or an address of the other IP version in an SDP gets 488, since a
+call without audio would be the alternative.
+"""
+
+import errno
+import ipaddress
+import random
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.media.latch import SocketAddress
+from softswitch.media.path import DATAGRAM, Channel, PacketPath, Shape, shapes, socket_address
+from softswitch.media.ports import PortPool
+from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaNetwork, MediaQuestion, Tell
+from softswitch.sdp.rewrite import media_addresses, point_at
+from softswitch.sdp.session import Address, SessionDescription
+from softswitch.wheel import Clock
+
+#: Pairs tried when another process holds ports of the range.
+TRIES = 64
+
+
+@attrs.frozen
+class Line:
+    """What one leg said of an ``m=`` line that is in use.
+
+    :ivar shapes: what its protocol's packets look like, on both ports.
+    :ivar rtp: where it wants its packets; None while held by ``c=0.0.0.0``.
+    :ivar rtcp: where it wants RTCP.
+    """
+
+    shapes: tuple[Shape, Shape]
+    rtp: SocketAddress | None
+    rtcp: SocketAddress | None
+
+
+#: By ``m=`` line; None where it is refused.
+Lines = tuple[Line | None, ...]
+
+
+@attrs.frozen
+class Agreement:
+    """What holds for a leg.
+
+    :ivar partner: the leg with which it was agreed.
+    """
+
+    partner: str
+    lines: Lines
+
+
+@attrs.define
+class Fork:
+    """An offer and what follows from it.
+
+    :ivar lines: the offerer's.
+    :ivar before: what held for both legs before the first answer; None until it came.
+    """
+
+    lines: Lines
+    before: dict[str, Agreement | None] | None = None
+
+
+@attrs.frozen
+class Stream:
+    """A pair of ports that faces one leg."""
+
+    rtp: Channel
+    rtcp: Channel
+
+    def signal(self, line: Line) -> None:
+        """Take over what the leg said last."""
+        self.rtp.shape, self.rtcp.shape = line.shapes
+        self.rtp.latch.signal(line.rtp)
+        self.rtcp.latch.signal(line.rtcp)
+
+    def join(self, other: "Stream") -> None:
+        """Carry packets both ways."""
+        self.rtp.join(other.rtp)
+        self.rtcp.join(other.rtcp)
+
+    def hear(self, other: "Stream") -> None:
+        """Carry packets that come from ``other``'s leg before it has answered (RFC 3264 5.1)."""
+        for one, early in ((self.rtp, other.rtp), (self.rtcp, other.rtcp)):
+            if early.twin is None:
+                early.twin = one
+
+
+@attrs.define
+class Side:
+    """One leg's ports, by ``m=`` line."""
+
+    network: MediaNetwork
+    streams: dict[int, Stream] = attrs.Factory(dict)
+
+
+@attrs.define
+class RelaySession:
+    """One call's media.
+
+    :ivar sides: by leg.
+    :ivar agreed: by leg.
+    :ivar forks: by (offerer, answerer); the last offer each way, answered or not.
+    """
+
+    sides: dict[str, Side] = attrs.Factory(dict)
+    agreed: dict[str, Agreement] = attrs.Factory(dict)
+    forks: dict[tuple[str, str], Fork] = attrs.Factory(dict)
+
+    def agree(self, leg: str, agreement: Agreement) -> None:
+        """Let an agreement hold for a leg, and its packets flow to and from its partner."""
+        self.agreed[leg] = agreement
+        partner = self.sides[agreement.partner]
+        for index, stream in self.sides[leg].streams.items():
+            line = agreement.lines[index] if index < len(agreement.lines) else None
+            if line is not None:
+                stream.signal(line)
+                if index in partner.streams:
+                    stream.join(partner.streams[index])
+
+    def needed(self, leg: str) -> set[int]:
+        """The ``m=`` lines for which a leg needs ports: agreed, or in an open offer."""
+        open_ = [f.lines for pair, f in self.forks.items() if leg in pair and f.before is None]
+        agreed = [self.agreed[leg].lines] if leg in self.agreed else []
+        return {at for lines in (*open_, *agreed) for at, line in enumerate(lines) if line}
+
+
+@attrs.frozen
+class Counters:
+    """What one port saw of its leg, and what it learnt; ``Channel`` says what each counts.
+
+    :ivar leg: its name.
+    :ivar line: the ``m=`` line, from 0.
+    :ivar rtcp: whether it is the pair's second port.
+    """
+
+    leg: str
+    line: int
+    rtcp: bool
+    port: int
+    packets: int
+    bytes: int
+    foreign: int
+    malformed: int
+    unsent: int
+    first_at: float | None
+    last_at: float | None
+    signalled: SocketAddress | None
+    learnt: SocketAddress | None
+
+
+@implementer(IMediaEngine)
+class RelayEngine:
+    """The built-in relay; answers at once.
+
+    :ivar path: the packets' way; with a reactor it serves itself.
+    :param ports: first and last port of the range, on each local address.
+    :param quarantine: seconds before a port is used again.
+    :param seed: of the order in which ports are used, for tests; else nobody can guess it.
+    :param reactor: is told of the path; without one, call ``path.serve()`` when it is readable.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        ports: tuple[int, int],
+        quarantine: float = 10.0,
+        seed: int | None = None,
+        reactor: IReactorFDSet | None = None,
+    ) -> None:
+        self.path = PacketPath(clock.seconds)
+        self._ports = ports
+        self._quarantine = quarantine
+        self._chance = random.SystemRandom() if seed is None else random.Random(seed)
+        self._seconds = clock.seconds
+        self._pools: dict[str, PortPool] = {}
+        self._sessions: dict[str, RelaySession] = {}
+        self._reactor = reactor
+        self._reader = PathReader(self.path.fileno(), self.path.serve)
+        if reactor is not None:
+            reactor.addReader(self._reader)
+
+    def ask(self, question: MediaQuestion, tell: Tell) -> None:
+        """Take one step of a negotiation and tell its outcome before returning."""
+        step = {"offer": self._offer, "answer": self._answer, "withdraw": self._withdraw}
+        try:
+            sdp = step[question.kind](question)
+        except (MediaError, SdpSyntaxError) as error:
+            tell(MediaAnswer(question.token, error=error))
+        else:
+            tell(MediaAnswer(question.token, sdp))
+
+    def release(self, session: str) -> None:
+        """Close all of a session's ports."""
+        known = self._sessions.pop(session, None)
+        if known is not None:
+            for side in known.sides.values():
+                self._close(side, list(side.streams))
+
+    def ports_in_use(self, session: str) -> int:
+        """How many ports the session has open."""
+        known = self._sessions.get(session)
+        return 2 * sum(len(side.streams) for side in known.sides.values()) if known else 0
+
+    def stop(self) -> None:
+        """Close every port, and leave the reactor."""
+        for session in list(self._sessions):
+            self.release(session)
+        if self._reactor is not None:
+            self._reactor.removeReader(self._reader)
+        self.path.stop()
+
+    def counters(self, session: str) -> list[Counters]:
+        """What each port of a session has seen; empty once it is released."""
+        return list(self._count(session))
+
+    def _offer(self, question: MediaQuestion) -> bytes:
+        document = SessionDescription.parse(question.sdp)
+        session = self._sessions.setdefault(question.session, RelaySession())
+        offerer, answerer = question.from_leg, question.to_leg
+        try:
+            near = session.sides.setdefault(offerer, Side(question.near))
+            far = session.sides.setdefault(answerer, Side(question.far))
+            lines = _lines(document, near.network.bind, session)
+            for index, line in enumerate(lines):
+                for side in (near, far):
+                    if line is not None and index not in side.streams:
+                        side.streams[index] = self._open(side.network.bind)
+            session.forks.pop((answerer, offerer), None)
+            session.forks[offerer, answerer] = Fork(lines)
+        finally:
+            self._trim(question.session, session)
+        if offerer not in session.agreed:
+            for index, line in enumerate(lines):
+                if line is not None:
+                    near.streams[index].signal(line)
+                    near.streams[index].hear(far.streams[index])
+        return _pointed(document, far, lines)
+
+    def _answer(self, question: MediaQuestion) -> bytes:
+        offerer, answerer = question.to_leg, question.from_leg
+        session = self._sessions.get(question.session)
+        fork = session.forks.get((offerer, answerer)) if session else None
+        if session is None or fork is None:
+            raise MediaError("No offer is open that this could answer", 500)
+        document = SessionDescription.parse(question.sdp)
+        if len(document.media) != len(fork.lines):
+            raise SdpSyntaxError("Answer and offer differ in their number of m= lines")
+        near, far = session.sides[answerer], session.sides[offerer]
+        said = _lines(document, near.network.bind, session)
+        both = [
+            None not in pair and at in near.streams and at in far.streams
+            for at, pair in enumerate(zip(fork.lines, said, strict=True))
+        ]
+        offered, answered = (
+            tuple(line if used else None for line, used in zip(lines, both, strict=True))
+            for lines in (fork.lines, said)
+        )
+        agreements = {
+            offerer: Agreement(answerer, offered),
+            answerer: Agreement(offerer, answered),
+        }
+        repeated = fork.before is not None
+        if fork.before is None:
+            fork.before = {leg: session.agreed.get(leg) for leg in agreements}
+        for leg, agreement in agreements.items():
+            if not (repeated and session.agreed.get(leg) == agreement):
+                session.agree(leg, agreement)
+        self._trim(question.session, session)
+        return _pointed(document, far, answered)
+
+    def _withdraw(self, question: MediaQuestion) -> bytes:
+        """Forget an offer; one that had an early answer leaves what held before that.
+
+        A caller that was told of its ports by the early answer keeps them: the next callee's
+        media have to come from there.
+        """
+        offerer, answerer = question.from_leg, question.to_leg
+        session = self._sessions.get(question.session)
+        fork = session.forks.pop((offerer, answerer), None) if session else None
+        if session is None or fork is None:
+            return b""
+        for leg, agreement in (fork.before or {}).items():
+            if agreement is not None and agreement.partner in session.sides:
+                session.agree(leg, agreement)
+            elif leg == answerer:
+                session.agreed.pop(leg, None)
+        self._trim(question.session, session)
+        return b""
+
+    def _trim(self, name: str, session: RelaySession) -> None:
+        """Close the ports that nothing needs any more, and forget who has none."""
+        legs = {leg for pair in session.forks for leg in pair} | session.agreed.keys()
+        for leg, side in list(session.sides.items()):
+            self._close(side, side.streams.keys() - session.needed(leg))
+            if leg not in legs:
+                del session.sides[leg]
+        if not session.sides:
+            del self._sessions[name]
+
+    def _open(self, host: str) -> Stream:
+        """A pair of ports; one that another process holds is passed over.
+
+        :raises MediaError: none can be had.
+        """
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = PortPool(*self._ports, self._quarantine, self._seconds, self._chance)
+            self._pools[host] = pool
+        for _ in range(TRIES):
+            port = pool.take()
+            rtp = None
+            try:
+                rtp = self.path.open(host, port, DATAGRAM)
+                return Stream(rtp, self.path.open(host, port + 1, DATAGRAM))
+            except OSError as error:
+                if rtp is not None:
+                    self.path.close(rtp)
+                pool.give_back(port)
+                if error.errno != errno.EADDRINUSE:
+                    raise MediaError(f"No media port on {host}: {error.strerror}") from error
+        raise MediaError("Media ports are held by another process")
+
+    def _close(self, side: Side, lines: Iterable[int]) -> None:
+        for index in lines:
+            stream = side.streams.pop(index)
+            self.path.close(stream.rtp)
+            self.path.close(stream.rtcp)
+            self._pools[side.network.bind].give_back(stream.rtp.port)
+
+    def _count(self, name: str) -> Iterator[Counters]:
+        session = self._sessions.get(name)
+        for leg, side in session.sides.items() if session else ():
+            for index, stream in sorted(side.streams.items()):
+                for channel in (stream.rtp, stream.rtcp):
+                    yield Counters(
+                        leg,
+                        index,
+                        channel is stream.rtcp,
+                        channel.port,
+                        channel.packets,
+                        channel.bytes,
+                        channel.foreign,
+                        channel.malformed,
+                        channel.unsent,
+                        channel.first_at,
+                        channel.last_at,
+                        channel.latch.signalled,
+                        channel.latch.source,
+                    )
+
+
+@implementer(IReadDescriptor)
+class PathReader:
+    """Shows the packets' way to Twisted's reactor: an epoll within the reactor's own."""
+
+    def __init__(self, descriptor: int, serve: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self.doRead = serve
+
+    def fileno(self) -> int:
+        """The epoll's descriptor."""
+        return self._descriptor
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor is stopping."""
+
+    def logPrefix(self) -> str:
+        """Our name in the log."""
+        return "media relay"
+
+
+def _lines(document: SessionDescription, bind: str, session: RelaySession) -> Lines:
+    """What an SDP says of its m= lines; None for those refused, by it or by us."""
+    own = {
+        (host, channel.port)
+        for side in session.sides.values()
+        for stream in side.streams.values()
+        for channel in (stream.rtp, stream.rtcp)
+        for host in (side.network.bind, side.network.advertise)
+    }
+    lines: list[Line | None] = []
+    for section, where in zip(document.media, media_addresses(document), strict=True):
+        form = shapes(section.protocol)
+        if section.refused or form is None:
+            lines.append(None)
+            continue
+        rtp, rtcp = (None if at is None else _usable(at, bind) for at in where or (None, None))
+        if {at[:2] for at in (rtp, rtcp) if at is not None} & own:
+            raise SdpSyntaxError("SDP leads the media back to the relay's own port")
+        lines.append(Line(form, rtp, rtcp))
+    return tuple(lines)
+
+
+def _usable(address: Address, bind: str) -> SocketAddress | None:
+    """An SDP's address as a socket that is bound to ``bind`` can use it; None for no place.
+
+    :raises SdpSyntaxError: it cannot be used from there.
+    """
+    try:
+        known = ipaddress.ip_address(address.host)
+        where = socket_address(address.host, address.port)
+    except (ValueError, OSError) as error:
+        raise SdpSyntaxError("Media address in SDP is not an IP address") from error
+    if known.is_unspecified or address.port == 0:
+        return None
+    if known.is_multicast or (known.version == 6) != (":" in bind):
+        raise SdpSyntaxError("Media address in SDP cannot be reached from here")
+    return where
+
+
+def _pointed(document: SessionDescription, side: Side, lines: Lines) -> bytes:
+    """The SDP for the leg that ``side`` faces."""
+    ports = [
+        (side.streams[index].rtp.port, side.streams[index].rtcp.port) if line else None
+        for index, line in enumerate(lines)
+    ]
+    return point_at(document, side.network.advertise, ports).encode()
