@@ -1,0 +1,1 @@
+"""What an operator meets: the configuration, the service, the records, the command line."""

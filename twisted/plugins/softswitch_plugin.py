@@ -1,0 +1,48 @@
+"""``twistd softswitch``, and the policies that come with it, by name."""
+
+from twisted.application.service import ServiceMaker
+
+from softswitch.plugin.maker import PolicyMaker
+
+softswitch = ServiceMaker(
+    "softswitch",
+    "softswitch.ops.options",
+    "A SIP back-to-back user agent.",
+    "softswitch",
+)
+
+trunks = PolicyMaker(
+    "trunks",
+    "softswitch.policy.admission:TrunkAdmission",
+    "Admits what comes from the networks of a trunk.",
+)
+users = PolicyMaker(
+    "users",
+    "softswitch.policy.admission:UserAdmission",
+    "Admits users who prove their password, and challenges everybody else.",
+)
+registration = PolicyMaker(
+    "registration",
+    "softswitch.policy.registration:OwnRegistration",
+    "Lets each user register his own address.",
+)
+dialplan = PolicyMaker(
+    "dialplan",
+    "softswitch.policy.dialplan:Dialplan",
+    "Routes by the number that was dialled.",
+)
+redirects = PolicyMaker(
+    "redirects",
+    "softswitch.policy.redirects:Redirects",
+    "Sends the callers of some users elsewhere.",
+)
+located = PolicyMaker(
+    "located",
+    "softswitch.policy.located:Located",
+    "Rings the phones that a user registered.",
+)
+follow = PolicyMaker(
+    "follow",
+    "softswitch.policy.redirects:FollowRedirects",
+    "Follows a redirection that a called phone answers, within limits.",
+)
