@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from softswitch.errors import SipSyntaxError
-from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 
 #: The value of Allow: the methods served.
@@ -44,9 +44,9 @@ def response(
     return Response(status, phrase, kept, body)
 
 
-def ack(invite: Request, response: Message) -> Request:
+def ack(invite: Request, response: Response) -> Request:
     """The ACK of a final response other than 2xx (RFC 3261 17.1.1.3)."""
-    return _companion(invite, "ACK", response.get("To"))
+    return _companion(invite, "ACK", response.get("To"), ())
 
 
 def cancel(invite: Request, fields: Iterable[Field] = ()) -> Request:
@@ -54,9 +54,7 @@ def cancel(invite: Request, fields: Iterable[Field] = ()) -> Request:
 
     :param fields: further header fields, as Reason.
     """
-    request = _companion(invite, "CANCEL", None)
-    request.fields.extend(fields)
-    return request
+    return _companion(invite, "CANCEL", None, fields)
 
 
 def new_branch() -> str:
@@ -86,17 +84,16 @@ def stateless_tag(request: Request, secret: bytes) -> str:
     return hmac.digest(secret, identity, "sha256")[:8].hex()
 
 
-def _companion(invite: Request, method: str, to: str | None) -> Request:
+def _companion(invite: Request, method: str, to: str | None, further: Iterable[Field]) -> Request:
     """A request of the same transaction: one Via, the same Request-URI, Route and identity."""
-    via, *_ = invite.values("Via")
-    fields = [("Via", via), ("Max-Forwards", "70")]
+    fields = [("Via", str(invite.top_via)), ("Max-Forwards", "70")]
     for name, value in invite.fields:
         if name == "To" and to is not None:
             fields.append(("To", to))
         elif name in _COMPANION:
             fields.append((name, value))
     fields.append(("CSeq", f"{invite.cseq.number} {method}"))
-    return Request(method, invite.uri, fields)
+    return Request(method, invite.uri, [*fields, *further])
 
 
 def _tag_to(request: Request, fields: list[Field], tag: str) -> None:

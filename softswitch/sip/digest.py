@@ -14,7 +14,7 @@ from typing import Final, Literal
 from attrs import define
 
 from softswitch.errors import SipSyntaxError
-from softswitch.sip.fields import TOKEN, quote, split_values, unquote
+from softswitch.sip.fields import QUOTED_TEXT, TOKEN, quote, split_values, unquote
 from softswitch.wheel import Clock
 
 #: Algorithms by the name that stands in a challenge.
@@ -371,6 +371,8 @@ def _algorithm(params: dict[str, str]) -> str:
 
 _HASHES: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _SCHEME: Final = re.compile(rf"{TOKEN}[ \t]++{TOKEN}[ \t]*+=")
-_PARAM: Final = re.compile(rf'({TOKEN})[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\x00-\x20\x7f",]*+)')
+_PARAM: Final = re.compile(
+    rf'({TOKEN})[ \t]*+=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f",]*+)', re.DOTALL
+)
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _NONCE: Final = re.compile(r"([0-9a-f]{28})([0-9a-f]{24})")

@@ -269,8 +269,11 @@ def _via(match: re.Match[str], params: Params) -> Via:
 
 
 _MAX_SECONDS: Final = 2**32 - 1
+# Quantifiers are possessive throughout: what was taken is never tried again, so that hostile
+# text costs no more than its length.
 TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
+#: What stands in a quoted string, escapes included.
+QUOTED_TEXT: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # Any protocol version, so that a request of another one can be answered with 505.
 _VIA_TEXT: Final = (
     rf"[Ss][Ii][Pp][ \t]*+/[ \t]*+{TOKEN}[ \t]*+/[ \t]*+({TOKEN})[ \t]++"
@@ -280,16 +283,16 @@ _VIA_START: Final = re.compile(_VIA_TEXT)
 _VIA: Final = re.compile(_VIA_TEXT + "(.*+)", re.DOTALL)
 # A name outside quotes is tokens by the grammar; here it may hold what cannot be mistaken.
 _NAME_ADDR: Final = re.compile(
-    r'(?:"((?:[^"\\]|\\.)*+)"[ \t]*+|([^"<>,;:@\\]*+))<([^<>]*+)>[ \t]*+(;.*+)?', re.DOTALL
+    rf'(?:"({QUOTED_TEXT})"[ \t]*+|([^"<>,;:@\\]*+))<([^<>]*+)>[ \t]*+(;.*+)?', re.DOTALL
 )
 _CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _PARAM: Final = re.compile(
     rf"[ \t]*+;[ \t]*+({TOKEN})[ \t]*+"
-    rf'(?:=[ \t]*+({_QUOTED}|[^\x00-\x20\x7f;,"<>]*+)[ \t]*+)?(?=;|$)',
+    rf'(?:=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f;,"<>]++)[ \t]*+)?(?=;|\Z)',
     re.DOTALL,
 )
-# Quoted strings and bracketed addresses whole, an unfinished one to the end: one pass.
-_ATOMS: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|<[^>]*+>?|[^",<]++|,', re.DOTALL)
+# Quoted strings and bracketed addresses whole, an unfinished one to the end.
+_ATOMS: Final = re.compile(rf'"{QUOTED_TEXT}(?:"|\\?\Z)|<[^>]*+>?|[^",<]++|,', re.DOTALL)
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _Q: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")

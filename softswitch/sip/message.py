@@ -31,7 +31,7 @@ class Message:
     __slots__ = ("_first", "_views", "body", "fields")
 
     def __init__(self, fields: Iterable[Field], body: bytes = b"") -> None:
-        self.fields = fields if type(fields) is list else list(fields)
+        self.fields = list(fields)
         self.body = body
         self._first: dict[str, str] | None = None
         self._views: dict[str, Any] = {}
@@ -134,8 +134,10 @@ class Message:
     @property
     def call_id(self) -> str:
         """Call-ID, compared byte by byte."""
-        view = self.get("Call-ID")
-        return view if view else self._mandatory("Call-ID", _word)
+        view: str | None = self._views.get("Call-ID")
+        if view is None:
+            view = self._views["Call-ID"] = self._mandatory("Call-ID", _call_id)
+        return view
 
     @property
     def cseq(self) -> CSeq:
@@ -318,9 +320,9 @@ def _hops(text: str) -> int:
     return number(text, 255)
 
 
-def _word(text: str) -> str:
-    if not text:
-        raise SipSyntaxError("empty")
+def _call_id(text: str) -> str:
+    if not text or " " in text or "\t" in text:
+        raise SipSyntaxError("no word")
     return text
 
 

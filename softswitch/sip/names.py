@@ -120,17 +120,18 @@ KNOWN: Final = frozenset(COMPACT.values()) | frozenset(
     {
         "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Answer-Mode",
         "Authentication-Info", "Authorization", "Call-Info", "Content-Disposition",
-        "Content-Language", "CSeq", "Date", "Diversion", "Error-Info", "Expires", "Feature-Caps",
-        "Flow-Timer", "Geolocation", "History-Info", "In-Reply-To", "Info-Package", "Join",
-        "Max-Breadth", "Max-Forwards", "MIME-Version", "Min-Expires", "Min-SE", "Organization",
-        "P-Access-Network-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Called-Party-ID",
-        "P-Charging-Vector", "P-Preferred-Identity", "Path", "Priority", "Privacy",
-        "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Require",
-        "RAck", "Reason", "Record-Route", "Recv-Info", "Refer-Sub", "Referred-To",
-        "Remote-Party-ID", "Replaces", "Reply-To", "Require", "Retry-After", "Route", "RSeq",
-        "Server", "Service-Route", "SIP-ETag", "SIP-If-Match", "Subscription-State",
-        "Suppress-If-Match", "Target-Dialog", "Timestamp", "Unsupported", "User-Agent",
-        "User-to-User", "Warning", "WWW-Authenticate",
+        "Content-Language", "Content-Transfer-Encoding", "CSeq", "Date", "Diversion",
+        "Error-Info", "Expires", "Feature-Caps", "Flow-Timer", "Geolocation", "History-Info",
+        "In-Reply-To", "Info-Package", "Join", "Max-Breadth", "Max-Forwards", "MIME-Version",
+        "Min-Expires", "Min-SE", "Organization", "P-Access-Network-Info", "P-Asserted-Identity",
+        "P-Associated-URI", "P-Called-Party-ID", "P-Charging-Vector", "P-Early-Media",
+        "P-Preferred-Identity", "Path", "Priority", "Privacy", "Proxy-Authenticate",
+        "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Require", "RAck", "Reason",
+        "Record-Route", "Recv-Info", "Refer-Sub", "Remote-Party-ID", "Replaces", "Reply-To",
+        "Require", "Resource-Priority", "Retry-After", "Route", "RSeq", "Security-Client",
+        "Security-Server", "Security-Verify", "Server", "Service-Route", "Session-ID", "SIP-ETag",
+        "SIP-If-Match", "Subscription-State", "Suppress-If-Match", "Target-Dialog", "Timestamp",
+        "Unsupported", "User-Agent", "User-to-User", "Warning", "WWW-Authenticate",
     }
 )  # fmt: skip
 
@@ -145,6 +146,6 @@ SPELLINGS: Final[dict[str, str]] = {
 def canonical(name: str) -> str:
     """The RFC's spelling of a header field name: "call-id" and "i" give "Call-ID".
 
-    Names are case-insensitive (RFC 3261 7.3.1). An unknown one comes back unchanged.
+    Names are case-insensitive (RFC 3261 7.3.1). A name unknown here comes back unchanged.
     """
     return SPELLINGS.get(name) or SPELLINGS.get(name.lower(), name)

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from attrs import frozen
 
 from softswitch.errors import SipSyntaxError
-from softswitch.sip.fields import TOKEN, Via, number
+from softswitch.sip.fields import QUOTED_TEXT, TOKEN, Via, number
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import KNOWN, SPELLINGS
 
@@ -98,9 +98,8 @@ def check(message: Message) -> None:
 
     :raises SipSyntaxError: 400, the reason naming the field at fault.
     """
-    fields = message.fields
-    if len({name for name, _ in fields}) != len(fields):
-        names = [name for name, _ in fields]
+    names = [name for name, _ in message.fields]
+    if len(set(names)) != len(names):
         for name in _SINGLE:
             if names.count(name) > 1:
                 raise SipSyntaxError(f"Duplicate {name}", header=name)
@@ -237,13 +236,11 @@ def _request(line: str, fields: list[Field], body: bytes, faults: list[SipSyntax
     """The request that a start line begins, as far as it can be read."""
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
-    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
-        if _VERSION.fullmatch(version):
-            faults.append(SipSyntaxError("Version Not Supported", 505))
-        else:
-            faults.insert(0, SipSyntaxError("Bad Request-Line"))
-    elif not _NAME.fullmatch(method):
+    match = _VERSION.fullmatch(version)
+    if match is None or not _NAME.fullmatch(method):
         faults.insert(0, SipSyntaxError("Bad Request-Line"))
+    elif match[1] != "2.0":
+        faults.append(SipSyntaxError("Version Not Supported", 505))
     return Request(method, uri, fields, body)
 
 
@@ -309,13 +306,15 @@ def _answerable(request: Request) -> Request | None:
 
 
 #: Fields of which there is one in a message that can be acted upon.
-_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards")
+_SINGLE: Final = (
+    "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires",
+)  # fmt: skip
 _NAME: Final = re.compile(TOKEN)
-_FOLD: Final = re.compile(r"\r\n[ \t]+")
-_VERSION: Final = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
+_FOLD: Final = re.compile(r"\r\n[ \t]++")
+_VERSION: Final = re.compile(r"[Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
 _STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.DOTALL)
 # An unfinished quoted string reaches to the end, so that this is one pass.
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_QUOTED: Final = re.compile(rf'"{QUOTED_TEXT}(?:"|\\?\Z)', re.DOTALL)
 _CONTENT_LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r]|\r\n[ \t])*+)", re.IGNORECASE
 )

@@ -6,18 +6,19 @@ they are unescaped to be compared and where a plain user name is wanted.
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
-from attrs import Factory, define
+from attrs import Factory, frozen
 
 from softswitch.errors import SipSyntaxError
 
 
-@define
+@frozen
 class Uri:
-    """An address. Never changed once made.
+    """An address. Never changed once made, nor are its dicts: messages share it.
 
     :ivar scheme: lower case: "sip", "sips", "tel" or another.
     :ivar user: user part as written, escapes and all; for tel the number; None when absent.
@@ -45,17 +46,7 @@ class Uri:
 
         :raises SipSyntaxError: when it follows no grammar known here.
         """
-        scheme, colon, rest = text.partition(":")
-        lower = scheme.lower()
-        if lower == "sip" or lower == "sips":
-            return _parse_sip(lower, rest)
-        if not colon or not _SCHEME.fullmatch(scheme):
-            raise SipSyntaxError("Bad URI scheme")
-        if lower == "tel":
-            return _parse_tel(rest)
-        if not _OPAQUE.fullmatch(rest):
-            raise SipSyntaxError("Bad URI")
-        return cls(lower, opaque=rest)
+        return _parse_again(text) if len(text) <= 200 else _parse(text)
 
     def __str__(self) -> str:
         scheme = self.scheme
@@ -112,6 +103,24 @@ class Uri:
             and _same_params(_folded(self.params), _folded(other.params))
             and _folded(self.headers) == _folded(other.headers)
         )
+
+
+def _parse(text: str) -> Uri:
+    scheme, colon, rest = text.partition(":")
+    lower = scheme.lower()
+    if lower == "sip" or lower == "sips":
+        return _parse_sip(lower, rest)
+    if not colon or not _SCHEME.fullmatch(scheme):
+        raise SipSyntaxError("Bad URI scheme")
+    if lower == "tel":
+        return _parse_tel(rest)
+    if not _OPAQUE.fullmatch(rest):
+        raise SipSyntaxError("Bad URI")
+    return Uri(lower, opaque=rest)
+
+
+# Every message of a call bears the same few URIs. Short ones only, lest a stranger fill memory.
+_parse_again = lru_cache(maxsize=4096)(_parse)
 
 
 def _parse_sip(scheme: str, rest: str) -> Uri:
@@ -238,7 +247,8 @@ _SIP: Final = re.compile(
     rf"(\?[{_UNRESERVED}\[\]/?:+$=&]++)?"
 )
 _TEL: Final = re.compile(
-    rf"(\+?[0-9A-Fa-f*#\-.()]*[0-9*#A-Fa-f][0-9A-Fa-f*#\-.()]*)((?:;[{_UNRESERVED}\[\]/:&+$=]++)*+)"
+    r"(\+?(?=[\-.()]*+[0-9A-Fa-f*#])[0-9A-Fa-f*#\-.()]++)"
+    rf"((?:;[{_UNRESERVED}\[\]/:&+$=]++)*+)"
 )
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*+")
 _OPAQUE: Final = re.compile(r"[^\x00-\x20\x7f<>\"]++")
