@@ -1,0 +1,99 @@
+"""A house with two users and a trunk, and requests that come to it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Challenge
+from softswitch.plugin.views import BindingView, Identity, RequestView, User
+from softswitch.policy.admission import Authenticator
+from softswitch.sip.digest import ALGORITHMS, ha1
+from softswitch.sip.message import Request
+from softswitch.testing.clock import VirtualClock
+from softswitch.trunk.group import Trunk, Trunks
+
+REALM = "example.org"
+FLOW = Flow("lan", "UDP", "127.0.0.1", 5060, "127.0.0.2", 5062)
+
+
+def user(name: str, password: str, group: str = "") -> User:
+    """A user with a hash per algorithm."""
+    return User(name, {each: ha1(name, REALM, password, each) for each in ALGORITHMS}, group=group)
+
+
+class SmallHouse:
+    """What the switch offers a policy: one domain, alice, bob and the trunk "carrier".
+
+    :ivar bindings: user -> contacts, by descending q.
+    """
+
+    domain = "example.org"
+    realm = REALM
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.users = {"alice": user("alice", "wonderland"), "bob": user("bob", "builder")}
+        self.bindings: dict[str, list[BindingView]] = {}
+        self.trunks = Trunks([Trunk("carrier", ("10.1.0.1", "10.1.0.2:5070"), "tcp")])
+        self.authenticator = Authenticator(
+            REALM, self.clock, self.users.get, by_listener={}, by_group={}
+        )
+
+    def now(self) -> float:
+        return self.clock.seconds()
+
+    def is_ours(self, host: str, port: int | None = None) -> bool:
+        return host in ("example.org", "127.0.0.1") and port in (None, 5060)
+
+    def find_user(self, name: str) -> User | None:
+        return self.users.get(name)
+
+    def locate(self, user: str, domain: str) -> list[BindingView]:
+        assert domain == self.domain
+        return self.bindings.get(user, [])
+
+    def trunk(self, name: str) -> Trunk | None:
+        return self.trunks.find(name)
+
+    def trunk_at(self, host: str) -> Trunk | None:
+        return self.trunks.at(host)
+
+    def authenticate(self, request: RequestView) -> User | Challenge:
+        return self.authenticator.authenticate(request)
+
+
+@pytest.fixture
+def house() -> SmallHouse:
+    """A house of its own for each test."""
+    return SmallHouse()
+
+
+View = Callable[..., RequestView]
+
+
+@pytest.fixture
+def view() -> View:
+    """Makes what a policy sees of a request from alice to bob."""
+
+    def make(
+        uri: str = "sip:bob@example.org",
+        *,
+        method: str = "INVITE",
+        sender: str = "<sip:alice@example.org>;tag=1",
+        to: str = "<sip:bob@example.org>",
+        identity: Identity | None = None,
+        source: Flow = FLOW,
+        **headers: str,
+    ) -> RequestView:
+        fields = [
+            ("Via", "SIP/2.0/UDP 127.0.0.2:5062;branch=z9hG4bK1"),
+            ("From", sender),
+            ("To", to),
+            ("Call-ID", "call-1"),
+            ("CSeq", f"1 {method}"),
+            *headers.items(),
+        ]
+        return RequestView(Request(method, uri, fields), source, identity)
+
+    return make

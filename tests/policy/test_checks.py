@@ -1,0 +1,131 @@
+"""Which decisions can be acted upon."""
+
+from math import inf, nan
+
+import pytest
+
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import (
+    Accept,
+    Allow,
+    Challenge,
+    Follow,
+    PassOn,
+    Redirect,
+    Reject,
+    Route,
+    Target,
+)
+from softswitch.plugin.views import Identity
+from softswitch.policy.checks import RESERVED, fault
+
+FLOW = Flow("lan", "TCP", "127.0.0.1", 5060, "127.0.0.2", 5062, 1)
+URI = "sip:bob@10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        Allow(Identity("peer", "x")),
+        Challenge(),
+        Challenge("realm", True, ("SHA-256", "MD5")),
+        Reject(400),
+        Reject(603, "Nein", {"X-Why": "é", "Retry-After": "5"}),
+        Route([URI, "sips:a@[2001:db8::1]:5061;transport=tcp", "tel:+44-123"]),
+        Route([Target(URI, 20, 1, 0.5, None, {"Alert-Info": "<urn:x>"}, FLOW, "sip:bob@x")]),
+        Follow([URI]),
+        PassOn(),
+        Redirect([URI, "mailto:bob@example.org"], 380),
+        Accept(),
+        Accept(1, 0, 1),
+    ],
+)
+def test_sound(sound):
+    """What a policy may say."""
+    assert fault(sound) == ""
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        None,
+        URI,
+        Target(URI),
+        Allow("alice"),
+        Allow(Identity("user", 7)),
+        Challenge('re"alm'),
+        Challenge("re\r\nalm"),
+        Challenge(algorithms=("ROT13",)),
+        Reject(200),
+        Reject(302),
+        Reject(700),
+        Reject("403"),
+        Reject(True),
+        Reject(403, "No\r\nVia: x"),
+        Reject(403, headers={"X": 1}),
+        Reject(403, headers=[("X", "1")]),
+        Route([]),
+        Route([""]),
+        Route(["bob"]),
+        Route(["sip:"]),
+        Route(["http://example.org"]),
+        Route([URI + "\r\nX: y"]),
+        Route([URI, Target("sip:a b@c")]),
+        Route([Target(7)]),
+        Route([Target(URI, ring_seconds=0)]),
+        Route([Target(URI, ring_seconds=nan)]),
+        Route([Target(URI, ring_seconds=inf)]),
+        Route([Target(URI, ring_seconds="20")]),
+        Route([Target(URI, group="1")]),
+        Route([Target(URI, q=1.1)]),
+        Route([Target(URI, q=True)]),
+        Route([Target(URI, flow=("127.0.0.1", 5060))]),
+        Route([Target(URI, call_to="bob")]),
+        Follow([]),
+        Redirect([]),
+        Redirect(["bob"]),
+        Redirect([URI], 200),
+        Redirect([URI], 400),
+        Accept(0),
+        Accept(10, 60),
+        Accept(3600.0),
+        Accept(max_contacts=0),
+    ],
+)
+def test_rubbish(rubbish):
+    """What would break a message, or means nothing."""
+    assert fault(rubbish) != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "x") for name in sorted(RESERVED)),
+        ("v", "SIP/2.0/UDP evil"),
+        ("CALL-ID", "x"),
+        ("m", "<sip:x@y>"),
+        ("l", "0"),
+        ("", "x"),
+        ("X Y", "x"),
+        ("X:", "x"),
+        ("X\r\nVia", "x"),
+        ("X-Fine", "a\r\nVia: b"),
+        ("X-Fine", "a\nb"),
+        ("X-Fine", "a\rb"),
+        ("X-Fine", "a\0b"),
+        ("X-Fine", "\ud800"),
+        ("X-Fine", b"bytes"),
+        ("X-Fine", None),
+    ],
+)
+def test_headers_that_a_policy_may_not_add(name, value):
+    """Fields that keep the protocol right, in any spelling, and whatever would forge a field."""
+    assert fault(Route([Target(URI, headers={name: value})])) != ""
+    assert fault(Reject(486, headers={name: value})) != ""
+
+
+def test_the_name_of_a_trunk():
+    """Checked where the trunks are known."""
+    route = Route([Target(URI, trunk="carrier")])
+    assert fault(route) == fault(route, {"carrier"}.__contains__) == ""
+    assert fault(route, {"other"}.__contains__) == "no trunk 'carrier'"
