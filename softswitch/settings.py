@@ -75,6 +75,14 @@ def nearest(word: str, words: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(words))}"
 
 
+def key_path(path: str, key: str | int) -> str:
+    """The path of what stands under ``key`` at ``path``, as TOML writes it; "" is the top."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else dumps(key, ensure_ascii=False)
+    return f"{path}.{key}" if path else key
+
+
 def _converter(hooks: Mapping[Any, Hook]) -> Converter:
     """A converter that tests types instead of coercing; the last registered is asked first."""
     converter = Converter(structure_fallback_factory=lambda _: _not_from_a_file)
@@ -162,7 +170,9 @@ def _one_of(choices: tuple[Any, ...]) -> Structure:
 def _from(kind: type, words: str, build: Structure) -> Structure:
     def check(value: Any, shape: Any) -> Any:
         if not isinstance(value, kind):
-            raise ValueError(f"{words} is wanted, not {shown(value)}")
+            # Text may be a password in the wrong place.
+            found = "text" if isinstance(value, str) else shown(value)
+            raise ValueError(f"{words} is wanted, not {found}")
         return build(value, shape)
 
     return check
@@ -179,16 +189,9 @@ def _first_mistake(error: BaseException, path: str) -> tuple[str, str]:
     for cause in plain:
         if isinstance(cause, ForbiddenExtraKeysError):
             key = min(cause.extra_fields)
-            return _join(path, key), f"no such key; {nearest(key, _fields(cause.cl))}"
+            return key_path(path, key), f"no such key; {nearest(key, _fields(cause.cl))}"
     if not noted:
         return _first_mistake(plain[0], path)
     cause, note = noted[0]
-    path = _join(path, note.name if isinstance(note, AttributeValidationNote) else note.index)
+    path = key_path(path, note.name if isinstance(note, AttributeValidationNote) else note.index)
     return (path, "is required") if isinstance(cause, KeyError) else _first_mistake(cause, path)
-
-
-def _join(path: str, key: str | int) -> str:
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else dumps(key, ensure_ascii=False)
-    return f"{path}.{key}" if path else key

@@ -80,7 +80,7 @@ def test_a_table_becomes_an_object():
         ({"doors": [{"port": 1, "now": 1}]}, "now: cannot be set in a configuration file"),
         ({"keepers": []}, "keepers: a table is wanted, not a list"),
         ({"keepers": {"a b": {"port": ""}}}, 'keepers."a b".port: a whole number'),
-        ({"names": "abc"}, 'names: a list is wanted, not "abc"'),
+        ({"names": "abc"}, "names: a list is wanted, not text"),
         ({"names": ["a", 2]}, "names[1]: text in quotes is wanted, not 2"),
         ({"locked": "false"}, 'locked: true or false is wanted, not "false"'),
         ({"locked": 0}, "locked: true or false is wanted, not 0"),

@@ -31,7 +31,7 @@ from softswitch.ops.values import (
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.views import User
 from softswitch.policy.checks import fault
-from softswitch.settings import NOT_IN_FILE, nearest, structure
+from softswitch.settings import NOT_IN_FILE, key_path, nearest, structure
 from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
 from softswitch.transport.listener import Listener
@@ -271,7 +271,8 @@ class Config:
     def warnings(self) -> list[str]:
         """What is allowed but unwise, a sentence each."""
         return [
-            f"users.{name} has a password in the clear; `softswitch user hash {name}` makes a hash"
+            f"{key_path('users', name)} has a password in the clear; "
+            f"`softswitch user hash {name}` makes a hash of it"
             for name, table in self.users.items()
             if table.password is not None
         ]
@@ -336,16 +337,17 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield "auth.algorithms", 'at least one is wanted, such as "MD5"'
     for name, group in config.groups.items():
         if not group.algorithms:
-            yield f"groups.{name}.algorithms", 'at least one is wanted, such as "MD5"'
+            yield f"{key_path('groups', name)}.algorithms", 'at least one is wanted, such as "MD5"'
     for name, user in config.users.items():
-        yield from _user_contradictions(config, f"users.{name}", name, user)
+        yield from _user_contradictions(config, key_path("users", name), name, user)
     for trunk in config.trunk_groups():
+        key = key_path("trunks", trunk.name)
         if not trunk.addresses:
-            yield f"trunks.{trunk.name}.addresses", "at least one address is wanted"
+            yield f"{key}.addresses", "at least one address is wanted"
         if bool(trunk.username) != bool(trunk.password):
-            yield f"trunks.{trunk.name}", "username and password go together"
+            yield key, "username and password go together"
         if wrong := fault(Route(trunk.targets("1"))):
-            yield f"trunks.{trunk.name}", wrong
+            yield key, wrong
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

@@ -1,0 +1,354 @@
+import re
+import tomllib
+from ipaddress import ip_network
+from pathlib import Path
+
+import attrs
+import pytest
+
+from softswitch.errors import ConfigError
+from softswitch.ops.config import (
+    DEMONSTRATION,
+    AuthTable,
+    Config,
+    GroupTable,
+    LimitsTable,
+    ListenTable,
+    MediaTable,
+    RecordsTable,
+    StoreTable,
+    SwitchTable,
+    TrunkTable,
+    UserTable,
+    load,
+)
+from softswitch.ops.values import HostPort, PortRange
+from softswitch.plugin.views import User
+from softswitch.sip.digest import ha1
+from softswitch.sip.parser import Limits
+from softswitch.transport.listener import Listener
+from softswitch.trunk.group import Trunk
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGED = ROOT / "softswitch" / "ops" / "softswitch.toml"
+
+LISTEN = '[[listen]]\ntransport = "udp"\nbind = "127.33.1.1"\n'
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """Reads a configuration given as text, with a listener in front."""
+
+    def read(text: str, listen: str = LISTEN) -> Config:
+        file = tmp_path / "switch.toml"
+        file.write_text(f"{text}\n{listen}")
+        return load(file, tmp_path)
+
+    return read
+
+
+def test_the_defaults_serve_two_phones_on_loopback_only():
+    """Without a file: alice and bob may register over UDP and TCP at 127.0.0.1:5060, and nobody
+    from elsewhere."""
+    config = load()
+    assert [(each.transport, each.bind_host, each.port) for each in config.listeners()] == [
+        ("UDP", "127.0.0.1", 5060),
+        ("TCP", "127.0.0.1", 5060),
+    ]
+    assert set(config.directory_of_users()) == {"alice", "bob"}
+    assert {user.password for user in config.users.values()} == DEMONSTRATION
+    assert [policy["use"] for policy in config.policy] == [
+        *("trunks", "users", "registration", "located", "follow")
+    ]
+
+
+def test_the_copy_in_etc_is_the_one_in_the_package():
+    """etc/softswitch.toml is what a wheel, which has no etc/, starts on."""
+    assert (ROOT / "etc" / "softswitch.toml").read_bytes() == PACKAGED.read_bytes()
+
+
+def test_the_commented_file_shows_every_key():
+    """With every comment that holds a key or a table made real, nothing that a table may hold is
+    missing."""
+    document = tomllib.loads(re.sub(r"^#(?=[^ \n])", "", PACKAGED.read_text(), flags=re.MULTILINE))
+    for name, shape in {
+        "switch": SwitchTable,
+        "auth": AuthTable,
+        "media": MediaTable,
+        "store": StoreTable,
+        "records": RecordsTable,
+        "limits": LimitsTable,
+        "listen": ListenTable,
+        "groups": GroupTable,
+        "users": UserTable,
+        "trunks": TrunkTable,
+    }.items():
+        table = document.pop(name)
+        nested = name in ("groups", "users", "trunks")
+        entries = table if name == "listen" else table.values() if nested else [table]
+        shown = {key for entry in entries for key in entry}
+        assert shown == {field.name for field in attrs.fields(shape)}, name
+    assert set(document) == {"policy"}
+    assert {policy["use"] for policy in document["policy"]} == {
+        *("trunks", "users", "registration", "dialplan", "redirects", "located", "follow")
+    }
+
+
+def test_the_values_in_the_commented_file_are_the_defaults(read):
+    """Tables that are shown with their defaults hold just these."""
+    shown, silent = load(), read("")
+    for name in ("auth", "media", "store", "records", "limits"):
+        assert getattr(shown, name) == getattr(silent, name)
+    assert shown.switch == attrs.evolve(silent.switch, realm="softswitch")
+
+
+def test_a_listener_is_what_the_transport_takes(read):
+    """Advertised address and port, media address, local networks and algorithms; the name is made
+    of the rest where none is given."""
+    config = read(
+        "",
+        """
+        [[listen]]
+        transport = "udp"
+        bind = "::1"
+        port = 5070
+        advertise = "[2001:DB8::1]:5080"
+        media_address = "2001:db8::2"
+        local_networks = ["fd00::/8", "127.33.0.1"]
+        algorithms = ["SHA-256", "MD5"]
+        [[listen]]
+        transport = "tcp"
+        """,
+    )
+    assert config.listeners() == (
+        Listener(
+            "udp:[::1]:5070",
+            "UDP",
+            "::1",
+            5070,
+            "2001:db8::1",
+            5080,
+            "2001:db8::2",
+            (ip_network("fd00::/8"), ip_network("127.33.0.1")),
+            ("SHA-256", "MD5"),
+        ),
+        Listener("tcp:0.0.0.0:5060", "TCP", "0.0.0.0", 5060),
+    )
+
+
+def test_a_password_becomes_the_hashes_that_are_offered(read):
+    """By every listener, or by the user's group; a warning names who has one (never the
+    password)."""
+    config = read(
+        """
+        [switch]
+        domains = ["Example.ORG"]
+        [auth]
+        algorithms = ["SHA-256"]
+        [groups.old]
+        algorithms = ["MD5"]
+        [users.a]
+        password = "geheim"
+        display = "A"
+        [users.b]
+        password = "geheim"
+        group = "old"
+        """
+    )
+    assert config.realm == "example.org"
+    assert config.directory_of_users() == {
+        "a": User("a", {"SHA-256": ha1("a", "example.org", "geheim", "SHA-256")}, "A"),
+        "b": User("b", {"MD5": ha1("b", "example.org", "geheim", "MD5")}, "", "old"),
+    }
+    assert [warning.split()[0] for warning in config.warnings()] == ["users.a", "users.b"]
+    assert "geheim" not in f"{config.warnings()} {config!r} {config.directory_of_users()!r}"
+
+
+def test_hashes_are_taken_as_they_are(read):
+    """In lower case, as RFC 7616 3.3 writes them; no warning."""
+    config = read(f'[users.100]\nha1 = {{ MD5 = "{"AB" * 16}" }}')
+    assert config.directory_of_users() == {"100": User("100", {"MD5": "ab" * 16})}
+    assert config.warnings() == []
+    assert "abab" not in repr(config).lower()
+
+
+def test_a_trunk_is_what_the_trunks_take(read):
+    """Addresses in their order, transport, networks, credentials, fields."""
+    config = read(
+        """
+        [trunks.pbx]
+        addresses = ["PBX.example.org", "127.33.2.1:5070", "[::1]:5080"]
+        transport = "tcp"
+        networks = ["127.33.2.0/24"]
+        username = "u"
+        password = "p"
+        realm = "r"
+        headers = { X-Account = "1" }
+        force_rport = true
+        """
+    )
+    assert config.trunk_groups() == (
+        Trunk(
+            "pbx",
+            ("pbx.example.org", "127.33.2.1:5070", "[::1]:5080"),
+            "tcp",
+            (ip_network("127.33.2.0/24"),),
+            "u",
+            "p",
+            "r",
+            {"X-Account": "1"},
+            True,
+        ),
+    )
+
+
+def test_the_rest_is_plain_values(read, tmp_path):
+    """Limits per kind of transport, a port range in either spelling, paths from where the switch
+    runs, policies with their options untouched."""
+    config = read(
+        """
+        [switch]
+        state_directory = "state"
+        [limits]
+        max_message_udp = 2000
+        max_message_stream = 3000
+        max_fields = 20
+        [media]
+        ports = [20000, 20100]
+        [[policy]]
+        use = "night"
+        office = "100"
+        """
+    )
+    assert config.datagram_limits() == Limits(2000, 20)
+    assert config.stream_limits() == Limits(3000, 20)
+    assert config.media.ports == PortRange(20000, 20100)
+    assert config.state_directory == tmp_path / "state"
+    assert config.policy == ({"use": "night", "office": "100"},)
+    assert read('[media]\nports = "20000-20100"').media == config.media
+
+
+def test_an_absolute_state_directory_stays(read):
+    """A path that starts with a slash is taken as it is."""
+    config = read('[switch]\nstate_directory = "/var/lib/softswitch"')
+    assert config.state_directory == Path("/var/lib/softswitch")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("Sip.Example.org.", "sip.example.org", None),
+        ("pbx1:5070", "pbx1", 5070),
+        ("127.33.0.1:1", "127.33.0.1", 1),
+        ("2001:DB8::1", "2001:db8::1", None),
+        ("[2001:db8::1]", "2001:db8::1", None),
+        ("[2001:db8::1]:65535", "2001:db8::1", 65535),
+    ],
+)
+def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None):
+    """Names, IPv4 and IPv6 literals, with a port after a colon."""
+    config = read("", f'{LISTEN}advertise = "{text}"')
+    assert config.listen[0].advertise == HostPort(host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[swich]", "swich: no such key; did you mean switch?"),
+        ("[switch]\ndrain_second = 1", "switch.drain_second: no such key; did you mean drain_se"),
+        ("[switch]\ndrain_seconds = -1", "switch.drain_seconds: a number of seconds, 0 or more"),
+        ("[switch]\ndrain_seconds = true", "drain_seconds: a number of seconds"),
+        ("[switch]\ntry_seconds = nan", "try_seconds: a number of seconds"),
+        ("[switch]\nmax_forwards = 0", "max_forwards: a whole number of at least 1"),
+        ('[switch]\ndomains = "a.org"', "switch.domains: a list is wanted, not text"),
+        ('[switch]\ndomains = ["sip:a.org"]', "switch.domains[0]: a host name or an address"),
+        ('[switch]\ndomains = ["1.2.3.999"]', "switch.domains[0]: a host name or an address"),
+        ('file = "x"', "file: no such key"),
+        ('[auth]\nalgorithms = ["md5"]', 'auth.algorithms[0]: "MD5" or "SHA-256" or'),
+        ("[auth]\nalgorithms = []", "auth.algorithms: at least one is wanted"),
+        ("[groups.g]\nalgorithms = []", "groups.g.algorithms: at least one is wanted"),
+        ("[users.a]", "users.a: either ha1 or password is wanted"),
+        ("[users.a]\npassword = 1234", "users.a.password: text in quotes, not empty, is wanted"),
+        ('[users."a@b"]\npassword = "x"', 'users."a@b": a user\'s name is the part'),
+        ('[users.a]\nha1 = { MD5 = "xyz" }', "users.a.ha1.MD5: 32 hex digits are wanted"),
+        ('[users.a]\nha1 = { MD4 = "xyz" }', "users.a.ha1"),
+        (f'[users.a]\nha1 = {{ SHA-256 = "{"0" * 64}" }}', "users.a.ha1: a hash for MD5 is wanted"),
+        ('[users.a]\npassword = "x"\ngroup = "g"', "users.a.group: no such group"),
+        ('[trunks.t]\naddresses = ["a:b"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
+        ('[trunks.t]\naddresses = ["a:70000"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
+        ("[trunks.t]\naddresses = []", "trunks.t.addresses: at least one address is wanted"),
+        ("[trunks.t]", "trunks.t.addresses: is required"),
+        ('[trunks.t]\naddresses = ["a"]\ntransport = "UDP"', 'transport: "udp" or "tcp" is wanted'),
+        ('[trunks.t]\naddresses = ["a"]\nusername = "u"', "username and password go together"),
+        ('[trunks.t]\naddresses = ["a"]\nheaders = { Via = "x" }', "trunks.t: header Via"),
+        ('[trunks.t]\naddresses = ["a"]\nnetworks = ["10.0.0.1/8"]', "it has host bits set"),
+        ("[[policy]]", "policy[0].use: the name of a policy, in quotes, is wanted"),
+        ("[[policy]]\nuse = 3", "policy[0].use: the name of a policy, in quotes, is wanted"),
+        ('[media]\nengine = "rtpengine"', 'media.engine: "relay" or "bypass" is wanted'),
+        ('[media]\nports = "2000"', 'media.ports: a range such as "16384-32767"'),
+        ('[media]\nports = "30000-20000"', "media.ports: a range such as"),
+        ("[media]\nports = [20000, true]", "media.ports: a range such as"),
+        ("[limits]\nmax_fields = 1.5", "limits.max_fields: a whole number of at least 1"),
+    ],
+)
+def test_a_mistake_names_file_and_key_and_what_would_be_right(read, text: str, mistake: str):
+    """In one line, for whatever is wrong (issue 2, configuration)."""
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    told = str(caught.value)
+    assert "switch.toml: " in told
+    assert mistake in told
+    assert "\n" not in told
+    assert "1234" not in told
+
+
+@pytest.mark.parametrize(
+    ("listen", "mistake"),
+    [
+        ("", "listen: at least one [[listen]] table is wanted"),
+        ("[listen]", "listen: a list is wanted, not a table"),
+        ("[[listen]]", "listen[0].transport: is required"),
+        ('[[listen]]\ntransport = "tls"', 'listen[0].transport: "udp" or "tcp" is wanted'),
+        (f"{LISTEN}port = 70000", "listen[0].port: a port from 1 to 65535 is wanted, not 70000"),
+        (f'{LISTEN}port = "5060"', "listen[0].port: a port from 1 to 65535 is wanted"),
+        ('[[listen]]\ntransport = "udp"\nbind = "lo"', "listen[0].bind: an IPv4 or IPv6 address"),
+        (f'{LISTEN}advertise = "a b"', "listen[0].advertise: a host name or an address"),
+        (f'{LISTEN}media_address = "a.org"', "listen[0].media_address: an IPv4 or IPv6 address"),
+        (f"{LISTEN}{LISTEN}", "listen[1].name: udp:127.33.1.1:5060 is taken by listen[0].name"),
+        (
+            f'{LISTEN}name = "a"\n{LISTEN}name = "b"',
+            "listen[1].port: udp 127.33.1.1:5060 is taken by listen[0].port",
+        ),
+    ],
+)
+def test_a_mistake_in_a_listener_is_told(read, listen: str, mistake: str):
+    """The same for what is served, single or twice."""
+    with pytest.raises(ConfigError) as caught:
+        read("", listen)
+    assert mistake in str(caught.value)
+
+
+def test_a_password_that_everybody_knows_serves_loopback_only(read):
+    """The demonstration's users cannot be opened to the network by changing an address alone."""
+    text = '[users.alice]\npassword = "alice-demo"'
+    assert read(text).users
+    with pytest.raises(ConfigError, match=r"users\.alice\.password: everybody knows this one"):
+        read(text, '[[listen]]\ntransport = "udp"')
+
+
+def test_a_slip_of_syntax_is_told_with_its_line(tmp_path):
+    """TOML's own message, with line and column."""
+    (file := tmp_path / "x.toml").write_text("[switch]\nrealm = \n")
+    with pytest.raises(ConfigError, match=r"x\.toml: is no TOML: .*line 2"):
+        load(file)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    """Missing, a folder, no UTF-8."""
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    (file := tmp_path / "x.toml").write_bytes(b'realm = "\xff"')
+    with pytest.raises(ConfigError, match=r"x\.toml: UTF-8 text is wanted"):
+        load(file)
