@@ -144,9 +144,10 @@ class TcpStream(Protocol):
             self.connection.lost(reason.getErrorMessage())
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """The transport's buffer is full."""
-        self._full = True
-        self._unsent = BUFFERED
+        """The transport's buffer is full; told again with each write while it is."""
+        if not self._full:
+            self._full = True
+            self._unsent = BUFFERED
 
     def resumeProducing(self) -> None:  # noqa: N802
         """The transport's buffer has drained."""
