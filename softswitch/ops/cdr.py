@@ -56,7 +56,7 @@ class JsonLines:
                 str(path), f"a file to which records can be appended is needed here: {error}"
             ) from error
         self.writer: Writer[bytes] = Writer(
-            "call records", _Lines(path, opener), limit=limit, retry=retry
+            "call records", Lines(path, opener), limit=limit, retry=retry
         )
 
     def call_started(self, record: CallRecord) -> None:
@@ -77,8 +77,8 @@ class JsonLines:
         self.writer.close()
 
 
-class _Lines:
-    """The file, as the writer's thread sees it."""
+class Lines:
+    """The file, as the writer's thread sees it: groups of lines, each whole or not at all."""
 
     def __init__(self, path: Path, opener: Callable[[Path], FileIO]) -> None:
         self._path = path
@@ -110,7 +110,10 @@ class _Lines:
             raise
 
     def close(self) -> None:
+        """Let go of the file."""
         if self._file is not None:
+            with suppress(OSError):
+                self._mend(self._file)
             self._file.close()
 
     def _current(self) -> FileIO:

@@ -41,14 +41,14 @@ Row = tuple[bytes, str | None]
 class SqliteStore:
     """Keeps what must outlive the process.
 
+    :ivar writer: its thread; ``writer.dropped`` counts lost changes.
     :param retry: seconds between attempts while the disk is full or the file locked.
     :raises ConfigError: the file cannot be opened, or is none of ours.
     """
 
     def __init__(self, path: Path, retry: float = 5.0) -> None:
         self._path = path
-        self._rows = _Rows(path)
-        self.writer: Writer[Row] = Writer("bindings", self._rows, retry=retry)
+        self.writer: Writer[Row] = Writer("bindings", _Rows(path), retry=retry)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with closing(_open(path)) as connection:
@@ -99,6 +99,7 @@ class _Rows:
             )
 
     def close(self) -> None:
+        """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
 

@@ -96,6 +96,7 @@ class Writer(Generic[Item]):
         while self._wait(failing):
             with self._changed:
                 group = dict(islice(self._waiting.items(), _GROUP))
+                last = self._closing
             try:
                 self._sink.write(list(group.values()))
             except WRITE_ERRORS as error:
@@ -104,10 +105,9 @@ class Writer(Generic[Item]):
                         "cannot write {name}, trying again: {error}", name=self._name, error=error
                     )
                 failing = True
-                with self._changed:
-                    if self._closing:
-                        self._drop(len(self._waiting))
-                        break
+                if last:
+                    self._drop(len(self._waiting))
+                    break
             else:
                 if failing:
                     _log.info("writing {name} again", name=self._name)
