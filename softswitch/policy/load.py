@@ -110,18 +110,17 @@ def _imported(factory: str) -> type[Any]:
 def _made(
     shape: type[Any], options: Mapping[str, Any], *, where: str, file: str, path: str
 ) -> object:
-    if not attrs.has(shape):
-        if options:
-            raise ConfigError(
-                f"{where}.{min(options)}", f"{shape.__name__} is no attrs class and has no options"
-            )
-        return shape()
     try:
-        return structure(options, shape, file=file, path=path)
+        if attrs.has(shape):
+            return structure(options, shape, file=file, path=path)
+        if not options:
+            return shape()
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(where, f"{shape.__name__} cannot be made: {_told(error)}") from error
+    key = min(options)
+    raise ConfigError(f"{where}.{key}", f"{shape.__name__} is no attrs class and has no options")
 
 
 def _verify(plug_in: object, where: str, what: str) -> None:
