@@ -65,7 +65,8 @@ class Latch:
         self._held = address is None
         if address is not None:
             if self.signalled not in (None, address):
-                self._former, self.source = self.source or self._former, None
+                self._former = self.source or self._former or self.signalled
+                self.source = None
             self.signalled = address
             self._towards = self.source or address
             self.locked = False

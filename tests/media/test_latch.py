@@ -84,6 +84,14 @@ def test_a_new_address_is_used_at_once_and_the_former_source_still_taken(latch):
     assert latch.destination == MOVED
 
 
+def test_a_former_address_that_had_not_spoken_yet_is_taken_too(latch):
+    """The first packets from the old port may come after the re-INVITE that gives it up."""
+    latch.signal(MOVED)
+    assert latch.takes(SIGNALLED, 1)
+    assert not latch.locked
+    assert latch.takes(MOVED, 1)
+
+
 def test_a_former_source_that_stays_ends_the_learning(latch):
     """A phone that changed only where it listens keeps its source; the window closes, and our
     packets go where it listens."""

@@ -1,0 +1,328 @@
+"""The relay with real sockets on loopback: what passes, what is dropped, what is counted."""
+
+import select
+import socket
+import struct
+import time
+
+import pytest
+from twisted.internet.epollreactor import EPollReactor
+
+from softswitch.media.relay import RelayEngine
+from softswitch.plugin.media import MediaNetwork, MediaQuestion
+from softswitch.sdp.session import SessionDescription
+
+#: No test waits longer than this for a packet, seconds.
+DEADLINE = 5.0
+
+
+class Phone:
+    """A peer's RTP and RTCP socket, and the SDP that shows them."""
+
+    def __init__(self, host="127.55.2.1", shown=None, section="audio {} RTP/AVP 0"):
+        self.host = host
+        self.shown = shown or host
+        self.section = section
+        self.rtp, self.rtcp = _socket(host), _socket(host)
+        self.there = {}
+        self.sequence = 0
+
+    def sdp(self):
+        """What it offers or answers."""
+        kind = "IP6" if ":" in self.shown else "IP4"
+        section = self.section.format(self.rtp.getsockname()[1])
+        return (
+            f"v=0\r\no=- 1 1 IN {kind} {self.shown}\r\ns=-\r\nc=IN {kind} {self.shown}\r\nt=0 0\r\n"
+            f"m={section}\r\na=rtcp:{self.rtcp.getsockname()[1]}\r\n"
+        ).encode()
+
+    def told(self, sdp):
+        """Take the other side's address out of an SDP."""
+        (section,) = SessionDescription.parse(sdp).media
+        self.there = {self.rtp: tuple(section.rtp), self.rtcp: tuple(section.rtcp)}
+
+    def say(self, text, ssrc=7, sock=None):
+        """Send one RTP packet; ``sock`` is another source's."""
+        self.sequence += 1
+        header = struct.pack("!BBHII", 128, 0, self.sequence, 160 * self.sequence, ssrc)
+        (sock or self.rtp).sendto(header + text, self.there[self.rtp])
+
+    def report(self, text):
+        """Send one RTCP packet."""
+        packet = struct.pack("!BBHI", 128, 200, 6, 7) + text
+        self.rtcp.sendto(packet, self.there[self.rtcp])
+
+    def close(self):
+        """Close both sockets."""
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def _socket(host, port=0):
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((host, port))
+    sock.setblocking(False)
+    return sock
+
+
+class Relayed:
+    """A relay, its session, and the phones on it."""
+
+    def __init__(self):
+        self.engine = RelayEngine(_Time(), (22000, 22999), quarantine=0.0)
+        self.phones = {}
+        self.sockets = []
+
+    def ask(self, kind, source, target, sdp=b""):
+        """The SDP that comes back; an error is raised."""
+        near, far = (
+            MediaNetwork(host, host)
+            for host in (self._facing(self.phones[source]), self._facing(self.phones[target]))
+        )
+        told = []
+        question = MediaQuestion(1, "call", kind, sdp, source, target, near, far, "")
+        self.engine.ask(question, told.append)
+        assert told[0].error is None, told[0].error
+        return told[0].sdp
+
+    def call(self, a, b):
+        """Let two phones agree."""
+        self.phones = {"a": a, "b": b}
+        self.sockets += [a, b]
+        b.told(self.ask("offer", "a", "b", a.sdp()))
+        a.told(self.ask("answer", "b", "a", b.sdp()))
+
+    def stranger(self, host="127.55.2.66"):
+        """A socket that belongs to neither phone."""
+        sock = _socket(host)
+        self.sockets.append(sock)
+        return sock
+
+    def heard(self, sock, count=1):
+        """The next ``count`` payloads that reach a phone's RTP socket, and who sent them."""
+        packets = []
+        end = time.monotonic() + DEADLINE
+        while len(packets) < count:
+            left = end - time.monotonic()
+            assert left > 0, f"heard {packets} alone"
+            for ready in select.select([sock, self.engine.path], [], [], left)[0]:
+                if ready is sock:
+                    packets.append(sock.recv(65535)[12:])
+                else:
+                    self.engine.path.serve()
+        return packets
+
+    def serve(self):
+        """Carry all that waits."""
+        while select.select([self.engine.path], [], [], 0)[0]:
+            self.engine.path.serve()
+
+    def silent(self, sock):
+        """Whether nothing more reaches a socket (on loopback a packet is there once sent)."""
+        self.serve()
+        return not select.select([sock], [], [], 0)[0]
+
+    def counters(self, leg, rtcp=False):
+        """What the relay counted on one port of a leg."""
+        (found,) = [
+            one
+            for one in self.engine.counters("call")
+            if (one.leg, one.line, one.rtcp) == (leg, 0, rtcp)
+        ]
+        return found
+
+    @staticmethod
+    def _facing(phone):
+        return "::1" if ":" in phone.host else "127.55.2.200"
+
+
+class _Time:
+    """A clock that only tells the time."""
+
+    seconds = staticmethod(time.monotonic)
+
+
+@pytest.fixture
+def relayed():
+    """A relay; when the test ends it holds nothing."""
+    relayed = Relayed()
+    yield relayed
+    relayed.engine.release("call")
+    assert relayed.engine.ports_in_use("call") == 0
+    relayed.engine.stop()
+    for thing in relayed.sockets:
+        thing.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("127.55.2.1", "127.55.2.2"), ("127.55.2.1", "::1"), ("::1", "::1")],
+    ids=["IPv4", "IPv4 to IPv6", "IPv6"],
+)
+def test_audio_and_reports_pass_both_ways(relayed, one, other):
+    """RTP and RTCP, over IPv4, IPv6 and between the two; a=rtcp is heeded (RFC 3605)."""
+    a, b = Phone(one), Phone(other)
+    relayed.call(a, b)
+    for speaker, listener in ((a, b), (b, a)):
+        for text in (b"one", b"two", b"three"):
+            speaker.say(text)
+        assert relayed.heard(listener.rtp, 3) == [b"one", b"two", b"three"]
+        speaker.report(b"####report")
+        assert relayed.heard(listener.rtcp) == [b"report"]
+    counted = relayed.counters("a")
+    assert (counted.packets, counted.bytes, counted.foreign) == (3, 47, 0)
+    assert counted.first_at is not None
+    assert counted.first_at <= counted.last_at
+    assert counted.learnt == a.rtp.getsockname()
+    assert relayed.counters("b", rtcp=True).packets == 1
+
+
+def test_a_phone_that_sends_from_elsewhere_is_learnt(relayed):
+    """A NAT, or baresip on loopback, whose packets do not come from the address in its SDP:
+    after three in a row they pass, and what is for it goes there."""
+    a, b = Phone("127.0.0.1", shown="127.55.2.3"), Phone("127.55.2.2")
+    relayed.call(a, b)
+    for text in (b"1", b"2", b"3", b"4"):
+        a.say(text)
+    assert relayed.heard(b.rtp, 2) == [b"3", b"4"]
+    b.say(b"back")
+    assert relayed.heard(a.rtp) == [b"back"]
+    counted = relayed.counters("a")
+    assert (counted.packets, counted.foreign) == (2, 2)
+    assert counted.signalled != counted.learnt == a.rtp.getsockname()
+
+
+def test_strangers_are_dropped_and_counted(relayed):
+    """10,000 packets sprayed at a talking phone's port: none passes (RTP injection)."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    a.say(b"mine")
+    assert relayed.heard(b.rtp) == [b"mine"]
+    stranger = relayed.stranger()
+    for _ in range(100):
+        for _ in range(100):
+            a.say(b"not mine", sock=stranger)
+        assert relayed.silent(b.rtp)
+    a.say(b"still mine")
+    assert relayed.heard(b.rtp) == [b"still mine"]
+    assert relayed.counters("a").foreign == 10_000
+    b.say(b"for a alone")
+    assert relayed.heard(a.rtp) == [b"for a alone"]
+    assert relayed.silent(stranger)
+
+
+def test_garbage_ends_nothing(relayed):
+    """Empty, short and shapeless packets are dropped and counted; the next good one passes."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    for garbage in (b"", b"\x80", b"\x80" * 11, b"\x00" * 40, b"\xff" * 40, b"\r\n\r\n"):
+        a.rtp.sendto(garbage, a.there[a.rtp])
+    a.say(b"good")
+    assert relayed.heard(b.rtp) == [b"good"]
+    assert relayed.counters("a").malformed == 6
+
+
+def test_a_port_that_is_closed_for_a_while_ends_nothing(relayed):
+    """ICMP port unreachable on the way to one phone: its packets pass when it is there again."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    port = b.rtp.getsockname()[1]
+    b.rtp.close()
+    for _ in range(5):
+        a.say(b"into the void")
+        relayed.serve()
+    b.rtp = _socket("127.55.2.2", port)
+    a.say(b"again")
+    assert relayed.heard(b.rtp) == [b"again"]
+
+
+def test_media_move_with_a_re_invite_and_stay_without(relayed):
+    """A new port counts from the answer on; an offer that is refused changes nothing."""
+    a, b, moved = Phone(), Phone("127.55.2.2"), Phone("127.55.2.4")
+    relayed.call(a, b)
+    relayed.sockets.append(moved)
+    relayed.ask("offer", "b", "a", moved.sdp())
+    a.say(b"here")
+    assert relayed.heard(b.rtp) == [b"here"]
+    relayed.ask("withdraw", "b", "a")
+    a.say(b"still here")
+    assert relayed.heard(b.rtp) == [b"still here"]
+    relayed.ask("offer", "b", "a", moved.sdp())
+    moved.there = {moved.rtp: b.there[b.rtp]}
+    relayed.ask("answer", "a", "b", a.sdp())
+    a.say(b"there")
+    assert relayed.heard(moved.rtp) == [b"there"]
+    b.say(b"on its way when the port changed")
+    moved.say(b"and after")
+    assert len(relayed.heard(a.rtp, 2)) == 2
+    b.say(b"late")
+    assert relayed.silent(a.rtp)
+
+
+def test_a_hold_without_address_is_sent_nothing(relayed):
+    """c=0.0.0.0 (RFC 3264 8.4): counted as unsent; its own packets go on."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    held = a.sdp().replace(b"c=IN IP4 127.55.2.1", b"c=IN IP4 0.0.0.0")
+    relayed.ask("offer", "a", "b", held)
+    relayed.ask("answer", "b", "a", b.sdp())
+    b.say(b"to nobody")
+    assert relayed.silent(a.rtp)
+    assert relayed.counters("b").unsent == 1
+    a.say(b"music")
+    assert relayed.heard(b.rtp) == [b"music"]
+
+
+def test_early_media_of_the_last_answer_are_heard(relayed):
+    """Before any answer a callee that sends is heard; then the one whose answer came last."""
+    a, one, other = Phone(), Phone("127.55.2.2"), Phone("127.55.2.3")
+    relayed.phones = {"a": a, "one": one, "other": other}
+    relayed.sockets += [a, one, other]
+    for leg in ("one", "other"):
+        relayed.phones[leg].told(relayed.ask("offer", "a", leg, a.sdp()))
+    for text in (b"1", b"2", b"outruns its answer"):
+        one.say(text)
+    assert relayed.heard(a.rtp) == [b"outruns its answer"]
+    relayed.ask("answer", "one", "a", one.sdp())
+    a.told(relayed.ask("answer", "other", "a", other.sdp()))
+    one.say(b"no longer")
+    other.say(b"now me")
+    assert relayed.heard(a.rtp) == [b"now me"]
+    a.say(b"hello")
+    assert relayed.heard(other.rtp) == [b"hello"]
+    assert relayed.silent(one.rtp)
+    assert relayed.silent(a.rtp)
+
+
+@pytest.mark.parametrize(
+    ("section", "packet"),
+    [
+        ("image {} udptl t38", b"\x00\x01\x06fax"),
+        ("audio {} UDP/TLS/RTP/SAVP 0", b"\x16\xfe\xff\x00\x00\x00\x00\x00\x00\x00\x01hello"),
+    ],
+)
+def test_other_datagrams_pass_as_their_protocol_wants(relayed, section, packet):
+    """UDPTL as it comes; a DTLS handshake beside its RTP (RFC 7983)."""
+    a, b = Phone(section=section), Phone("127.55.2.2", section=section)
+    relayed.call(a, b)
+    a.rtp.sendto(packet, a.there[a.rtp])
+    assert relayed.heard(b.rtp) == [packet[12:]]
+
+
+def test_the_reactor_serves_the_path():
+    """One epoll within the reactor's own: a packet crosses in a turn of the reactor."""
+    reactor = EPollReactor()
+    relayed = Relayed()
+    relayed.engine.stop()
+    relayed.engine = RelayEngine(reactor, (22000, 22999), reactor=reactor)
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    a.say(b"turn")
+    end = time.monotonic() + DEADLINE
+    while not select.select([b.rtp], [], [], 0)[0]:
+        assert time.monotonic() < end
+        reactor.iterate(0.1)
+    relayed.engine.stop()
+    assert not [one for one in reactor.getReaders() if one.logPrefix() == "media relay"]
+    a.close()
+    b.close()
