@@ -22,7 +22,7 @@ class Machine:
     An action runs after the state has changed, and may fire further events. StrEnum members
     serve as states and events: their hash is cached, and they are plain data when written down.
 
-    :ivar state: where the machine stands.
+    :ivar state: where the machine stands; a subclass may keep it in its data, as a property.
     """
 
     __slots__ = ("state",)

@@ -4,6 +4,8 @@ What a call knows can be written down after any event and rebuilt equal; this is
 that says how.
 """
 
+from base64 import b85decode, b85encode
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cattrs.preconf.json import make_converter
@@ -21,3 +23,9 @@ def to_plain(state: Any) -> Any:
 def from_plain(shape: type[T], plain: Any) -> T:
     """The state of class ``shape`` that ``to_plain`` was given."""
     return _converter.structure(plain, shape)
+
+
+def shape(kind: type[T], encode: Callable[[T], bytes], decode: Callable[[bytes], Any]) -> None:
+    """Teach how a class that is no attrs class is written down: as bytes of its own."""
+    _converter.register_unstructure_hook(kind, lambda value: b85encode(encode(value)).decode())
+    _converter.register_structure_hook(kind, lambda text, _: decode(b85decode(text)))

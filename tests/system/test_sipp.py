@@ -35,7 +35,7 @@ addresses = {callees}
 transport = "{transport}"
 
 [[policy]]
-use = "trunk-admission"
+use = "trunks"
 
 [[policy]]
 use = "dialplan"

@@ -1,0 +1,92 @@
+"""What crosses from one leg to the other: header fields, bodies, status codes. Pure.
+
+Everything that is not named here stays on its own side: each leg is a dialog of its own, and
+what one peer says about its network is not the other's business.
+"""
+
+import hmac
+from collections.abc import Mapping
+
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Field, Message, Request
+from softswitch.sip.uri import Uri
+
+#: Fields that cross in requests and responses, with every X- field besides.
+CROSSING = frozenset(
+    (
+        "Reason",
+        "Alert-Info",
+        "Call-Info",
+        "Subject",
+        "Priority",
+        "User-to-User",
+        "Answer-Mode",
+        "Geolocation",
+        "Warning",
+    )
+)
+
+#: Fields that describe a body and go where it goes.
+DESCRIBING = frozenset(("Content-Type", "Content-Disposition", "Content-Language", "MIME-Version"))
+
+#: Host of a caller who wants to stay unknown.
+ANONYMOUS = "anonymous.invalid"
+
+#: Marks an INVITE of ours, so that one that comes back is known (see ``mark``).
+MARK = "X-Softswitch-Mark"
+
+#: A far final status -> what the caller is told; what is not here passes unchanged. 401 and 407
+#: ask for credentials that the caller cannot have; a far 503 must not make the caller give up
+#: on us (RFC 3261 16.7); 420 to 422 and 491 speak of our own leg's request.
+STATUS: Mapping[int, int] = {
+    401: 403,
+    407: 403,
+    420: 500,
+    421: 500,
+    422: 500,
+    491: 500,
+    503: 500,
+}
+
+
+def fields(message: Message) -> list[Field]:
+    """The fields of a message that the other leg may see."""
+    return [
+        field for field in message.fields if field[0] in CROSSING or field[0][:2] in ("X-", "x-")
+    ]
+
+
+def describing(message: Message) -> list[Field]:
+    """The fields that describe a message's body; none without a body."""
+    if not message.body:
+        return []
+    return [field for field in message.fields if field[0] in DESCRIBING]
+
+
+def status(far: int) -> int:
+    """The status that the caller is told when a far leg failed with ``far``."""
+    return STATUS.get(far, far)
+
+
+def mark(uri: Uri, secret: bytes) -> str:
+    """Our own mark for a call to ``uri``: meaningless to others, the same each time.
+
+    A call that comes back bearing it, to the same Request-URI, runs in a circle through
+    somebody else's back-to-back agent, where neither Via nor Max-Forwards may have survived.
+    """
+    called = f"{uri.scheme}:{uri.user}@{uri.host}".lower()
+    return hmac.digest(secret, called.encode("utf-8", "surrogateescape"), "sha256")[:12].hex()
+
+
+def is_marked(request: Request, own: str) -> bool:
+    """Whether an INVITE bears our mark ``own``."""
+    return own in request.all(MARK)
+
+
+def caller(request: Request, host: str) -> str:
+    """The From value, without a tag, that the far leg sees: the caller's name and number at
+    ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3)."""
+    source = request.from_
+    if source.uri.host == ANONYMOUS:
+        host = ANONYMOUS
+    return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))

@@ -1,0 +1,146 @@
+"""A leg: one side of a call. Pure.
+
+It owns a session (its dialog), a media endpoint and a scope, and knows no other leg. What
+happens to it is told to its call and, where it concerns the other side, to its bridge.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from softswitch.dialog.session import Session, SessionData
+from softswitch.media.endpoint import MediaEndpoint
+from softswitch.plugin.media import MediaNetwork
+from softswitch.sip.message import Request, Response
+from softswitch.wheel import Clock, Timer
+
+
+@attrs.define
+class LegData:
+    """What a leg knows; plain data.
+
+    :ivar name: "a" for the caller, "b1", "b2" ... for those who are tried.
+    :ivar session: its signalling.
+    :ivar network: how the relay looks from its peer.
+    :ivar source: address from which its peer's signalling comes.
+    :ivar media: its session descriptions.
+    :ivar deadline: when it is given up, by the clock; None for never.
+    """
+
+    name: str
+    session: SessionData
+    network: MediaNetwork
+    source: str
+    media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    deadline: float | None = None
+
+
+class LegUser(Protocol):
+    """The call, or for what crosses, the bridge."""
+
+    def leg_progressed(self, leg: "Leg", response: Response) -> None:
+        """100 to 199."""
+
+    def leg_answered(self, leg: "Leg", response: Response) -> None:
+        """The first 2xx, or one to a re-INVITE."""
+
+    def leg_refused(self, leg: "Leg", status: int, reason: str, response: Response | None) -> None:
+        """Our INVITE or re-INVITE failed."""
+
+    def leg_cancelled(self, leg: "Leg", request: Request | None) -> None:
+        """Their INVITE or re-INVITE was cancelled."""
+
+    def leg_reinvited(self, leg: "Leg", request: Request) -> None:
+        """They re-negotiate."""
+
+    def leg_acknowledged(self, leg: "Leg", ack: Request) -> None:
+        """They acknowledged our 2xx."""
+
+    def leg_hung_up(self, leg: "Leg", request: Request | None, reason: str) -> None:
+        """They hung up, or were found dead."""
+
+
+class Leg:
+    """One side of a call, told by its session and telling its call.
+
+    :ivar data: what it knows.
+    :ivar session: its INVITE usage.
+    :ivar scope: owns everything of the leg that must end.
+    """
+
+    __slots__ = ("_call", "_clock", "_timer", "data", "scope", "session")
+
+    def __init__(self, data: LegData, session: Session, call: LegUser, clock: Clock) -> None:
+        self.data = data
+        self.session = session
+        self.scope = session.scope
+        self._call = call
+        self._clock = clock
+        self._timer: Timer | None = None
+        session.user = self
+        self.scope.hold(self)
+
+    @property
+    def name(self) -> str:
+        """ "a", "b1" ..."""
+        return self.data.name
+
+    def leftovers(self) -> list[str]:
+        """The name of its timer while it is set (for the scope)."""
+        return [] if self._timer is None else ["try or ring time-out"]
+
+    def give_up_in(self, seconds: float, then: Callable[["Leg"], None]) -> None:
+        """Call ``then`` with the leg unless it progresses; replaces an earlier wish."""
+        self.keep()
+        self.data.deadline = self._clock.seconds() + seconds
+        self._timer = self._clock.callLater(seconds, self._give_up, then)
+
+    def keep(self) -> None:
+        """It is not to be given up any more."""
+        self.data.deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def end(self) -> None:
+        """Nothing more begins on this leg; its scope closes when what runs has run out."""
+        if self.scope.ended_at is None:
+            self.keep()
+            self.scope.release(self)
+            self.scope.end()
+
+    def _give_up(self, then: Callable[["Leg"], None]) -> None:
+        self._timer = None
+        self.data.deadline = None
+        then(self)
+
+    # From the session.
+
+    def provisional_received(self, response: Response) -> None:
+        """100 to 199."""
+        self._call.leg_progressed(self, response)
+
+    def invite_accepted(self, response: Response) -> None:
+        """2xx to our INVITE."""
+        self._call.leg_answered(self, response)
+
+    def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our INVITE failed."""
+        self._call.leg_refused(self, status, reason, response)
+
+    def invite_received(self, request: Request) -> None:
+        """Their re-INVITE."""
+        self._call.leg_reinvited(self, request)
+
+    def invite_cancelled(self, cancel: Request | None) -> None:
+        """They cancelled."""
+        self._call.leg_cancelled(self, cancel)
+
+    def acknowledged(self, ack: Request) -> None:
+        """Their ACK."""
+        self._call.leg_acknowledged(self, ack)
+
+    def session_ended(self, request: Request | None, reason: str) -> None:
+        """They are gone."""
+        self._call.leg_hung_up(self, request, reason)

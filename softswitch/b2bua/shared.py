@@ -1,0 +1,137 @@
+"""What all calls of a switch share: who sends, who decides, who carries the audio. Pure."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from softswitch.b2bua import crossing
+from softswitch.dialog.requester import Credentials
+from softswitch.dialog.useragent import Resolver, UserAgent
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Redirection, Routing
+from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.record import CallRecord
+from softswitch.plugin.views import CallView, RequestView
+from softswitch.scope import Auditor
+from softswitch.sip.message import Field, Request
+from softswitch.sip.uri import Uri
+from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.transport.listener import Facing
+from softswitch.wheel import Clock
+
+
+@attrs.frozen
+class CallSettings:
+    """What the operator decides for all calls.
+
+    :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
+    :ivar ring_seconds: how long a target rings unless its route says otherwise.
+    :ivar media_seconds: within which the media engine must have answered.
+    """
+
+    try_seconds: float = 4.0
+    ring_seconds: float = 180.0
+    media_seconds: float = 4.0
+
+
+class Policies(Protocol):
+    """The chain, as calls see it. Each ``tell`` is called once, now or later."""
+
+    def ask_route(self, invite: RequestView, tell: Callable[[Routing], None]) -> None:
+        """Where does this call go?"""
+
+    def ask_redirect(
+        self, call: CallView, contacts: Sequence[str], tell: Callable[[Redirection], None]
+    ) -> None:
+        """What becomes of a 3xx?"""
+
+
+class Observer(Protocol):
+    """Told of facts: the chain, and through it every ``ICallObserver``."""
+
+    def call_started(self, record: CallRecord) -> None:
+        """An INVITE was admitted."""
+
+    def call_ringing(self, record: CallRecord) -> None:
+        """The first target rings."""
+
+    def call_answered(self, record: CallRecord) -> None:
+        """The caller was told of the answer."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """The call is over; told once, last."""
+
+
+class Shared:
+    """Services and facts; one object per switch.
+
+    :ivar engine: carries the media; None lets session descriptions pass unchanged.
+    :ivar credentials: trunk name -> what answers its challenges, None without any.
+    :ivar observer: told of every call.
+    :ivar ended: told of each call once, when it has ended.
+    :ivar own_fields: header fields of every INVITE that we send.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        agent: UserAgent,
+        transport: TransportLayer,
+        resolver: Resolver,
+        policies: Policies,
+        engine: IMediaEngine | None,
+        auditor: Auditor,
+        settings: CallSettings,
+        credentials: Callable[[str], Credentials | None],
+        observer: Observer,
+        own_fields: Sequence[Field],
+        secret: bytes,
+    ) -> None:
+        self.clock = clock
+        self.agent = agent
+        self.policies = policies
+        self.engine = engine
+        self.auditor = auditor
+        self.settings = settings
+        self.credentials = credentials
+        self.observer = observer
+        self.own_fields = list(own_fields)
+        self.ended: Callable[[Any], None] = lambda call: None
+        self.is_alive = transport.is_alive
+        self._transport = transport
+        self._resolver = resolver
+        self._secret = secret
+
+    def facing(self, flow: Flow) -> Facing:
+        """What the flow's peer sees of us."""
+        return self._transport.facing(flow)
+
+    def contact(self, user: str, flow: Flow) -> str:
+        """Our Contact field value towards the flow's peer."""
+        facing = self._transport.facing(flow)
+        params: dict[str, str | None] = {}
+        if flow.transport != "UDP":
+            params["transport"] = flow.transport.lower()
+        uri = Uri("sip", user=user or None, host=facing.host, port=facing.port, params=params)
+        return f"<{uri}>"
+
+    def mark(self, invite: Request) -> str:
+        """Our mark for calls to that INVITE's Request-URI."""
+        return crossing.mark(invite.request_uri, self._secret)
+
+    def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
+        """Call ``tell`` with a flow to where ``uri`` leads, now or later; None when nowhere."""
+
+        def resolved(destinations: list[Destination]) -> None:
+            for destination in destinations:
+                try:
+                    flow = self._transport.flow_to(*destination)
+                except TransportError:
+                    continue
+                tell(flow)
+                return
+            tell(None)
+
+        self._resolver.resolve(Uri.parse(uri), resolved)

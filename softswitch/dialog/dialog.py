@@ -1,0 +1,195 @@
+"""What a dialog knows (RFC 3261 section 12). Pure, and plain data.
+
+A dialog builds the requests that are sent within it and checks those that arrive in it; what is
+done with them is the session's matter.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Self
+
+import attrs
+
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.uri import Uri
+
+DialogKey = tuple[str, str, str]
+
+#: Requests whose Contact moves the peer's target (RFC 3261 12.2, RFC 3311).
+REFRESHING = frozenset({"INVITE", "UPDATE"})
+
+
+@attrs.define
+class Dialog:
+    """A peer-to-peer relation between us and one peer.
+
+    :ivar call_id: the Call-ID.
+    :ivar local_tag: our tag.
+    :ivar remote_tag: the peer's tag; "" until it has given one.
+    :ivar local: our From or To field value, with the tag.
+    :ivar remote: the peer's From or To field value, with the tag where there is one.
+    :ivar contact: our Contact field value.
+    :ivar remote_target: URI to which requests are addressed.
+    :ivar route_set: Route field values, first hop first.
+    :ivar local_cseq: number of our last request.
+    :ivar remote_cseq: number of the peer's last request, None before the first.
+    :ivar flow: path on which the peer was last validly heard.
+    :ivar symmetric: whether requests go back along ``flow`` rather than to the peer's Contact:
+        a registered peer, or one behind NAT.
+    """
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    remote: str
+    contact: str
+    remote_target: str
+    flow: Flow
+    symmetric: bool = False
+    route_set: list[str] = attrs.Factory(list)
+    local_cseq: int = 0
+    remote_cseq: int | None = None
+
+    @classmethod
+    def answering(
+        cls, request: Request, flow: Flow, local_tag: str, contact: str, symmetric: bool
+    ) -> Self:
+        """The dialog that our answer to ``request`` makes (RFC 3261 12.1.1).
+
+        :raises SipSyntaxError: when From, Contact or Record-Route cannot be read.
+        """
+        return cls(
+            call_id=request.call_id,
+            local_tag=local_tag,
+            remote_tag=request.from_.tag or "",
+            local=f"{request.get('To')};tag={local_tag}",
+            remote=request.get("From") or "",
+            contact=contact,
+            remote_target=_target(request),
+            flow=flow,
+            symmetric=symmetric or _behind_nat(request, flow),
+            route_set=request.values("Record-Route"),
+            remote_cseq=request.cseq.number,
+        )
+
+    @property
+    def key(self) -> DialogKey:
+        """The dialog's identity (RFC 3261 12)."""
+        return (self.call_id, self.local_tag, self.remote_tag)
+
+    def established(self, response: Response, flow: Flow) -> None:
+        """Take in the 2xx that made or refreshed the dialog (RFC 3261 12.1.2, 12.2.1.2).
+
+        :raises SipSyntaxError: when To, Contact or Record-Route cannot be read.
+        """
+        if not self.remote_tag:
+            self.remote_tag = response.to.tag or ""
+            self.remote = response.get("To") or ""
+            self.route_set = response.values("Record-Route")[::-1]
+        target = _target(response)
+        if target:
+            self.remote_target = target
+        self.flow = flow
+        self.symmetric = self.symmetric or _behind_nat(response, flow)
+
+    def heard(self, request: Request, flow: Flow) -> bool:
+        """Take in a request of the peer (RFC 3261 12.2.2).
+
+        :returns: False when it is out of order and to be answered with 500.
+        :raises SipSyntaxError: when Contact cannot be read.
+        """
+        number = request.cseq.number
+        if self.remote_cseq is not None and number < self.remote_cseq:
+            return False
+        self.remote_cseq = number
+        self.flow = flow
+        if request.method in REFRESHING:
+            target = _target(request)
+            if target:
+                self.remote_target = target
+                self.symmetric = self.symmetric or _behind_nat(request, flow)
+        return True
+
+    def request(
+        self, method: str, fields: Iterable[Field] = (), body: bytes = b"", max_forwards: int = 70
+    ) -> Request:
+        """Our next request within the dialog, with a new CSeq, without a Via (12.2.1.1)."""
+        self.local_cseq += 1
+        return self._build(method, self.local_cseq, fields, body, max_forwards)
+
+    def ack(self, cseq: int, fields: Iterable[Field] = (), body: bytes = b"") -> Request:
+        """The ACK of the 2xx to our INVITE number ``cseq`` (RFC 3261 13.2.2.4)."""
+        return self._build("ACK", cseq, fields, body, 70)
+
+    def next_hop(self) -> Flow | Uri:
+        """Where our next request goes: back along the flow, or to an URI to be resolved.
+
+        A route set is always followed; without one, a registered peer or one behind NAT is
+        reached along its flow, since its Contact may be a private address.
+
+        :raises SipSyntaxError: when the first Route or the target is no URI.
+        """
+        if self.route_set:
+            return NameAddr.parse(self.route_set[0]).uri
+        return self.flow if self.symmetric else Uri.parse(self.remote_target)
+
+    def _build(
+        self, method: str, cseq: int, fields: Iterable[Field], body: bytes, max_forwards: int
+    ) -> Request:
+        target = self.remote_target
+        routes = self.route_set
+        if routes and "lr" not in (first := NameAddr.parse(routes[0]).uri).params:
+            # A strict router comes first (12.2.1.1): it wants itself in the Request-URI.
+            routes = [*routes[1:], f"<{target}>"]
+            target = str(first)
+        built = [
+            ("Max-Forwards", str(max_forwards)),
+            *[("Route", route) for route in routes],
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{cseq} {method}"),
+            *fields,
+        ]
+        if method in REFRESHING:
+            built.append(("Contact", self.contact))
+        return Request(method, target, built, body)
+
+
+def _target(message: Message) -> str:
+    """The URI in a message's Contact, or "" without one.
+
+    :raises SipSyntaxError: when there are several, or it cannot be read.
+    """
+    contacts = message.contacts
+    if not contacts:
+        return ""
+    if len(contacts) > 1:
+        raise SipSyntaxError("Several Contacts", header="Contact")
+    return str(contacts[0].uri)
+
+
+def _behind_nat(message: Message, flow: Flow) -> bool:
+    """Whether the peer's Contact cannot be reached from here: none, or a private address in a
+    message that came from a public one."""
+    contacts = message.contacts
+    if not contacts:
+        return True
+    host = contacts[0].uri.host
+    if host == flow.remote_host or message.get("Record-Route") is not None:
+        return False
+    return _private(host) and not _private(flow.remote_host)
+
+
+@lru_cache(maxsize=4096)
+def _private(host: str) -> bool:
+    """Whether ``host`` is an address that means nothing outside its own network."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return False

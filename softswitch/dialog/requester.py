@@ -1,0 +1,143 @@
+"""One logical request (RFC 3261 8.1.3, 22.2): sent, and sent again with credentials. Pure.
+
+The requester stands between a session and the transactions. A 401 or 407 is answered once with
+credentials and a new CSeq; whatever comes after that is the session's to hear. Another address
+is never tried here: each attempt at an address is a leg of its own, see ``b2bua/hunt.py``.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from softswitch.dialog.dialog import Dialog
+from softswitch.errors import SoftswitchError
+from softswitch.flow import Flow
+from softswitch.scope import Scope
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.uri import Uri
+from softswitch.transaction.client import ClientTransaction
+from softswitch.transaction.invite_client import InviteClient
+
+#: Answers a challenge: the response with it, the request that was challenged; None to give up.
+Credentials = Callable[[Response, Request], Field | None]
+
+
+class RequestUser(Protocol):
+    """Told what became of a request."""
+
+    def response_received(self, response: Response, requester: "Requester") -> None:
+        """A provisional or final response, and every further 2xx to an INVITE."""
+
+    def request_failed(self, status: int, reason: str, requester: "Requester") -> None:
+        """No final response: 408 when nobody answered, 503 when it could not be sent."""
+
+
+class Sender(Protocol):
+    """The part of the user agent that finds a flow and sends."""
+
+    def send(
+        self,
+        request: Request,
+        hop: Flow | Uri,
+        user: "Requester",
+        scope: Scope,
+    ) -> None:
+        """Resolve ``hop`` and send ``request`` in a new client transaction; tell ``user``
+        its transaction, or that it failed."""
+
+
+class Requester:
+    """Sends one request within a dialog and sees it to its end.
+
+    :ivar request: as last sent, without Via.
+    :ivar flow: the flow on which it was last sent, None before.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_credentials",
+        "_dialog",
+        "_scope",
+        "_sender",
+        "_transaction",
+        "_user",
+        "flow",
+        "request",
+    )
+
+    def __init__(
+        self,
+        sender: Sender,
+        dialog: Dialog,
+        user: RequestUser,
+        scope: Scope,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.request: Request
+        self.flow: Flow | None = None
+        self._sender = sender
+        self._dialog = dialog
+        self._user = user
+        self._scope = scope
+        self._credentials = credentials
+        self._transaction: ClientTransaction | None = None
+        self._cancelled: list[Field] | None = None
+
+    def start(self, request: Request) -> None:
+        """Send ``request``, which the dialog built."""
+        self.request = request
+        try:
+            hop = self._dialog.next_hop()
+        except SoftswitchError as error:
+            self._user.request_failed(503, str(error), self)
+            return
+        self._sender.send(request, hop, self, self._scope)
+
+    def cancel(self, fields: Iterable[Field] = ()) -> None:
+        """Cancel the INVITE (RFC 3261 9.1): now, or as soon as a provisional has come."""
+        if isinstance(self._transaction, InviteClient):
+            self._transaction.cancel(list(fields))
+        else:
+            self._cancelled = list(fields)
+
+    def sent(self, transaction: ClientTransaction, flow: Flow) -> None:
+        """The request has left on ``flow``."""
+        self._transaction = transaction
+        self.flow = flow
+        if self._cancelled is not None:
+            self.cancel(self._cancelled)
+
+    def unsendable(self, reason: str) -> None:
+        """No flow was found for the request."""
+        self._user.request_failed(503, reason, self)
+
+    def response_received(self, response: Response, transaction: ClientTransaction) -> None:
+        """From the transaction."""
+        if response.status in (401, 407) and self._credentials is not None:
+            answer, self._credentials = self._credentials(response, self.request), None
+            if answer is not None and self._cancelled is None:
+                fields = [field for field in self.request.fields if field[0] not in WRITTEN_ANEW]
+                self._transaction = None
+                self.start(
+                    self._dialog.request(
+                        self.request.method,
+                        [*fields, answer],
+                        self.request.body,
+                        self.request.max_forwards or 0,
+                    )
+                )
+                return
+        self._user.response_received(response, self)
+
+    def timed_out(self, transaction: ClientTransaction) -> None:
+        """From the transaction: RFC 3261 8.1.3.1 has this treated as 408."""
+        self._user.request_failed(408, "Request Timeout", self)
+
+    def transport_failed(self, transaction: ClientTransaction, reason: str) -> None:
+        """From the transaction: RFC 3261 8.1.3.1 has this treated as 503."""
+        self._user.request_failed(503, reason, self)
+
+
+#: What the dialog, the transaction layer and the composer write into each request themselves.
+WRITTEN_ANEW = frozenset(
+    ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact")
+)

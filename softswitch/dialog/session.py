@@ -1,0 +1,604 @@
+"""The INVITE usage of a dialog (RFC 3261 sections 13 to 15). Pure.
+
+A session is one side of a call: it answers an INVITE or sends one, keeps sending its 2xx until
+the ACK has come, acknowledges each 2xx of the peer, re-negotiates, and says goodbye. There is at
+most one exchange of INVITE and answer at a time (RFC 3261 14); that exchange is the machine at
+the foot of this file, the first INVITE and later ones alike.
+"""
+
+import random
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Protocol
+
+import attrs
+
+from softswitch import plain
+from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.requester import (
+    WRITTEN_ANEW,
+    Credentials,
+    Requester,
+    RequestUser,
+    Sender,
+)
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.machine import Machine
+from softswitch.scope import Scope
+from softswitch.sip import compose, parser
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import METHODS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+from softswitch.transaction.timers import Timers
+from softswitch.wheel import Clock, Timer
+
+#: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
+CAPABILITIES: list[Field] = [
+    ("Allow", ", ".join(compose.ALLOW)),
+    ("Accept", "application/sdp"),
+    ("Accept-Encoding", "identity"),
+    ("Supported", ""),
+]
+
+
+class Life(StrEnum):
+    """How far the dialog has come."""
+
+    EARLY = "early"
+    CONFIRMED = "confirmed"
+    ENDED = "ended"
+
+
+class State(StrEnum):
+    """Where the exchange of INVITE and answer stands."""
+
+    IDLE = "idle"
+    THEIRS = "theirs"
+    ANSWERED = "answered"
+    OURS = "ours"
+    WAITING = "waiting"
+    GIVEN_UP = "given up"
+    ACCEPTED = "accepted"
+
+
+class Event(StrEnum):
+    """What can happen to the exchange."""
+
+    INVITE_RECEIVED = "INVITE received"
+    ACCEPT = "we accept"
+    REJECT = "we reject"
+    CANCELLED = "they cancelled"
+    ACK = "ACK received"
+    ACK_MISSING = "no ACK in 64*T1"
+    INVITE = "we invite"
+    TAKEN = "2xx received"
+    REFUSED = "failure received"
+    GLARE = "491 received"
+    RETRY = "wait over"
+    CANCEL = "we give up"
+    ACKNOWLEDGE = "we acknowledge"
+
+
+@attrs.define
+class SessionData:
+    """What a session knows; plain data.
+
+    :ivar dialog: the dialog.
+    :ivar calling: whether the first INVITE was ours.
+    :ivar life: how far it has come.
+    :ivar state: where the exchange stands.
+    :ivar invite: the INVITE of the present exchange, theirs or ours; None when there is none.
+    :ivar invite_cseq: number of our INVITE that the next ACK belongs to.
+    :ivar ack: our last ACK, sent again for each further copy of its 2xx.
+    :ivar ack_due: when their ACK must have come, by the clock; None when none is awaited.
+    :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
+    """
+
+    dialog: Dialog
+    calling: bool = True
+    life: Life = Life.EARLY
+    state: State = State.IDLE
+    invite: Request | None = None
+    invite_cseq: int = 0
+    ack: Request | None = None
+    ack_due: float | None = None
+    hang_up: list[Field] | None = None
+
+
+class SessionUser(Protocol):
+    """The leg, told of facts."""
+
+    def provisional_received(self, response: Response) -> None:
+        """100 to 199 to our INVITE."""
+
+    def invite_accepted(self, response: Response) -> None:
+        """2xx to our INVITE: to be followed by ``acknowledge``."""
+
+    def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our INVITE failed; None where no response came. Before the first 2xx this is the
+        session's end too."""
+
+    def invite_received(self, request: Request) -> None:
+        """The peer re-negotiates: to be followed by ``accept`` or ``reject``."""
+
+    def invite_cancelled(self, cancel: Request | None) -> None:
+        """Their INVITE was cancelled and has been answered 487. Before the first 2xx this is the
+        session's end too."""
+
+    def acknowledged(self, ack: Request) -> None:
+        """The ACK of our 2xx came, the first copy of it."""
+
+    def session_ended(self, request: Request | None, reason: str) -> None:
+        """The confirmed session ended on their side: their BYE, or None and the reason."""
+
+
+class Dialogs(Sender, Protocol):
+    """The user agent, as a session sees it."""
+
+    timers: Timers
+
+    def open(self, session: "Session") -> None:
+        """Requests of this dialog now reach the session."""
+
+    def close(self, session: "Session") -> None:
+        """They no longer do."""
+
+    def send_ack(self, request: Request, dialog: Dialog) -> None:
+        """Send an ACK of a 2xx; it has no transaction, and nobody hears when it is lost."""
+
+
+class Session(Machine):
+    """One side of a call.
+
+    :param clock: tells time.
+    :param agent: sends, and dispatches what comes in.
+    :ivar user: the leg, told of everything; assigned before anything can happen.
+    :param scope: owns the transactions and timers.
+    :param transaction: of the INVITE that began it, None where we are to invite.
+    :param credentials: answers the peer's challenges.
+    """
+
+    __slots__ = (
+        "_ack_timer",
+        "_agent",
+        "_clock",
+        "_credentials",
+        "_requester",
+        "_resend_timer",
+        "_retry_timer",
+        "_transaction",
+        "_wait",
+        "data",
+        "scope",
+        "user",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        agent: Dialogs,
+        scope: Scope,
+        dialog: Dialog,
+        transaction: InviteServer | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.data = SessionData(dialog)
+        self.scope = scope
+        self.user: SessionUser
+        self._clock = clock
+        self._agent = agent
+        self._credentials = credentials
+        self._requester: Requester | None = None
+        self._transaction: InviteServer | None = None
+        self._ack_timer: Timer | None = None
+        self._resend_timer: Timer | None = None
+        self._retry_timer: Timer | None = None
+        self._wait = 0.0
+        scope.hold(self)
+        if transaction is not None:
+            self._take(transaction)
+            self.data.calling = False
+            self.data.state = State.THEIRS
+            agent.open(self)
+
+    @property
+    def state(self) -> State:
+        """Where the exchange stands; kept in ``data`` so that it is written down with it."""
+        return self.data.state
+
+    @state.setter
+    def state(self, state: StrEnum) -> None:
+        assert isinstance(state, State)
+        self.data.state = state
+
+    @property
+    def flow(self) -> Flow:
+        """The path on which the peer was last heard, or is to be."""
+        return self.data.dialog.flow
+
+    @property
+    def idle(self) -> bool:
+        """Whether the call stands and nobody is re-negotiating it."""
+        return self.data.life is Life.CONFIRMED and self.data.state is State.IDLE
+
+    def leftovers(self) -> list[str]:
+        """Names of the timers that are still set (for the scope)."""
+        timers = {
+            "2xx resend": self._resend_timer,
+            "ACK wait": self._ack_timer,
+            "491 wait": self._retry_timer,
+        }
+        return [name for name, timer in timers.items() if timer is not None]
+
+    # What the leg asks for.
+
+    def invite(self, fields: Iterable[Field], body: bytes, max_forwards: int = 70) -> None:
+        """Send an INVITE: the first one, or one that re-negotiates."""
+        self.fire(Event.INVITE, fields, body, max_forwards)
+
+    def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
+        """Acknowledge their 2xx, with the answer if its offer wants one."""
+        self.fire(Event.ACKNOWLEDGE, fields, body)
+
+    def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
+        """Send 101 to 199 to their INVITE; ignored when it has been answered."""
+        if self.state is State.THEIRS and self._transaction is not None:
+            self._transaction.respond(self._response(status, reason, fields, body))
+
+    def accept(self, fields: Iterable[Field], body: bytes) -> None:
+        """Send 200 to their INVITE, again and again until its ACK has come."""
+        self.fire(Event.ACCEPT, fields, body)
+
+    def reject(self, status: int, reason: str | None, fields: Iterable[Field] = ()) -> None:
+        """Send a final refusal (3xx to 6xx) of their INVITE. The first one ends the session."""
+        self.fire(Event.REJECT, status, reason, fields)
+
+    def cancel(self, fields: Iterable[Field] = ()) -> None:
+        """Give our INVITE up: CANCEL it, and take down whatever answer crosses."""
+        self.fire(Event.CANCEL, list(fields))
+
+    def bye(self, fields: Iterable[Field] = ()) -> None:
+        """Hang up a confirmed session.
+
+        A 2xx of ours that is not yet acknowledged holds the BYE back (RFC 3261 15).
+        """
+        data = self.data
+        if data.life is not Life.CONFIRMED:
+            return
+        data.hang_up = list(fields)
+        if self.state is State.ACCEPTED:
+            self.fire(Event.ACKNOWLEDGE, (), b"")
+        elif self.state is State.THEIRS:
+            self.fire(Event.REJECT, 487, None, ())
+        if self.state is not State.ANSWERED:
+            self._send_bye()
+
+    # What comes in.
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A request within the dialog, ACK apart."""
+        try:
+            in_order = self.data.dialog.heard(request, transaction.flow)
+        except SipSyntaxError as error:
+            self._answer(transaction, error.status, error.reason)
+            return
+        if not in_order:
+            self._answer(transaction, 500, "CSeq Out Of Order")
+        elif isinstance(transaction, InviteServer):
+            self._reinvited(transaction)
+        elif request.method == "BYE":
+            self._answer(transaction, 200)
+            self._bye_received(request)
+        elif request.method == "OPTIONS":
+            self._answer(transaction, 200, fields=CAPABILITIES)
+        else:
+            status = 405 if request.method in METHODS else 501
+            self._answer(transaction, status, fields=CAPABILITIES)
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK of our 2xx, or another copy of it."""
+        invite = self.data.invite
+        if invite is not None and request.cseq.number == invite.cseq.number:
+            self.data.dialog.flow = flow
+            self.fire(Event.ACK, request)
+
+    def cancelled(self, transaction: InviteServer, cancel: Request) -> None:
+        """From the transaction: their CANCEL."""
+        if transaction is self._transaction:
+            self.fire(Event.CANCELLED, cancel)
+
+    def transaction_failed(self, transaction: InviteServer | Server, reason: str) -> None:
+        """From the transaction: our final answer cannot be delivered, or was never acknowledged."""
+        if transaction is self._transaction and self.state is State.ANSWERED:
+            self.fire(Event.ACK_MISSING)
+
+    def response_received(self, response: Response, requester: Requester) -> None:
+        """From the requester: an answer to our INVITE."""
+        status = response.status
+        if requester is not self._requester:
+            if 200 <= status < 300:
+                self._take_down_or_acknowledge(response, requester)
+        elif status < 200:
+            if self.state is State.OURS:
+                self.user.provisional_received(response)
+        elif status >= 300:
+            glare = status == 491 and self.data.life is Life.CONFIRMED
+            self.fire(Event.GLARE if glare else Event.REFUSED, status, response.reason, response)
+        else:
+            self._accepted(response, requester)
+
+    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
+        """From the requester: our INVITE got no final answer."""
+        if requester is self._requester:
+            self.fire(Event.REFUSED, status, reason, None)
+
+    # Actions of the table.
+
+    def _invite_received(self, transaction: InviteServer) -> None:
+        self._take(transaction)
+        self.user.invite_received(transaction.request)
+
+    def _accept(self, fields: Iterable[Field], body: bytes) -> None:
+        data, timers = self.data, self._agent.timers
+        assert self._transaction is not None
+        self._transaction.respond(
+            self._response(200, None, [("Contact", data.dialog.contact), *fields], body)
+        )
+        data.life = Life.CONFIRMED
+        data.ack_due = self._clock.seconds() + 64 * timers.t1
+        self._wait = timers.t1
+        self._resend_timer = self._clock.callLater(timers.t1, self._resend)
+        self._ack_timer = self._clock.callLater(64 * timers.t1, self.fire, Event.ACK_MISSING)
+
+    def _resend(self) -> None:
+        assert self._transaction is not None
+        self._transaction.resend()
+        self._wait = min(2 * self._wait, self._agent.timers.t2)
+        self._resend_timer = self._clock.callLater(self._wait, self._resend)
+
+    def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
+        if self._transaction is not None:
+            self._transaction.respond(self._response(status, reason, fields, b""))
+        self._settle()
+        if self.data.life is Life.EARLY:
+            self._end()
+
+    def _cancelled(self, cancel: Request | None) -> None:
+        self._reject(487, None, ())
+        self.user.invite_cancelled(cancel)
+
+    def _acknowledged(self, ack: Request) -> None:
+        self._settle()
+        if self.data.hang_up is not None:
+            self._send_bye()
+        else:
+            self.user.acknowledged(ack)
+
+    def _ack_missing(self) -> None:
+        self._settle()
+        wanted = self.data.hang_up is not None
+        if not wanted:
+            self.data.hang_up = []
+        self._send_bye()
+        if not wanted:
+            self.user.session_ended(None, "No ACK")
+
+    def _send_invite(self, fields: Iterable[Field], body: bytes, max_forwards: int) -> None:
+        data = self.data
+        data.invite = data.dialog.request("INVITE", fields, body, max_forwards)
+        data.invite_cseq = data.dialog.local_cseq
+        requester = Requester(self._agent, data.dialog, self, self.scope, self._credentials)
+        self._requester = requester
+        requester.start(data.invite)
+
+    def _wait_for_glare(self, status: int, reason: str, response: Response | None) -> None:
+        # RFC 3261 14.1: the owner of the Call-ID waits longer; here that is the one who invited.
+        wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
+        self._retry_timer = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        invite = self.data.invite
+        assert invite is not None
+        kept = [field for field in invite.fields if field[0] not in WRITTEN_ANEW]
+        self._send_invite(kept, invite.body, invite.max_forwards or 70)
+
+    def _taken(self, response: Response) -> None:
+        first = self.data.life is Life.EARLY
+        self.data.life = Life.CONFIRMED
+        if first:
+            self._agent.open(self)
+        self.user.invite_accepted(response)
+
+    def _refused(self, status: int, reason: str, response: Response | None) -> None:
+        self._settle()
+        if self.data.life is Life.EARLY:
+            self._end()
+        self.user.invite_refused(status, reason, response)
+
+    def _cancel(self, fields: list[Field]) -> None:
+        if self._requester is not None:
+            self._requester.cancel(fields)
+
+    def _drop(self, fields: list[Field]) -> None:
+        if self.data.life is Life.EARLY:
+            self._end()
+
+    def _taken_too_late(self, response: Response) -> None:
+        self._acknowledge((), b"")
+        if self.data.life is Life.EARLY:
+            self._send_bye()
+
+    def _refused_at_last(self, status: int, reason: str, response: Response | None) -> None:
+        self._settle()
+        if self.data.life is Life.EARLY:
+            self._end()
+
+    def _acknowledge(self, fields: Iterable[Field], body: bytes) -> None:
+        data = self.data
+        data.ack = data.dialog.ack(data.invite_cseq, fields, body)
+        self._agent.send_ack(data.ack, data.dialog)
+        data.invite = None
+
+    # Helpers.
+
+    def _take(self, transaction: InviteServer) -> None:
+        self._transaction = transaction
+        self.data.invite = transaction.request
+        transaction.adopt(self.scope, self)
+
+    def _answer(
+        self,
+        transaction: InviteServer | Server,
+        status: int,
+        reason: str | None = None,
+        fields: Iterable[Field] = (),
+    ) -> None:
+        """Answer a request at once; its transaction then runs out within the scope."""
+        transaction.adopt(self.scope, None)
+        transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
+
+    def _reinvited(self, transaction: InviteServer) -> None:
+        if self.data.life is not Life.CONFIRMED or self.state in (State.THEIRS, State.ANSWERED):
+            # RFC 3261 14.2: theirs is not finished yet.
+            retry = ("Retry-After", str(random.randrange(0, 11)))
+            self._answer(transaction, 500, fields=[retry])
+        elif self.state is not State.IDLE:
+            self._answer(transaction, 491)
+        else:
+            self.fire(Event.INVITE_RECEIVED, transaction)
+
+    def _bye_received(self, request: Request) -> None:
+        data = self.data
+        if data.life is Life.ENDED:
+            return
+        if data.life is Life.EARLY:
+            self.fire(Event.CANCELLED, request)
+            return
+        if self.state is State.THEIRS:
+            self.fire(Event.REJECT, 487, None, ())
+        elif self.state is State.ACCEPTED:
+            self.fire(Event.ACKNOWLEDGE, (), b"")
+        self._settle()
+        waited = data.hang_up is not None
+        self._end()
+        if not waited:
+            self.user.session_ended(request, "BYE")
+
+    def _accepted(self, response: Response, requester: Requester) -> None:
+        """A 2xx to our present INVITE: the first, a copy of it, or one from another fork."""
+        data = self.data
+        tag = response.to.tag or ""
+        first = self.state in (State.OURS, State.GIVEN_UP)
+        if first and data.dialog.remote_tag in ("", tag):
+            assert requester.flow is not None
+            try:
+                data.dialog.established(response, requester.flow)
+            except SipSyntaxError as error:
+                self.fire(Event.REFUSED, 502, error.reason, None)
+                return
+            data.invite_cseq = response.cseq.number
+            self.fire(Event.TAKEN, response)
+        else:
+            self._take_down_or_acknowledge(response, requester)
+
+    def _take_down_or_acknowledge(self, response: Response, requester: Requester) -> None:
+        """Another 2xx (RFC 3261 13.2.2.4): a copy is acknowledged again, a fork is ended."""
+        data = self.data
+        if response.to.tag == data.dialog.remote_tag:
+            if data.ack is not None and data.ack.cseq.number == response.cseq.number:
+                self._agent.send_ack(data.ack, data.dialog)
+            return
+        assert requester.flow is not None
+        fork = attrs.evolve(
+            data.dialog, remote_tag="", route_set=[], local_cseq=requester.request.cseq.number
+        )
+        try:
+            fork.established(response, requester.flow)
+        except SipSyntaxError:
+            return  # It cannot be reached; its own 64*T1 will end it.
+        self._agent.send_ack(fork.ack(requester.request.cseq.number), fork)
+        Requester(self._agent, fork, _NOBODY, self.scope).start(fork.request("BYE"))
+
+    def _response(
+        self, status: int, reason: str | None, fields: Iterable[Field], body: bytes
+    ) -> Response:
+        request = self.data.invite
+        assert request is not None
+        return compose.response(
+            request,
+            status,
+            reason,
+            to_tag=self.data.dialog.local_tag,
+            fields=fields,
+            body=body,
+            record_route=100 < status < 300,
+        )
+
+    def _settle(self) -> None:
+        """The exchange is over: no timer of it stays, and the INVITE is forgotten."""
+        data = self.data
+        data.invite = None
+        data.ack_due = None
+        if self._resend_timer is not None:
+            self._resend_timer.cancel()
+            self._resend_timer = None
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+
+    def _send_bye(self) -> None:
+        dialog = self.data.dialog
+        fields, self.data.hang_up = self.data.hang_up, None
+        self._settle()
+        self._end()
+        request = dialog.request("BYE", fields or ())
+        Requester(self._agent, dialog, _NOBODY, self.scope, self._credentials).start(request)
+
+    def _end(self) -> None:
+        if self.data.life is Life.ENDED:
+            return
+        self.data.life = Life.ENDED
+        if self.state is State.OURS:
+            self.state = State.GIVEN_UP
+        self._agent.close(self)
+        self.scope.release(self)
+
+
+class _Nobody(RequestUser):
+    """Does not care what becomes of a BYE: the session is over in any case."""
+
+    def response_received(self, response: Response, requester: Requester) -> None:
+        pass
+
+    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+Session.TABLE = {
+    (State.IDLE, Event.INVITE_RECEIVED): (State.THEIRS, Session._invite_received),
+    (State.IDLE, Event.INVITE): (State.OURS, Session._send_invite),
+    (State.IDLE, Event.CANCEL): (State.IDLE, Session._drop),
+    (State.THEIRS, Event.ACCEPT): (State.ANSWERED, Session._accept),
+    (State.THEIRS, Event.REJECT): (State.IDLE, Session._reject),
+    (State.THEIRS, Event.CANCELLED): (State.IDLE, Session._cancelled),
+    (State.ANSWERED, Event.ACK): (State.IDLE, Session._acknowledged),
+    (State.ANSWERED, Event.ACK_MISSING): (State.IDLE, Session._ack_missing),
+    (State.OURS, Event.TAKEN): (State.ACCEPTED, Session._taken),
+    (State.OURS, Event.REFUSED): (State.IDLE, Session._refused),
+    (State.OURS, Event.GLARE): (State.WAITING, Session._wait_for_glare),
+    (State.OURS, Event.CANCEL): (State.GIVEN_UP, Session._cancel),
+    (State.WAITING, Event.RETRY): (State.OURS, Session._retry),
+    (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Session._taken_too_late),
+    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._refused_at_last),
+    (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Session._acknowledge),
+}
+
+plain.shape(Request, lambda request: request.encode(), parser.parse)

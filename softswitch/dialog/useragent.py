@@ -1,0 +1,297 @@
+"""The user agent: what comes in finds its dialog or its handler, what goes out finds a flow
+(RFC 3261 sections 8 and 12). Pure.
+
+A request in a dialog is found by the dialog's identity, never by its source address. One outside
+of any is looked at before any state is made for it: a stranger costs one answer and no memory.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol
+
+from softswitch.dialog.dialog import Dialog, DialogKey
+from softswitch.dialog.requester import Requester
+from softswitch.dialog.session import CAPABILITIES, Session
+from softswitch.errors import TransportError
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
+from softswitch.plugin.views import Identity, RequestView
+from softswitch.scope import Scope
+from softswitch.sip import compose
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import METHODS
+from softswitch.sip.uri import Uri
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.layer import TransactionLayer
+from softswitch.transaction.server import Screened, Server
+from softswitch.transport.domains import Domains
+from softswitch.transport.layer import Destination, TransportLayer
+
+#: Serves a request outside of any dialog that has been admitted.
+Handler = Callable[[Request, InviteServer | Server, Identity], None]
+
+#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1).
+SCHEMES = frozenset(("sip", "sips", "tel"))
+
+
+class Resolver(Protocol):
+    """Finds where a URI leads (RFC 3263)."""
+
+    def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
+        """Call ``tell`` with the destinations, best first; now for an address, later for a
+        name, with none when there are none."""
+
+
+class Gate(Protocol):
+    """Says who may send us requests: the policy chain."""
+
+    def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
+        """Call ``tell`` once, now or later."""
+
+    def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
+        """The WWW-Authenticate fields of a challenge to a peer on ``flow``."""
+
+
+class _Asking:
+    """An admission question that may be answered later than the request must be screened."""
+
+    __slots__ = ("decision", "then")
+
+    def __init__(self) -> None:
+        self.decision: Admission | None = None
+        self.then: Callable[[Admission], None] | None = None
+
+    def tell(self, decision: Admission) -> None:
+        self.decision = decision
+        if self.then is not None:
+            self.then(decision)
+
+
+class _Lookup:
+    """A request that waits for its target to be resolved; held by the leg's scope."""
+
+    __slots__ = ("answered", "held", "request", "scope", "user")
+
+    def __init__(self, request: Request, user: Requester, scope: Scope) -> None:
+        self.request = request
+        self.user = user
+        self.scope = scope
+        self.answered = False
+        self.held = False
+
+    def leftovers(self) -> list[str]:
+        return [] if self.answered else ["resolving"]
+
+
+class UserAgent:
+    """Dispatches requests; sends on behalf of the sessions.
+
+    :ivar handlers: method -> who serves it outside of a dialog.
+    :ivar timers: of RFC 3261 table 4.
+    :param domains: which names and addresses mean us.
+    :param gate: asked about each request outside of a dialog.
+    """
+
+    def __init__(
+        self,
+        transport: TransportLayer,
+        transactions: TransactionLayer,
+        resolver: Resolver,
+        domains: Domains,
+        gate: Gate,
+    ) -> None:
+        self.handlers: dict[str, Handler] = {"OPTIONS": self._options}
+        self.timers = transactions.timers
+        self.transport = transport
+        self._transactions = transactions
+        self._resolver = resolver
+        self._domains = domains
+        self._gate = gate
+        self._sessions: dict[DialogKey, Session] = {}
+        self._secret = os.urandom(16)
+        transactions.user = self
+
+    @property
+    def dialogs(self) -> Mapping[DialogKey, Session]:
+        """The sessions that can be reached, by their dialog's identity."""
+        return self._sessions
+
+    # What the transaction layer asks and tells.
+
+    def screen(self, request: Request, flow: Flow) -> Response | Screened:
+        """Look at a request before any state is made for it (RFC 3261 8.2)."""
+        tag = request.to.tag
+        if tag is not None:
+            session = self._sessions.get((request.call_id, tag, request.from_.tag or ""))
+            if session is None:
+                return compose.response(request, 481)
+            return Screened(session, force_rport=session.data.dialog.symmetric)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        asking = _Asking()
+        self._gate.ask_admission(RequestView(request, flow), asking.tell)
+        decision = asking.decision
+        if decision is None:
+            return Screened(asking)
+        if isinstance(decision, Allow):
+            return self._unacceptable(request) or Screened(
+                decision.identity, force_rport=decision.identity.force_rport
+            )
+        return self._refuse(request, flow, decision)
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A request that was screened and now has its transaction."""
+        who = transaction.screened.identity
+        if isinstance(who, Session):
+            who.request_received(request, transaction)
+        elif isinstance(who, _Asking):
+            if who.decision is not None:
+                self._decided(request, transaction, who.decision)
+            else:
+                who.then = partial(self._decided, request, transaction)
+        elif isinstance(who, Identity):
+            self.handlers[request.method](request, transaction, who)
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK of a 2xx; one without a dialog is nobody's."""
+        key = (request.call_id, request.to.tag or "", request.from_.tag or "")
+        session = self._sessions.get(key)
+        if session is not None:
+            session.ack_received(request, flow)
+
+    def stray_response(self, response: Response, flow: Flow) -> None:
+        """A response without a transaction: too late to matter."""
+
+    # What the sessions ask for.
+
+    def open(self, session: Session) -> None:
+        """Requests of this session's dialog now reach it."""
+        self._sessions[session.data.dialog.key] = session
+
+    def close(self, session: Session) -> None:
+        """They no longer do."""
+        if self._sessions.get(session.data.dialog.key) is session:
+            del self._sessions[session.data.dialog.key]
+
+    def send(self, request: Request, hop: Flow | Uri, user: Requester, scope: Scope) -> None:
+        """Send a request in a client transaction of its own, once its target is resolved."""
+        if isinstance(hop, Flow):
+            self._send_on(hop, request, user, scope)
+            return
+        lookup = _Lookup(request, user, scope)
+        self._resolver.resolve(hop, partial(self._resolved, lookup))
+        if not lookup.answered:
+            lookup.held = True
+            scope.hold(lookup)
+
+    def send_ack(self, request: Request, dialog: Dialog) -> None:
+        """Send the ACK of a 2xx."""
+        hop = dialog.next_hop()
+        if isinstance(hop, Flow):
+            self._transactions.send_ack(request, hop)
+        else:
+            self._resolver.resolve(hop, partial(self._ack_resolved, request))
+
+    # Helpers.
+
+    def _send_on(self, flow: Flow, request: Request, user: Requester, scope: Scope) -> None:
+        if not self.transport.is_alive(flow):
+            user.unsendable("Flow Failed")
+            return
+        user.sent(self._transactions.send_request(request, flow, user, scope), flow)
+
+    def _resolved(self, lookup: _Lookup, destinations: list[Destination]) -> None:
+        lookup.answered = True
+        flow = self._flow_to(destinations)
+        if flow is None:
+            lookup.user.unsendable("No Route To Target")
+        else:
+            self._send_on(flow, lookup.request, lookup.user, lookup.scope)
+        if lookup.held:
+            lookup.scope.release(lookup)
+
+    def _ack_resolved(self, request: Request, destinations: list[Destination]) -> None:
+        flow = self._flow_to(destinations)
+        if flow is not None:
+            self._transactions.send_ack(request, flow)
+
+    def _flow_to(self, destinations: list[Destination]) -> Flow | None:
+        """A flow to the first destination that a listener faces."""
+        for destination in destinations:
+            try:
+                return self.transport.flow_to(*destination)
+            except TransportError:
+                continue
+        return None
+
+    def _refusal(self, request: Request) -> Response | None:
+        """What is wrong with a request outside of a dialog, whoever sent it."""
+        method = request.method
+        if method not in self.handlers:
+            if method == "BYE":
+                return self._answer(request, 481)
+            return self._answer(request, 405 if method in METHODS else 501, CAPABILITIES)
+        uri = request.request_uri
+        if uri.scheme not in SCHEMES:
+            return self._answer(request, 416)
+        if request.max_forwards == 0 and not self._ends_here(request, uri):
+            return self._answer(request, 483)
+        return None
+
+    def _ends_here(self, request: Request, uri: Uri) -> bool:
+        """Whether a request is answered by us, so that it needs no hop more."""
+        return request.method != "INVITE" and self._domains.is_ours(uri.host, uri.port)
+
+    def _unacceptable(self, request: Request) -> Response | None:
+        """Extensions and bodies that we do not know (RFC 3261 8.2.2.3, 8.2.3)."""
+        required = request.require
+        if required:
+            return self._answer(request, 420, [("Unsupported", ", ".join(required))])
+        if request.body and request.method == "INVITE":
+            if (request.get("Content-Encoding") or "identity").lower() != "identity":
+                return self._answer(request, 415, [("Accept-Encoding", "identity")])
+            disposition = request.get("Content-Disposition") or ""
+            if request.content_type != "application/sdp" and "optional" not in disposition:
+                return self._answer(request, 415, [("Accept", "application/sdp")])
+        return None
+
+    def _refuse(self, request: Request, flow: Flow, decision: Challenge | Reject) -> Response:
+        if isinstance(decision, Challenge):
+            return self._answer(request, 401, self._gate.challenge_fields(flow, decision))
+        return self._answer(
+            request, decision.status, list(decision.headers.items()), decision.reason
+        )
+
+    def _answer(
+        self, request: Request, status: int, fields: Iterable[Field] = (), reason: str | None = None
+    ) -> Response:
+        """A final answer whose To tag is the same for each copy of the request (8.2.7)."""
+        tag = compose.stateless_tag(request, self._secret)
+        return compose.response(request, status, reason, to_tag=tag, fields=fields)
+
+    def _decided(
+        self, request: Request, transaction: InviteServer | Server, decision: Admission
+    ) -> None:
+        """An admission question was answered late; the transaction stands already."""
+        if isinstance(decision, Allow):
+            refusal = self._unacceptable(request)
+            if refusal is None:
+                self.handlers[request.method](request, transaction, decision.identity)
+                return
+        else:
+            refusal = self._refuse(request, transaction.flow, decision)
+        transaction.respond(refusal)
+
+    def _options(
+        self, request: Request, transaction: InviteServer | Server, identity: Identity
+    ) -> None:
+        """What we can do (RFC 3261 11.2)."""
+        uri = request.request_uri
+        if self._domains.is_ours(uri.host, uri.port):
+            transaction.respond(
+                compose.response(request, 200, to_tag=compose.new_tag(), fields=CAPABILITIES)
+            )
+        else:
+            transaction.respond(compose.response(request, 404, to_tag=compose.new_tag()))

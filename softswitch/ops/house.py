@@ -1,0 +1,208 @@
+"""The house: every floor put together from a configuration, without a socket. Pure.
+
+The service gives it real ports, a store and the reactor's wheel; a test gives it the loop
+network and a virtual clock. It is the same house.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from softswitch import __version__
+from softswitch.b2bua.shared import CallSettings, Shared
+from softswitch.b2bua.switch import Switch
+from softswitch.dialog.useragent import UserAgent
+from softswitch.ops.config import Config
+from softswitch.plugin.decisions import Challenge
+from softswitch.plugin.interfaces import IBindingStore
+from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.views import BindingView, RequestView, User
+from softswitch.policy import load
+from softswitch.policy.admission import Authenticator
+from softswitch.policy.chain import Policy, PolicyChain
+from softswitch.registrar.bindings import Bindings
+from softswitch.registrar.handler import RegisterHandler
+from softswitch.registrar.registrar import Registrar
+from softswitch.scope import Auditor
+from softswitch.transaction.layer import TransactionLayer
+from softswitch.transaction.timers import RFC_3261, Timers
+from softswitch.transport.domains import Domains
+from softswitch.transport.layer import TransportLayer
+from softswitch.transport.resolver import LookUp, Resolver
+from softswitch.trunk.credentials import credentials
+from softswitch.trunk.group import Trunk, Trunks
+from softswitch.wheel import Clock
+
+USER_AGENT = f"softswitch/{__version__}"
+
+#: Seconds between two looks of the auditor.
+SWEEP_SECONDS = 10.0
+
+
+class House:
+    """A whole switch but for its sockets.
+
+    :ivar transport: to be given ports.
+    :ivar switch: its calls.
+    :ivar bindings: its registrations.
+    :ivar auditor: its proof that nothing leaks.
+    :param clock: a wheel, or a virtual clock.
+    :param look_up: resolves names.
+    :param engine: carries the media; None for bypass.
+    :param store: keeps the bindings; None for memory alone.
+    :param report: told of each leak: scope's name, what was left.
+    :param broken: told of exceptions that a message caused; without it they go on.
+    :raises ConfigError: when a policy cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        look_up: LookUp,
+        *,
+        engine: IMediaEngine | None,
+        store: IBindingStore | None = None,
+        report: Callable[[str, list[str]], None],
+        broken: Callable[[Exception], None] | None = None,
+        timers: Timers = RFC_3261,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.engine = engine
+        self.transport = TransportLayer(
+            config.listeners(), config.datagram_limits(), clock, config.stream_limits(), broken
+        )
+        self.transactions = TransactionLayer(clock, self.transport, timers)
+        self.transport.user = self.transactions
+        self.domains = Domains(config.switch.domains, self.transport.listeners)
+        self.auditor = Auditor(clock, report)
+        self.bindings = Bindings(clock, store, clock.seconds)
+        self.transport.on_closed.append(self.bindings.flow_closed)
+        self.users = config.directory_of_users()
+        self.trunks = Trunks(config.trunk_groups())
+        self._authenticator = Authenticator(
+            config.realm,
+            clock,
+            self.users.get,
+            by_listener={each.name: each.algorithms for each in self.transport.listeners},
+            by_group={name: group.algorithms for name, group in config.groups.items()},
+            lifetime=config.auth.nonce_seconds,
+        )
+        self.policies = PolicyChain(
+            self._load_policies(),
+            clock,
+            challenge_fields=self._authenticator.challenge_fields,
+            deadline=config.switch.policy_seconds,
+            known_trunk=lambda name: self.trunks.find(name) is not None,
+        )
+        resolver = Resolver(look_up, self.transport.listeners)
+        self.agent = UserAgent(
+            self.transport, self.transactions, resolver, self.domains, self.policies
+        )
+        registrar = Registrar(self.bindings, self.domains, clock.seconds)
+        self.agent.handlers["REGISTER"] = RegisterHandler(registrar, self.policies).received
+        self.switch = Switch(
+            Shared(
+                clock,
+                self.agent,
+                self.transport,
+                resolver,
+                self.policies,
+                engine,
+                self.auditor,
+                CallSettings(config.switch.try_seconds, config.switch.ring_seconds),
+                self._credentials,
+                self.policies,
+                [("User-Agent", USER_AGENT)],
+                os.urandom(16),
+            )
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Figures for an operator: what lives, what was counted, what leaked."""
+        counters: Counter[str] = self.switch.counters + self.transport.counters
+        counters += self.transactions.counters
+        return {
+            "calls": len(self.switch.calls),
+            "dialogs": len(self.agent.dialogs),
+            "transactions": sum(1 for _ in self.transactions),
+            "registrations": len(self.bindings),
+            "scopes_open": len(self.auditor.open),
+            "scopes_closed": self.auditor.closed,
+            "leaks": self.auditor.leaks,
+            "counters": dict(sorted(counters.items())),
+        }
+
+    # What a policy may ask of us: ``plugin.views.House``.
+
+    @property
+    def domain(self) -> str:
+        """The one name that stands for all served domains."""
+        return self.domains.primary
+
+    @property
+    def realm(self) -> str:
+        """The digest realm."""
+        return self.config.realm
+
+    def now(self) -> float:
+        """Unix time, seconds; virtual in tests."""
+        return self.clock.seconds()
+
+    def is_ours(self, host: str, port: int | None = None) -> bool:
+        """Whether a URI's host, and port if it has one, names this switch."""
+        return self.domains.is_ours(host, port)
+
+    def find_user(self, name: str) -> User | None:
+        """The user of that name."""
+        return self.users.get(name)
+
+    def locate(self, user: str, domain: str) -> list[BindingView]:
+        """Where a user can be reached now, the preferred contact first."""
+        return [
+            BindingView(
+                binding.aor,
+                binding.contact,
+                binding.flow,
+                binding.q,
+                binding.expires_at,
+                binding.user_agent,
+                binding.instance,
+            )
+            for binding in self.bindings.lookup(f"{user}@{domain}")
+        ]
+
+    def trunk(self, name: str) -> Trunk | None:
+        """The trunk of that name."""
+        return self.trunks.find(name)
+
+    def trunk_at(self, host: str) -> Trunk | None:
+        """The trunk to whose networks an address belongs."""
+        return self.trunks.at(host)
+
+    def authenticate(self, request: RequestView) -> User | Challenge:
+        """Whose credentials a request bears, or the challenge that answers it."""
+        return self._authenticator.authenticate(request)
+
+    def _credentials(self, name: str) -> Any:
+        trunk = self.trunks.find(name)
+        return None if trunk is None else credentials(trunk)
+
+    def _load_policies(self) -> list[Policy]:
+        loaded = []
+        for index, table in enumerate(self.config.policy):
+            options: Mapping[str, Any] = {
+                key: value for key, value in table.items() if key != "use"
+            }
+            loaded.append(
+                load.load(
+                    table["use"],
+                    options,
+                    self,
+                    file=self.config.file,
+                    path=f"policy[{index}]",
+                )
+            )
+        return loaded

@@ -1,0 +1,175 @@
+"""The service: the house with its sockets, its store, its records and its signals."""
+
+import gc
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from softswitch.errors import ConfigError, TransportError
+from softswitch.media.relay import RelayEngine
+from softswitch.ops.cdr import JsonLines
+from softswitch.ops.config import Config
+from softswitch.ops.house import SWEEP_SECONDS, House
+from softswitch.plugin.media import IMediaEngine
+from softswitch.policy.chain import Policy
+from softswitch.store.sqlite import SqliteStore
+from softswitch.transport.resolver import host_names
+from softswitch.transport.tcp import TcpPort
+from softswitch.transport.udp import UdpPort
+from softswitch.wheel import Wheel
+
+log = Logger()
+
+#: Seconds that BYEs, their answers and the last records get when the switch stops.
+FAREWELL_SECONDS = 1.0
+
+
+class SwitchService(Service):
+    """Runs one switch.
+
+    :ivar house: the switch itself.
+    :param reactor: for tests; else the global one.
+    :raises ConfigError: from the constructor, for whatever can be known before the start.
+    """
+
+    name = "softswitch"
+
+    def __init__(self, config: Config, reactor: Any = the_reactor) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._wheel = Wheel(reactor, broken=_broken)
+        state = config.state_directory
+        self._store = SqliteStore(state / config.store.path)
+        self._records = JsonLines(state / config.records.path)
+        engine: IMediaEngine | None = None
+        if config.media.engine == "relay":
+            ports = config.media.ports
+            engine = RelayEngine(
+                self._wheel,
+                (ports.low, ports.high),
+                config.media.quarantine_seconds,
+                reactor=reactor,
+            )
+        self.house = House(
+            config,
+            self._wheel,
+            host_names(reactor),
+            engine=engine,
+            store=self._store,
+            report=_leaked,
+            broken=_broken,
+        )
+        self.house.policies.observe(Policy("records", self._records))
+        self._sweep = LoopingCall(self.house.auditor.sweep)
+        self._sweep.clock = reactor
+        self._stats = state / "stats.json"
+
+    def startService(self) -> None:
+        """Restore the registrations and open the ports."""
+        Service.startService(self)
+        restored = self.house.bindings.restore()
+        transport = self.house.transport
+        for listener in list(transport.listeners):
+            kind = UdpPort if listener.transport == "UDP" else TcpPort
+            try:
+                kind(transport, listener, self._reactor)
+            except TransportError as error:
+                raise ConfigError(f"{self._config.file}: listen", str(error)) from error
+        self._sweep.start(SWEEP_SECONDS, now=False)
+        # The reactor installs its own handlers when it begins to run.
+        self._reactor.callWhenRunning(self._heed_signals)
+        # What was made at the start stays; the collector need not look at it again, and calls
+        # free their memory without it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        log.info(
+            "softswitch ready: {listeners}, {restored} registrations restored",
+            listeners=", ".join(
+                f"{each.transport} {each.bind_host}:{each.port}" for each in transport.listeners
+            ),
+            restored=restored,
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Refuse new calls, let those that run end, hang up what is left, write everything."""
+        switch = self.house.switch
+        switch.draining = True
+        done: Deferred[None] = Deferred()
+        deadline = self._wheel.seconds() + self._config.switch.drain_seconds
+        log.info("stopping: {calls} calls", calls=len(switch.calls))
+        self._drain(deadline, done)
+        return done
+
+    def _drain(self, deadline: float, done: "Deferred[None]") -> None:
+        switch = self.house.switch
+        if switch.calls and self._wheel.seconds() < deadline:
+            self._wheel.callLater(0.2, self._drain, deadline, done)
+            return
+        farewell = FAREWELL_SECONDS if switch.calls else 0.0
+        switch.shut()
+        self._wheel.callLater(farewell, self._close, done)
+
+    def _close(self, done: "Deferred[None]") -> None:
+        self._sweep.stop()
+        self.house.transport.stop()
+        if self.house.engine is not None:
+            self.house.engine.stop()
+        self._records.close()
+        self._store.close()
+        log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
+        Service.stopService(self)
+        done.callback(None)
+
+    def _heed_signals(self) -> None:
+        """SIGTERM stops in order, with exit status 0: left to itself, twistd would end as one
+        killed. SIGUSR1 writes the figures."""
+        from_signal = self._reactor.callFromThread
+
+        def stop(number: int, frame: object) -> None:
+            from_signal(self._stop_reactor)
+
+        def write(number: int, frame: object) -> None:
+            from_signal(self._write_stats)
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGUSR1, write)
+
+    def _stop_reactor(self) -> None:
+        if self.running:
+            self._reactor.stop()
+
+    def _write_stats(self) -> None:
+        write_whole(self._stats, self.house.stats())
+
+
+def make_service(config: Config) -> SwitchService:
+    """The switch that a configuration describes.
+
+    :raises ConfigError: with file, key and what would be right.
+    """
+    return SwitchService(config)
+
+
+def write_whole(path: Path, figures: dict[str, Any]) -> None:
+    """Write JSON so that a reader finds the old file or the new one, never half of it."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(figures, indent=1) + "\n")
+    os.replace(part, path)
+
+
+def _leaked(scope: str, left: list[str]) -> None:
+    log.error("call {call_id} leaked: {left}", call_id=scope, left=", ".join(left))
+
+
+def _broken(error: BaseException) -> None:
+    log.failure("a message or timer failed; all others go on", Failure(error))
