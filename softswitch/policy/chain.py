@@ -236,7 +236,10 @@ class _Question:
         if not isinstance(decision, self._place.decisions):
             wrong = f"{type(decision).__name__} is no decision here"
         else:
-            wrong = fault(decision, self._chain.known_trunk)
+            try:
+                wrong = fault(decision, self._chain.known_trunk)
+            except Exception as error:  # fields of any type at all: algorithms=5
+                wrong = f"{type(error).__name__} when looked at"
             if not wrong:
                 return decision
         return self._chain.failed(self._name, "rubbish", self._args[0], f"rubbish: {wrong}")

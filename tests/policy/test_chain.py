@@ -322,3 +322,13 @@ def test_observers_cannot_harm(clock, logged):
     assert happenings == [("one", "7"), ("two", "7")] * 4
     assert chain.failures == {("broken", "raised"): 4}
     assert {event["policy"] for event in logged} == {"broken"}
+
+
+@pytest.mark.parametrize("rubbish", [Challenge(algorithms=5), Challenge(algorithms=[[]])])
+def test_rubbish_that_cannot_even_be_looked_at(chain, view, rubbish):
+    """Fields of any type may stand in a decision: that harms nobody else either."""
+    told = []
+    asked = chain(rubbish)
+    asked.ask_admission(view(), told.append)
+    assert told == [Reject(500)]
+    assert asked.failures == {("p1", "rubbish"): 1}
