@@ -206,9 +206,9 @@ class Server(ServerTransaction):
 
     def _complete(self, data: bytes) -> None:
         self._data = data
+        self._send()  # before timer J, whose zero seconds must not hide that it failed
         delay = self._home.timers.j(self.flow.reliable)
         self.timer_j = self._start_timer(delay, Event.TIMER_J)
-        self._send()
         self._shrink()
 
 
