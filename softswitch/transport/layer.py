@@ -255,9 +255,10 @@ class TransportLayer:
             return self._connect(self._listener(flow), flow.remote_host, via.port or 5060)
         if force_rport:
             return flow
-        maddr = canonical_host(via.params.get("maddr") or "")
-        if is_address(maddr) and (":" in maddr) == (":" in flow.remote_host):
-            return self.flow(flow.listener, maddr, via.port or 5060)
+        if via.params.get("maddr"):
+            maddr = canonical_host(via.params["maddr"] or "")
+            if is_address(maddr) and (":" in maddr) == (":" in flow.remote_host):
+                return self.flow(flow.listener, maddr, via.port or 5060)
         if "rport" in via.params:
             return flow
         return flow._replace(remote_port=via.port or 5060)
