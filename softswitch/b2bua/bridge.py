@@ -12,7 +12,7 @@ import attrs
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.leg import Leg
-from softswitch.dialog.session import Life
+from softswitch.dialog.usage import Life
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion
 from softswitch.sip.message import Field, Message, Request, Response

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import attrs
 
-from softswitch.dialog.session import Session, SessionData
+from softswitch.dialog.session import Session
+from softswitch.dialog.usage import SessionData
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.sip.message import Request, Response

@@ -137,6 +137,18 @@ class Requester:
         self._user.request_failed(503, reason, self)
 
 
+class _Nobody(RequestUser):
+    """Does not care what becomes of a request: of a BYE, since the session is over anyhow."""
+
+    def response_received(self, response: Response, requester: Requester) -> None:
+        pass
+
+    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+
 #: What the dialog, the transaction layer and the composer write into each request themselves.
 WRITTEN_ANEW = frozenset(
     ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact")

@@ -9,144 +9,30 @@ the foot of this file, the first INVITE and later ones alike.
 import random
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Protocol
 
 import attrs
 
-from softswitch import plain
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import (
-    WRITTEN_ANEW,
-    Credentials,
-    Requester,
-    RequestUser,
-    Sender,
+from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester
+from softswitch.dialog.usage import (
+    CAPABILITIES,
+    Dialogs,
+    Event,
+    Life,
+    SessionData,
+    SessionUser,
+    State,
 )
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.scope import Scope
-from softswitch.sip import compose, parser
+from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import METHODS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
-from softswitch.transaction.timers import Timers
 from softswitch.wheel import Clock, Timer
-
-#: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
-CAPABILITIES: list[Field] = [
-    ("Allow", ", ".join(compose.ALLOW)),
-    ("Accept", "application/sdp"),
-    ("Accept-Encoding", "identity"),
-    ("Supported", ""),
-]
-
-
-class Life(StrEnum):
-    """How far the dialog has come."""
-
-    EARLY = "early"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
-
-
-class State(StrEnum):
-    """Where the exchange of INVITE and answer stands."""
-
-    IDLE = "idle"
-    THEIRS = "theirs"
-    ANSWERED = "answered"
-    OURS = "ours"
-    WAITING = "waiting"
-    GIVEN_UP = "given up"
-    ACCEPTED = "accepted"
-
-
-class Event(StrEnum):
-    """What can happen to the exchange."""
-
-    INVITE_RECEIVED = "INVITE received"
-    ACCEPT = "we accept"
-    REJECT = "we reject"
-    CANCELLED = "they cancelled"
-    ACK = "ACK received"
-    ACK_MISSING = "no ACK in 64*T1"
-    INVITE = "we invite"
-    TAKEN = "2xx received"
-    REFUSED = "failure received"
-    GLARE = "491 received"
-    RETRY = "wait over"
-    CANCEL = "we give up"
-    ACKNOWLEDGE = "we acknowledge"
-
-
-@attrs.define
-class SessionData:
-    """What a session knows; plain data.
-
-    :ivar dialog: the dialog.
-    :ivar calling: whether the first INVITE was ours.
-    :ivar life: how far it has come.
-    :ivar state: where the exchange stands.
-    :ivar invite: the INVITE of the present exchange, theirs or ours; None when there is none.
-    :ivar invite_cseq: number of our INVITE that the next ACK belongs to.
-    :ivar ack: our last ACK, sent again for each further copy of its 2xx.
-    :ivar ack_due: when their ACK must have come, by the clock; None when none is awaited.
-    :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
-    """
-
-    dialog: Dialog
-    calling: bool = True
-    life: Life = Life.EARLY
-    state: State = State.IDLE
-    invite: Request | None = None
-    invite_cseq: int = 0
-    ack: Request | None = None
-    ack_due: float | None = None
-    hang_up: list[Field] | None = None
-
-
-class SessionUser(Protocol):
-    """The leg, told of facts."""
-
-    def provisional_received(self, response: Response) -> None:
-        """100 to 199 to our INVITE."""
-
-    def invite_accepted(self, response: Response) -> None:
-        """2xx to our INVITE: to be followed by ``acknowledge``."""
-
-    def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
-        """Our INVITE failed; None where no response came. Before the first 2xx this is the
-        session's end too."""
-
-    def invite_received(self, request: Request) -> None:
-        """The peer re-negotiates: to be followed by ``accept`` or ``reject``."""
-
-    def invite_cancelled(self, cancel: Request | None) -> None:
-        """Their INVITE was cancelled and has been answered 487. Before the first 2xx this is the
-        session's end too."""
-
-    def acknowledged(self, ack: Request) -> None:
-        """The ACK of our 2xx came, the first copy of it."""
-
-    def session_ended(self, request: Request | None, reason: str) -> None:
-        """The confirmed session ended on their side: their BYE, or None and the reason."""
-
-
-class Dialogs(Sender, Protocol):
-    """The user agent, as a session sees it."""
-
-    timers: Timers
-
-    def open(self, session: "Session") -> None:
-        """Requests of this dialog now reach the session."""
-
-    def close(self, session: "Session") -> None:
-        """They no longer do."""
-
-    def send_ack(self, request: Request, dialog: Dialog) -> None:
-        """Send an ACK of a 2xx; it has no transaction, and nobody hears when it is lost."""
 
 
 class Session(Machine):
@@ -161,13 +47,11 @@ class Session(Machine):
     """
 
     __slots__ = (
-        "_ack_timer",
         "_agent",
         "_clock",
         "_credentials",
         "_requester",
-        "_resend_timer",
-        "_retry_timer",
+        "_timers",
         "_transaction",
         "_wait",
         "data",
@@ -192,9 +76,7 @@ class Session(Machine):
         self._credentials = credentials
         self._requester: Requester | None = None
         self._transaction: InviteServer | None = None
-        self._ack_timer: Timer | None = None
-        self._resend_timer: Timer | None = None
-        self._retry_timer: Timer | None = None
+        self._timers: dict[str, Timer] = {}
         self._wait = 0.0
         scope.hold(self)
         if transaction is not None:
@@ -225,12 +107,7 @@ class Session(Machine):
 
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""
-        timers = {
-            "2xx resend": self._resend_timer,
-            "ACK wait": self._ack_timer,
-            "491 wait": self._retry_timer,
-        }
-        return [name for name, timer in timers.items() if timer is not None]
+        return list(self._timers)
 
     # What the leg asks for.
 
@@ -341,22 +218,22 @@ class Session(Machine):
         self.user.invite_received(transaction.request)
 
     def _accept(self, fields: Iterable[Field], body: bytes) -> None:
-        data, timers = self.data, self._agent.timers
+        data, t1 = self.data, self._agent.timers.t1
         assert self._transaction is not None
         self._transaction.respond(
             self._response(200, None, [("Contact", data.dialog.contact), *fields], body)
         )
         data.life = Life.CONFIRMED
-        data.ack_due = self._clock.seconds() + 64 * timers.t1
-        self._wait = timers.t1
-        self._resend_timer = self._clock.callLater(timers.t1, self._resend)
-        self._ack_timer = self._clock.callLater(64 * timers.t1, self.fire, Event.ACK_MISSING)
+        data.ack_due = self._clock.seconds() + 64 * t1
+        self._wait = t1
+        self._timers["2xx resend"] = self._clock.callLater(t1, self._resend)
+        self._timers["ACK"] = self._clock.callLater(64 * t1, self.fire, Event.ACK_MISSING)
 
     def _resend(self) -> None:
         assert self._transaction is not None
         self._transaction.resend()
         self._wait = min(2 * self._wait, self._agent.timers.t2)
-        self._resend_timer = self._clock.callLater(self._wait, self._resend)
+        self._timers["2xx resend"] = self._clock.callLater(self._wait, self._resend)
 
     def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
         if self._transaction is not None:
@@ -396,10 +273,10 @@ class Session(Machine):
     def _wait_for_glare(self, status: int, reason: str, response: Response | None) -> None:
         # RFC 3261 14.1: the owner of the Call-ID waits longer; here that is the one who invited.
         wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
-        self._retry_timer = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
+        self._timers["491"] = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
 
     def _retry(self) -> None:
-        self._retry_timer = None
+        del self._timers["491"]
         invite = self.data.invite
         assert invite is not None
         kept = [field for field in invite.fields if field[0] not in WRITTEN_ANEW]
@@ -520,7 +397,7 @@ class Session(Machine):
         except SipSyntaxError:
             return  # It cannot be reached; its own 64*T1 will end it.
         self._agent.send_ack(fork.ack(requester.request.cseq.number), fork)
-        Requester(self._agent, fork, _NOBODY, self.scope).start(fork.request("BYE"))
+        Requester(self._agent, fork, NOBODY, self.scope).start(fork.request("BYE"))
 
     def _response(
         self, status: int, reason: str | None, fields: Iterable[Field], body: bytes
@@ -542,15 +419,8 @@ class Session(Machine):
         data = self.data
         data.invite = None
         data.ack_due = None
-        if self._resend_timer is not None:
-            self._resend_timer.cancel()
-            self._resend_timer = None
-        if self._ack_timer is not None:
-            self._ack_timer.cancel()
-            self._ack_timer = None
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-            self._retry_timer = None
+        while self._timers:
+            self._timers.popitem()[1].cancel()
 
     def _send_bye(self) -> None:
         dialog = self.data.dialog
@@ -558,7 +428,7 @@ class Session(Machine):
         self._settle()
         self._end()
         request = dialog.request("BYE", fields or ())
-        Requester(self._agent, dialog, _NOBODY, self.scope, self._credentials).start(request)
+        Requester(self._agent, dialog, NOBODY, self.scope, self._credentials).start(request)
 
     def _end(self) -> None:
         if self.data.life is Life.ENDED:
@@ -569,18 +439,6 @@ class Session(Machine):
         self._agent.close(self)
         self.scope.release(self)
 
-
-class _Nobody(RequestUser):
-    """Does not care what becomes of a BYE: the session is over in any case."""
-
-    def response_received(self, response: Response, requester: Requester) -> None:
-        pass
-
-    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
 
 Session.TABLE = {
     (State.IDLE, Event.INVITE_RECEIVED): (State.THEIRS, Session._invite_received),
@@ -600,5 +458,3 @@ Session.TABLE = {
     (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._refused_at_last),
     (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Session._acknowledge),
 }
-
-plain.shape(Request, lambda request: request.encode(), parser.parse)

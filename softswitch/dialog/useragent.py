@@ -12,7 +12,8 @@ from typing import Protocol
 
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester
-from softswitch.dialog.session import CAPABILITIES, Session
+from softswitch.dialog.session import Session
+from softswitch.dialog.usage import CAPABILITIES
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject

@@ -1,0 +1,137 @@
+"""The INVITE usage of a dialog: its states, its events, what it knows and whom it tells. Pure.
+
+``session`` does what stands here (RFC 3261 sections 13 to 15).
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from softswitch import plain
+from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.requester import Sender
+from softswitch.sip import compose, parser
+from softswitch.sip.message import Field, Request, Response
+from softswitch.transaction.timers import Timers
+
+if TYPE_CHECKING:
+    from softswitch.dialog.session import Session
+
+
+#: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
+CAPABILITIES: list[Field] = [
+    ("Allow", ", ".join(compose.ALLOW)),
+    ("Accept", "application/sdp"),
+    ("Accept-Encoding", "identity"),
+    ("Supported", ""),
+]
+
+
+class Life(StrEnum):
+    """How far the dialog has come."""
+
+    EARLY = "early"
+    CONFIRMED = "confirmed"
+    ENDED = "ended"
+
+
+class State(StrEnum):
+    """Where the exchange of INVITE and answer stands."""
+
+    IDLE = "idle"
+    THEIRS = "theirs"
+    ANSWERED = "answered"
+    OURS = "ours"
+    WAITING = "waiting"
+    GIVEN_UP = "given up"
+    ACCEPTED = "accepted"
+
+
+class Event(StrEnum):
+    """What can happen to the exchange."""
+
+    INVITE_RECEIVED = "INVITE received"
+    ACCEPT = "we accept"
+    REJECT = "we reject"
+    CANCELLED = "they cancelled"
+    ACK = "ACK received"
+    ACK_MISSING = "no ACK in 64*T1"
+    INVITE = "we invite"
+    TAKEN = "2xx received"
+    REFUSED = "failure received"
+    GLARE = "491 received"
+    RETRY = "wait over"
+    CANCEL = "we give up"
+    ACKNOWLEDGE = "we acknowledge"
+
+
+@attrs.define
+class SessionData:
+    """What a session knows; plain data.
+
+    :ivar dialog: the dialog.
+    :ivar calling: whether the first INVITE was ours.
+    :ivar life: how far it has come.
+    :ivar state: where the exchange stands.
+    :ivar invite: the INVITE of the present exchange, theirs or ours; None when there is none.
+    :ivar invite_cseq: number of our INVITE that the next ACK belongs to.
+    :ivar ack: our last ACK, sent again for each further copy of its 2xx.
+    :ivar ack_due: when their ACK must have come, by the clock; None when none is awaited.
+    :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
+    """
+
+    dialog: Dialog
+    calling: bool = True
+    life: Life = Life.EARLY
+    state: State = State.IDLE
+    invite: Request | None = None
+    invite_cseq: int = 0
+    ack: Request | None = None
+    ack_due: float | None = None
+    hang_up: list[Field] | None = None
+
+
+class SessionUser(Protocol):
+    """The leg, told of facts."""
+
+    def provisional_received(self, response: Response) -> None:
+        """100 to 199 to our INVITE."""
+
+    def invite_accepted(self, response: Response) -> None:
+        """2xx to our INVITE: to be followed by ``acknowledge``."""
+
+    def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our INVITE failed; None where no response came. Before the first 2xx this is the
+        session's end too."""
+
+    def invite_received(self, request: Request) -> None:
+        """The peer re-negotiates: to be followed by ``accept`` or ``reject``."""
+
+    def invite_cancelled(self, cancel: Request | None) -> None:
+        """Their INVITE was cancelled and has been answered 487. Before the first 2xx this is the
+        session's end too."""
+
+    def acknowledged(self, ack: Request) -> None:
+        """The ACK of our 2xx came, the first copy of it."""
+
+    def session_ended(self, request: Request | None, reason: str) -> None:
+        """The confirmed session ended on their side: their BYE, or None and the reason."""
+
+
+class Dialogs(Sender, Protocol):
+    """The user agent, as a session sees it."""
+
+    timers: Timers
+
+    def open(self, session: "Session") -> None:
+        """Requests of this dialog now reach the session."""
+
+    def close(self, session: "Session") -> None:
+        """They no longer do."""
+
+    def send_ack(self, request: Request, dialog: Dialog) -> None:
+        """Send an ACK of a 2xx; it has no transaction, and nobody hears when it is lost."""
+
+
+plain.shape(Request, lambda request: request.encode(), parser.parse)
