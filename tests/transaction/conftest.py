@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from softswitch.flow import Flow
+from softswitch.machine import unexpected
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Request, Response
@@ -123,6 +124,12 @@ class World:
         self.log.clear()
         return taken
 
+    def ignored(self) -> list[tuple[str, str]]:
+        """(state, event) that were counted and ignored since this was last asked."""
+        taken = [(state, event) for _, state, event in unexpected.elements()]
+        unexpected.clear()
+        return taken
+
     # We are the client.
 
     def send(self, method: str, number: int = 1) -> Any:
@@ -213,9 +220,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_world() -> Iterator[Callable[..., World]]:
-    """Makes worlds; in each, when the test ends, no timer is set, no transaction is kept, and the
-    leg's scope closes at once and clean."""
+    """Makes worlds; in each, when the test ends, no timer is set, no transaction is kept, the
+    leg's scope closes at once and clean, and no event met a state that does not know it (but
+    for what the test has asked about)."""
     worlds: list[World] = []
+    unexpected.clear()
 
     def make(transport: str = "UDP", timers: Timers = RFC_3261) -> World:
         worlds.append(World(transport, timers))
@@ -227,6 +236,7 @@ def make_world() -> Iterator[Callable[..., World]]:
         assert list(world.layer) == []
         world.scope.end()
         assert world.scope.closed
+    assert unexpected == {}
 
 
 @pytest.fixture(params=["UDP", "TCP"])

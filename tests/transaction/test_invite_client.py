@@ -164,6 +164,7 @@ def test_accepted_ignores_all_but_2xx(world):
     world.receive(world.answer(486, "INVITE", tag="fork"))
     world.run(32)
     assert world.take() == []
+    assert world.ignored() == [("Accepted", "300-699")]
 
 
 def test_a_2xx_after_a_refusal_is_the_core_s(udp):
@@ -368,6 +369,15 @@ def test_the_flow_breaks(world, status, told):
         world.receive(world.answer(200, "INVITE"), world.other_flow)
         assert world.take() == [(1, "200")]
         world.run(31)
+
+
+def test_a_provisional_in_the_same_instant_as_a_broken_flow(world):
+    """It does not hide that the flow is gone."""
+    world.send("INVITE")
+    world.layer.flow_failed(world.flow, "reset")
+    world.receive(world.answer(180, "INVITE"))
+    world.run()
+    assert world.log[1:] == [(0, "180"), (0, "transport failed: reset")]
 
 
 def test_what_it_still_holds(udp):

@@ -12,8 +12,10 @@ EACH_TIMER_G = (0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5)
 
 def refuse_and_confirm(world, invite):
     """The shortest way to an end."""
-    world.respond(invite, 486)
-    world.receive(world.asked("ACK", to="To: <sip:bob@127.0.0.2>;tag=b"))
+    if not invite.answered:
+        world.respond(invite, 486)
+    if invite.state == "Completed":
+        world.receive(world.asked("ACK", to="To: <sip:bob@127.0.0.2>;tag=b"))
     world.run(5)
 
 
@@ -106,6 +108,7 @@ def test_an_invite_again_in_completed(world):
     world.respond(invite, 200)
     world.respond(invite, 180)
     assert world.take() == [(0.1, world.answered(486, "INVITE"))]
+    assert world.ignored() == [("Completed", "2xx"), ("Completed", "1xx")]
     refuse_and_confirm(world, invite)
 
 
@@ -166,6 +169,11 @@ def test_the_user_sends_the_2xx_again(world):
         (0.5, world.answered(202, "INVITE")),
         (0.5, world.answered(202, "INVITE")),
     ]
+    assert world.ignored() == [
+        ("Proceeding", "resend"),
+        ("Accepted", "300-699"),
+        ("Accepted", "1xx"),
+    ]
 
 
 def test_an_ack_in_accepted_is_the_core_s(world):
@@ -183,6 +191,7 @@ def test_an_ack_before_any_final_response_is_ignored(world):
     invite = world.asked_in("INVITE")
     world.receive(world.asked("ACK"))
     assert world.take() == [(0, "INVITE received")]
+    assert world.ignored() == [("Proceeding", "ACK")]
     refuse_and_confirm(world, invite)
 
 
@@ -220,6 +229,21 @@ def test_a_provisional_that_cannot_be_sent(world):
     assert world.take() == [(0, world.answered(486, "INVITE"))]
     assert world.core.flows[-1] == (world.other_flow if world.reliable else world.flow)
     refuse_and_confirm(world, invite)
+
+
+@pytest.mark.parametrize("status", [200, 486])
+def test_a_final_response_that_cannot_be_sent(world, status):
+    """The user hears of it once; the transaction absorbs the INVITE until timer H or L
+    (RFC 6026 7.1)."""
+    invite = world.asked_in("INVITE")
+    world.take()
+    world.core.broken = "reset"
+    world.respond(invite, status)
+    world.run(31.999999)
+    assert world.take() == [(0, "transaction failed: reset")]
+    assert not invite.terminated
+    world.run(1)
+    assert world.take() == []
 
 
 def test_a_response_from_within_transaction_failed(world):

@@ -11,9 +11,11 @@ TAGGED = "To: <sip:bob@127.0.0.2>;tag=b"
 
 
 def end(world, transaction):
-    """Answer whatever it is, and let all its timers pass."""
-    world.respond(transaction, 486)
-    world.receive(world.asked("ACK", to=TAGGED))
+    """Answer it if it is not answered yet, and let all its timers pass."""
+    if transaction.state in ("Trying", "Proceeding"):
+        world.respond(transaction, 486)
+    if transaction.state == "Completed":
+        world.receive(world.asked("ACK", to=TAGGED))
     world.run(64)
 
 
@@ -213,6 +215,7 @@ def test_cancel_before_anybody_serves_the_invite(world):
     invite.adopt(world.scope, world.core)
     world.respond(invite, 200)
     assert world.take() == []
+    assert world.ignored() == [("Completed", "2xx")]
     end(world, invite)
 
 
