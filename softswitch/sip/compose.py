@@ -12,8 +12,8 @@ from softswitch.errors import SipSyntaxError
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 
-#: The value of Allow: the methods served.
-ALLOW: Final = "INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS"
+#: The methods served, for Allow (RFC 3261 20.5).
+ALLOW: Final = ("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS")
 
 
 def response(

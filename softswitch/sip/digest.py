@@ -183,6 +183,11 @@ class Nonces:
             counts = self._used[nonce] = _Counts(now)
         return "ok" if counts.take(nc, self._window) else "replayed"
 
+    @property
+    def kept(self) -> int:
+        """Of how many nonces the counts are remembered."""
+        return len(self._used)
+
     def _mac(self, payload: str) -> str:
         return hmac.digest(self._secret, payload.encode("ascii"), "sha256")[:12].hex()
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import QUOTED_TEXT, TOKEN, Via, number
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.names import KNOWN, SPELLINGS
+from softswitch.sip.names import KNOWN, METHODS, SPELLINGS
 
 
 @frozen
@@ -98,8 +98,8 @@ def check(message: Message) -> None:
 
     :raises SipSyntaxError: 400, the reason naming the field at fault.
     """
-    names = [name for name, _ in message.fields]
-    if len(set(names)) != len(names):
+    if len(dict(message.fields)) != len(message.fields):
+        names = [name for name, _ in message.fields]
         for name in _SINGLE:
             if names.count(name) > 1:
                 raise SipSyntaxError(f"Duplicate {name}", header=name)
@@ -203,9 +203,8 @@ def _split(
     """
     ends = head.count("\r\n")
     dirty = head.count("\n") != ends or head.count("\r") != ends or "\0" in head
-    lines = iter(head.split("\r\n", max_fields + 1))
-    start_line = next(lines)
-    for line in lines:
+    start_line, *lines = head.split("\r\n", max_fields + 1)
+    for line in lines[:max_fields]:
         name, colon, value = line.partition(":")
         known = SPELLINGS.get(name)
         if known is None or not colon:
@@ -215,7 +214,8 @@ def _split(
                 continue
             known = SPELLINGS.get(name) or SPELLINGS.get(name.lower(), name)
         if dirty and _unclean(value):
-            faults.append(SipSyntaxError(f"Bad {known}" if known in KNOWN else "Bad header field"))
+            named = known if known in KNOWN else "header field"  # the peer is never quoted
+            faults.append(SipSyntaxError(f"Bad {named}", header=known))
         elif known == "Content-Length":
             lengths.append(value.strip(" \t"))
         else:
@@ -229,18 +229,23 @@ def _unclean(value: str) -> bool:
     """Whether a value holds a line end, or a NUL outside a quoted pair (25.1)."""
     if "\r" in value or "\n" in value:
         return True
-    return "\0" in value and "\0" in _QUOTED.sub("", value)
+    return "\0" in value and "\0" in _QUOTED.sub(_without_pairs, value)
+
+
+def _without_pairs(quoted: re.Match[str]) -> str:
+    return _PAIR.sub("", quoted[0])
 
 
 def _request(line: str, fields: list[Field], body: bytes, faults: list[SipSyntaxError]) -> Request:
     """The request that a start line begins, as far as it can be read."""
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
-    match = _VERSION.fullmatch(version)
-    if match is None or not _NAME.fullmatch(method):
-        faults.insert(0, SipSyntaxError("Bad Request-Line"))
-    elif match[1] != "2.0":
-        faults.append(SipSyntaxError("Version Not Supported", 505))
+    if version != "SIP/2.0" or method not in METHODS:
+        match = _VERSION.fullmatch(version)
+        if match is None or not _NAME.fullmatch(method):
+            faults.insert(0, SipSyntaxError("Bad Request-Line"))
+        elif match[1] != "2.0":
+            faults.append(SipSyntaxError("Version Not Supported", 505))
     return Request(method, uri, fields, body)
 
 
@@ -312,9 +317,10 @@ _SINGLE: Final = (
 _NAME: Final = re.compile(TOKEN)
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _VERSION: Final = re.compile(r"[Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
-_STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.DOTALL)
+_STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: ([^\0\r\n]*+))?")
 # An unfinished quoted string reaches to the end, so that this is one pass.
 _QUOTED: Final = re.compile(rf'"{QUOTED_TEXT}(?:"|\\?\Z)', re.DOTALL)
+_PAIR: Final = re.compile(r"\\.", re.DOTALL)
 _CONTENT_LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r]|\r\n[ \t])*+)", re.IGNORECASE
 )

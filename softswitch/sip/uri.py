@@ -231,9 +231,9 @@ def _same_tel(mine: Uri, theirs: Uri) -> bool:
         return False
     left, right = _folded(mine.params), _folded(theirs.params)
     for params in (left, right):
-        for name in ("ext", "phone-context"):
-            if params.get(name, "").lstrip("+")[:1].isdigit():
-                params[name] = _SEPARATORS.sub("", params[name])
+        for name, value in params.items():
+            if name == "ext" or (name == "phone-context" and value.startswith("+")):
+                params[name] = _SEPARATORS.sub("", value)
     return left == right
 
 
