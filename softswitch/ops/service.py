@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class SwitchService(Service):
     def startService(self) -> None:
         """Restore the registrations and open the ports."""
         Service.startService(self)
+        _allow_many_files()
         restored = self.house.bindings.restore()
         transport = self.house.transport
         for listener in list(transport.listeners):
@@ -124,6 +126,7 @@ class SwitchService(Service):
         self.house.transport.stop()
         if self.house.engine is not None:
             self.house.engine.stop()
+        self.house.bindings.stop()
         self._records.close()
         self._store.close()
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
@@ -158,6 +161,12 @@ def make_service(config: Config) -> SwitchService:
     :raises ConfigError: with file, key and what would be right.
     """
     return SwitchService(config)
+
+
+def _allow_many_files() -> None:
+    """Raise the limit on open files to the hardest: the relay has four sockets a call."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def write_whole(path: Path, figures: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Hosts as they stand in URIs, Via and configuration: names and address literals. Pure."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -20,6 +21,7 @@ def is_address(host: str) -> bool:
     return _address(host) is not None
 
 
+@lru_cache(maxsize=8192)
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host)

@@ -1,6 +1,7 @@
 """Trunks: named groups of gateways, found by name or by the source of a request. Pure."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import quote
 
@@ -115,6 +116,7 @@ def escape_user(text: str) -> str:
     return quote(text, _USER_UNRESERVED, errors="surrogateescape")
 
 
+@lru_cache(maxsize=8192)
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     """None for what is no address; an IPv4 address that came on an IPv6 socket is IPv4."""
     try:
