@@ -42,7 +42,7 @@ password = "bench-password"
 use = "trunks"
 
 [[policy]]
-use = "user-admission"
+use = "users"
 
 [[policy]]
 use = "registration"

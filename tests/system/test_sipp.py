@@ -6,14 +6,15 @@ The caller and the callee are trunks; each test has addresses of its own.
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import Sipp, Switch
 
-NETWORKS = count(1)
+pytestmark = pytest.mark.peer("sipp")
+
+NETWORKS = iter(range(1, 200))
 
 CONFIGURATION = """
 [switch]
@@ -61,7 +62,8 @@ class Stage:
         ring_seconds: float = 20,
         callees: tuple[int, ...] = (3,),
     ) -> None:
-        self.network = f"127.66.{next(NETWORKS)}"
+        self._exit = ExitStack()
+        self.network = self._claimed_network()
         self.transport = transport
         self.folder = folder / self.network
         self.folder.mkdir()
@@ -71,7 +73,6 @@ class Stage:
             ring_seconds=ring_seconds,
             callees=[f"{self.network}.{host}" for host in callees],
         )
-        self._exit = ExitStack()
         self.switch = Switch(configuration, self.folder)
         self._exit.callback(self.switch.kill)
 
@@ -87,6 +88,7 @@ class Stage:
         """Somebody who takes what comes and says nothing."""
         kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[self.transport]
         silent = self._exit.enter_context(socket.socket(type=kind))
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         silent.bind((f"{self.network}.{host}", 5060))
         if self.transport == "tcp":
             silent.listen()
@@ -104,6 +106,20 @@ class Stage:
     def clear(self) -> None:
         """End whatever still runs."""
         self._exit.close()
+
+    def _claimed_network(self) -> str:
+        """A network that no other stage was on in this run, nor is on in another that runs at the
+        same time, since one holds a port there."""
+        for number in NETWORKS:
+            claim = socket.socket()
+            try:
+                claim.bind((f"127.66.{number}.254", 5060))
+            except OSError:
+                claim.close()
+                continue
+            self._exit.enter_context(claim)
+            return f"127.66.{number}"
+        raise RuntimeError("no network is free")
 
     def _sipp(
         self, scenario: str, host: str, there: str, extra: tuple[str, ...], words: dict[str, object]
