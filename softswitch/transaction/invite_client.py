@@ -80,7 +80,8 @@ class InviteClient(ClientTransaction):
 
         :param fields: further header fields of the CANCEL, as Reason (RFC 3326).
         """
-        self.fire(Event.CANCEL, fields)
+        if not self.terminated:
+            self.fire(Event.CANCEL, fields)
 
     def received(self, response: Response, flow: Flow) -> None:
         status = response.status
@@ -170,5 +171,4 @@ InviteClient.TABLE = {
     (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, InviteClient._accept_again),
     (State.ACCEPTED, Event.TRANSPORT_ERROR): (State.ACCEPTED, None),
     (State.ACCEPTED, Event.TIMER_M): (State.TERMINATED, InviteClient._end),
-    (State.TERMINATED, Event.CANCEL): (State.TERMINATED, None),
 }

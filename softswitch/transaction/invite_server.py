@@ -46,11 +46,6 @@ class InviteServer(ServerTransaction):
         self.timer_i: Timer | None = None
         self.timer_l: Timer | None = None
 
-    @property
-    def answered(self) -> bool:
-        """Whether a final response has been given, so that a CANCEL comes too late."""
-        return self.state is not State.PROCEEDING
-
     def respond(self, response: Response) -> None:
         status = response.status
         data = response.encode()
@@ -63,7 +58,8 @@ class InviteServer(ServerTransaction):
 
     def resend(self) -> None:
         """Send the last 2xx again; without effect when timer L has ended the transaction."""
-        self.fire(Event.RESEND)
+        if not self.terminated:
+            self.fire(Event.RESEND)
 
     def acknowledged(self, ack: Request, flow: Flow) -> None:
         """An ACK has come that matches (17.2.3)."""
@@ -143,5 +139,4 @@ InviteServer.TABLE = {
     (State.ACCEPTED, Event.RESEND): (State.ACCEPTED, InviteServer._send),
     (State.ACCEPTED, Event.TRANSPORT_ERROR): (State.ACCEPTED, InviteServer._tell_failure),
     (State.ACCEPTED, Event.TIMER_L): (State.TERMINATED, InviteServer._end),
-    (State.TERMINATED, Event.RESEND): (State.TERMINATED, None),
 }

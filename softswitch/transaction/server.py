@@ -51,7 +51,8 @@ class ServerUser(Protocol):
 class ServerTransaction(Transaction):
     """A request that we received.
 
-    :ivar screened: what the layer's user said when it let the request in.
+    :ivar screened: what the layer's user said when it let the request in; without the identity
+        once the final response has been sent.
     :ivar user: who hears of CANCEL and failures; ``UNADOPTED`` until ``adopt``, and once there
         is nothing left to tell.
     :ivar merge: hash under which the layer finds requests merged with this one; 0 for none.
@@ -70,6 +71,12 @@ class ServerTransaction(Transaction):
         self._way_back: Request | None = request
         self._back: Flow | None = None
         self._data = b""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the final response has been given; by the layer, where a CANCEL came before
+        ``adopt``."""
+        return self._request is None
 
     @property
     def request(self) -> Request:
@@ -136,6 +143,7 @@ class ServerTransaction(Transaction):
         """Keep of the request only what finds another way back when a connection ends."""
         request, self._request = self._request, None
         if request is not None:
+            self.screened = _FORGOTTEN[self.screened.force_rport]
             self._way_back = None
             if self.flow.reliable:
                 via = str(request.top_via)
@@ -171,6 +179,9 @@ class _Unadopted:
 
 
 UNADOPTED: Final = _Unadopted()
+
+# An identity may hold on to a whole call; a finished transaction needs none.
+_FORGOTTEN: Final = {forced: Screened(force_rport=forced) for forced in (False, True)}
 
 
 class State(StrEnum):

@@ -100,7 +100,9 @@ def test_what_it_still_holds(udp):
     request."""
     bye = udp.asked_in("BYE")
     assert bye.leftovers() == []
+    assert not bye.answered
     udp.respond(bye, 200)
+    assert bye.answered
     assert bye.leftovers() == ["timer_j"]
     with pytest.raises(StateError):
         _ = bye.request

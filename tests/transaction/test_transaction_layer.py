@@ -212,6 +212,7 @@ def test_cancel_before_anybody_serves_the_invite(world):
         b"SIP/2.0 487 Request Terminated",
     ]
     invite = world.core.received[0]
+    assert invite.answered
     invite.adopt(world.scope, world.core)
     world.respond(invite, 200)
     assert world.take() == []
