@@ -350,15 +350,16 @@ def _digest_params(text: str) -> dict[str, str]:
 
     :raises SipSyntaxError: another scheme, a repeated name, or rubbish.
     """
-    scheme, _, rest = text.partition(" ")
-    if scheme.lower() != "digest":
+    if text[:7].lower() != "digest ":
         raise SipSyntaxError("Bad authentication scheme")
     params: dict[str, str] = {}
-    for element in split_values(rest.strip(" \t")):
-        match = _PARAM.fullmatch(element)
+    position = 7
+    while position < len(text):
+        match = _PARAM.match(text, position)
         if match is None or (name := match[1].lower()) in params:
             raise SipSyntaxError("Bad authentication parameter")
         params[name] = unquote(match[2])
+        position = match.end()
     return params
 
 
@@ -377,7 +378,8 @@ def _algorithm(params: dict[str, str]) -> str:
 _HASHES: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _SCHEME: Final = re.compile(rf"{TOKEN}[ \t]++{TOKEN}[ \t]*+=")
 _PARAM: Final = re.compile(
-    rf'({TOKEN})[ \t]*+=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f",]*+)', re.DOTALL
+    rf'[ \t]*+({TOKEN})[ \t]*+=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f",]*+)[ \t]*+(?:,|\Z)',
+    re.DOTALL,
 )
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _NONCE: Final = re.compile(r"([0-9a-f]{28})([0-9a-f]{24})")

@@ -219,7 +219,7 @@ def unquote(text: str) -> str:
     """What a quoted string says; text without quotes comes back unchanged."""
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text
-    return _PAIR.sub(r"\1", text[1:-1])
+    return _PAIR.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
 
 
 def number(text: str, maximum: int) -> int:

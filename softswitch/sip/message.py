@@ -105,10 +105,7 @@ class Message:
 
         :raises SipSyntaxError: 400, as all typed views, naming the header field.
         """
-        view: Via | None = self._views.get("Via")
-        if view is None:
-            view = self._views["Via"] = self._mandatory("Via", _first_via)
-        return view
+        return self._views.get("Via") or self._mandatory("Via", _first_via)
 
     @property
     def vias(self) -> list[Via]:
@@ -118,34 +115,22 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """From: the logical sender."""
-        view: NameAddr | None = self._views.get("From")
-        if view is None:
-            view = self._views["From"] = self._mandatory("From", NameAddr.parse)
-        return view
+        return self._views.get("From") or self._mandatory("From", NameAddr.parse)
 
     @property
     def to(self) -> NameAddr:
         """To: the logical recipient."""
-        view: NameAddr | None = self._views.get("To")
-        if view is None:
-            view = self._views["To"] = self._mandatory("To", NameAddr.parse)
-        return view
+        return self._views.get("To") or self._mandatory("To", NameAddr.parse)
 
     @property
     def call_id(self) -> str:
         """Call-ID, compared byte by byte."""
-        view: str | None = self._views.get("Call-ID")
-        if view is None:
-            view = self._views["Call-ID"] = self._mandatory("Call-ID", _call_id)
-        return view
+        return self._views.get("Call-ID") or self._mandatory("Call-ID", _call_id)
 
     @property
     def cseq(self) -> CSeq:
         """CSeq: number and method."""
-        view: CSeq | None = self._views.get("CSeq")
-        if view is None:
-            view = self._views["CSeq"] = self._mandatory("CSeq", CSeq.parse)
-        return view
+        return self._views.get("CSeq") or self._mandatory("CSeq", CSeq.parse)
 
     @property
     def star(self) -> bool:
@@ -206,7 +191,8 @@ class Message:
         raw = self.get(name)
         if raw is None:
             raise SipSyntaxError(f"Missing {name}", header=name)
-        return _parsed(name, raw, parse)
+        view = self._views[name] = _parsed(name, raw, parse)
+        return view
 
     def _optional(self, name: str, parse: Callable[[str], _T]) -> _T | None:
         raw = self.get(name)
