@@ -58,7 +58,6 @@ class SwitchTable:
     :ivar ring_seconds: a target may ring for so long, unless its route says otherwise.
     :ivar drain_seconds: time that calls have to end by themselves when the switch stops.
     :ivar policy_seconds: time that a policy has to answer.
-    :ivar max_forwards: Max-Forwards of a request that brought none.
     """
 
     domains: tuple[Host, ...] = ()
@@ -68,7 +67,6 @@ class SwitchTable:
     ring_seconds: Seconds = 180.0
     drain_seconds: Seconds = 10.0
     policy_seconds: Seconds = 2.0
-    max_forwards: Count = 70
 
 
 @attrs.frozen
