@@ -77,6 +77,26 @@ class Dialog:
             remote_cseq=request.cseq.number,
         )
 
+    @classmethod
+    def answered(cls, response: Response, flow: Flow) -> Self:
+        """The dialog that a 2xx to a forgotten INVITE of ours makes, to be ended at once.
+
+        :raises SipSyntaxError: when From, To, Contact or Record-Route cannot be read.
+        """
+        dialog = cls(
+            call_id=response.call_id,
+            local_tag=response.from_.tag or "",
+            remote_tag="",
+            local=response.get("From") or "",
+            remote="",
+            contact="",
+            remote_target="",
+            flow=flow,
+            local_cseq=response.cseq.number,
+        )
+        dialog.established(response, flow)
+        return dialog
+
     @property
     def key(self) -> DialogKey:
         """The dialog's identity (RFC 3261 12)."""

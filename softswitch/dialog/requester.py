@@ -44,6 +44,9 @@ class Sender(Protocol):
         """Resolve ``hop`` and send ``request`` in a new client transaction; tell ``user``
         its transaction, or that it failed."""
 
+    def send_ack(self, request: Request, dialog: Dialog) -> None:
+        """Send an ACK of a 2xx; it has no transaction, and nobody hears when it is lost."""
+
 
 class Requester:
     """Sends one request within a dialog and sees it to its end.
@@ -148,6 +151,16 @@ class _Nobody(RequestUser):
 
 
 NOBODY = _Nobody()
+
+
+def take_down(sender: Sender, dialog: Dialog, scope: Scope) -> None:
+    """Acknowledge and end a dialog that a 2xx has made and nobody wants (RFC 3261 13.2.2.4).
+
+    :param dialog: whose ``local_cseq`` is the INVITE's.
+    """
+    sender.send_ack(dialog.ack(dialog.local_cseq), dialog)
+    Requester(sender, dialog, NOBODY, scope).start(dialog.request("BYE"))
+
 
 #: What the dialog, the transaction layer and the composer write into each request themselves.
 WRITTEN_ANEW = frozenset(

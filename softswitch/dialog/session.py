@@ -13,7 +13,7 @@ from enum import StrEnum
 import attrs
 
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester
+from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester, take_down
 from softswitch.dialog.usage import (
     CAPABILITIES,
     Dialogs,
@@ -238,9 +238,7 @@ class Session(Machine):
     def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
         if self._transaction is not None:
             self._transaction.respond(self._response(status, reason, fields, b""))
-        self._settle()
-        if self.data.life is Life.EARLY:
-            self._end()
+        self._come_to_nothing()
 
     def _cancelled(self, cancel: Request | None) -> None:
         self._reject(487, None, ())
@@ -290,25 +288,20 @@ class Session(Machine):
         self.user.invite_accepted(response)
 
     def _refused(self, status: int, reason: str, response: Response | None) -> None:
-        self._settle()
-        if self.data.life is Life.EARLY:
-            self._end()
+        self._come_to_nothing()
         self.user.invite_refused(status, reason, response)
 
     def _cancel(self, fields: list[Field]) -> None:
         if self._requester is not None:
             self._requester.cancel(fields)
 
-    def _drop(self, fields: list[Field]) -> None:
-        if self.data.life is Life.EARLY:
-            self._end()
-
     def _taken_too_late(self, response: Response) -> None:
         self._acknowledge((), b"")
         if self.data.life is Life.EARLY:
             self._send_bye()
 
-    def _refused_at_last(self, status: int, reason: str, response: Response | None) -> None:
+    def _come_to_nothing(self, *_: object) -> None:
+        """No 2xx came of the exchange; the first one's end is the session's."""
         self._settle()
         if self.data.life is Life.EARLY:
             self._end()
@@ -396,8 +389,7 @@ class Session(Machine):
             fork.established(response, requester.flow)
         except SipSyntaxError:
             return  # It cannot be reached; its own 64*T1 will end it.
-        self._agent.send_ack(fork.ack(requester.request.cseq.number), fork)
-        Requester(self._agent, fork, NOBODY, self.scope).start(fork.request("BYE"))
+        take_down(self._agent, fork, self.scope)
 
     def _response(
         self, status: int, reason: str | None, fields: Iterable[Field], body: bytes
@@ -443,7 +435,7 @@ class Session(Machine):
 Session.TABLE = {
     (State.IDLE, Event.INVITE_RECEIVED): (State.THEIRS, Session._invite_received),
     (State.IDLE, Event.INVITE): (State.OURS, Session._send_invite),
-    (State.IDLE, Event.CANCEL): (State.IDLE, Session._drop),
+    (State.IDLE, Event.CANCEL): (State.IDLE, Session._come_to_nothing),
     (State.THEIRS, Event.ACCEPT): (State.ANSWERED, Session._accept),
     (State.THEIRS, Event.REJECT): (State.IDLE, Session._reject),
     (State.THEIRS, Event.CANCELLED): (State.IDLE, Session._cancelled),
@@ -455,6 +447,6 @@ Session.TABLE = {
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Session._cancel),
     (State.WAITING, Event.RETRY): (State.OURS, Session._retry),
     (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Session._taken_too_late),
-    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._refused_at_last),
+    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._come_to_nothing),
     (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Session._acknowledge),
 }

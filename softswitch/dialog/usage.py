@@ -130,8 +130,5 @@ class Dialogs(Sender, Protocol):
     def close(self, session: "Session") -> None:
         """They no longer do."""
 
-    def send_ack(self, request: Request, dialog: Dialog) -> None:
-        """Send an ACK of a 2xx; it has no transaction, and nobody hears when it is lost."""
-
 
 plain.shape(Request, lambda request: request.encode(), parser.parse)

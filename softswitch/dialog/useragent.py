@@ -11,14 +11,14 @@ from functools import partial
 from typing import Protocol
 
 from softswitch.dialog.dialog import Dialog, DialogKey
-from softswitch.dialog.requester import Requester
+from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.session import Session
 from softswitch.dialog.usage import CAPABILITIES
-from softswitch.errors import TransportError
+from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
 from softswitch.plugin.views import Identity, RequestView
-from softswitch.scope import Scope
+from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import METHODS
@@ -101,6 +101,7 @@ class UserAgent:
         resolver: Resolver,
         domains: Domains,
         gate: Gate,
+        auditor: Auditor,
     ) -> None:
         self.handlers: dict[str, Handler] = {"OPTIONS": self._options}
         self.timers = transactions.timers
@@ -109,6 +110,7 @@ class UserAgent:
         self._resolver = resolver
         self._domains = domains
         self._gate = gate
+        self._auditor = auditor
         self._sessions: dict[DialogKey, Session] = {}
         self._secret = os.urandom(16)
         transactions.user = self
@@ -163,7 +165,20 @@ class UserAgent:
             session.ack_received(request, flow)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
-        """A response without a transaction: too late to matter."""
+        """A response without a transaction is too late to matter, but for the 2xx of an INVITE
+        that has failed: a fork answered after all, and is ended (RFC 3261 13.2.2.4)."""
+        if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
+            return
+        key = (response.call_id, response.from_.tag or "", response.to.tag or "")
+        if key in self._sessions:
+            return
+        try:
+            dialog = Dialog.answered(response, flow)
+        except SipSyntaxError:
+            return
+        scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
+        take_down(self, dialog, scope)
+        scope.end()
 
     # What the sessions ask for.
 
@@ -275,7 +290,10 @@ class UserAgent:
     def _decided(
         self, request: Request, transaction: InviteServer | Server, decision: Admission
     ) -> None:
-        """An admission question was answered late; the transaction stands already."""
+        """An admission question was answered late; the transaction stands already, unless a
+        CANCEL has ended it meanwhile."""
+        if transaction.answered:
+            return
         if isinstance(decision, Allow):
             refusal = self._unacceptable(request)
             if refusal is None:

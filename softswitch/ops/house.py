@@ -99,7 +99,12 @@ class House:
         )
         resolver = Resolver(look_up, self.transport.listeners)
         self.agent = UserAgent(
-            self.transport, self.transactions, resolver, self.domains, self.policies
+            self.transport,
+            self.transactions,
+            resolver,
+            self.domains,
+            self.policies,
+            self.auditor,
         )
         registrar = Registrar(self.bindings, self.domains, clock.seconds)
         self.agent.handlers["REGISTER"] = RegisterHandler(registrar, self.policies).received
