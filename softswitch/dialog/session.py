@@ -252,10 +252,7 @@ class Session(Machine):
             self.user.acknowledged(ack)
 
     def _ack_missing(self) -> None:
-        self._settle()
         wanted = self.data.hang_up is not None
-        if not wanted:
-            self.data.hang_up = []
         self._send_bye()
         if not wanted:
             self.user.session_ended(None, "No ACK")
