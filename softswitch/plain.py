@@ -4,7 +4,6 @@ What a call knows can be written down after any event and rebuilt equal; this is
 that says how.
 """
 
-from base64 import b85decode, b85encode
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -25,7 +24,11 @@ def from_plain(shape: type[T], plain: Any) -> T:
     return _converter.structure(plain, shape)
 
 
-def shape(kind: type[T], encode: Callable[[T], bytes], decode: Callable[[bytes], Any]) -> None:
-    """Teach how a class that is no attrs class is written down: as bytes of its own."""
-    _converter.register_unstructure_hook(kind, lambda value: b85encode(encode(value)).decode())
-    _converter.register_structure_hook(kind, lambda text, _: decode(b85decode(text)))
+def shape(kind: type[T], write: Callable[[T], Any], read: Callable[[Any], T]) -> None:
+    """Teach how a class that is no attrs class is written down.
+
+    :param write: gives numbers, text, bytes, lists and dicts.
+    :param read: rebuilds it from these; what were bytes is for ``from_plain(bytes, ...)``.
+    """
+    _converter.register_unstructure_hook(kind, lambda value: to_plain(write(value)))
+    _converter.register_structure_hook(kind, lambda written, _: read(written))

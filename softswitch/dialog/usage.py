@@ -4,14 +4,14 @@
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from softswitch import plain
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import Sender
-from softswitch.sip import compose, parser
+from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.timers import Timers
 
@@ -131,4 +131,15 @@ class Dialogs(Sender, Protocol):
         """They no longer do."""
 
 
-plain.shape(Request, lambda request: request.encode(), parser.parse)
+def _written(request: Request) -> list[Any]:
+    return [request.method, request.uri, request.fields, request.body]
+
+
+def _rebuilt(written: list[Any]) -> Request:
+    method, uri, fields, body = written
+    fields = [(name, value) for name, value in fields]
+    return Request(method, uri, fields, plain.from_plain(bytes, body))
+
+
+# Not by its wire form: a request that is yet to be sent has no Via, and cannot be parsed.
+plain.shape(Request, _written, _rebuilt)
