@@ -6,7 +6,7 @@ network and a virtual clock. It is the same house.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from softswitch import __version__
@@ -51,6 +51,7 @@ class House:
     :param look_up: resolves names.
     :param engine: carries the media; None for bypass.
     :param store: keeps the bindings; None for memory alone.
+    :param plug_ins: policies that are asked before those of the configuration.
     :param report: told of each leak: scope's name, what was left.
     :param broken: told of exceptions that a message caused; without it they go on.
     :raises ConfigError: when a policy cannot be loaded.
@@ -64,6 +65,7 @@ class House:
         *,
         engine: IMediaEngine | None,
         store: IBindingStore | None = None,
+        plug_ins: Iterable[Policy] = (),
         report: Callable[[str, list[str]], None],
         broken: Callable[[Exception], None] | None = None,
         timers: Timers = RFC_3261,
@@ -91,7 +93,7 @@ class House:
             lifetime=config.auth.nonce_seconds,
         )
         self.policies = PolicyChain(
-            self._load_policies(),
+            [*plug_ins, *self._load_policies()],
             clock,
             challenge_fields=self._authenticator.challenge_fields,
             deadline=config.switch.policy_seconds,

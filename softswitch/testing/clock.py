@@ -33,10 +33,13 @@ class VirtualClock:
     """Time that passes when told to.
 
     :ivar waiting: how many timers are set.
+    :ivar after: called after each timer that has fired, so that a test can look at the world
+        after every event.
     """
 
     def __init__(self) -> None:
         self.waiting = 0
+        self.after: Callable[[], object] = _nothing
         self._now = 0.0
         self._heap: list[tuple[float, int, VirtualTimer]] = []
         self._order = count()
@@ -83,3 +86,8 @@ class VirtualClock:
         timer.function = None
         self.waiting -= 1
         function(*timer.args)
+        self.after()
+
+
+def _nothing() -> None:
+    """Nobody looks."""

@@ -1,11 +1,92 @@
-"""A media engine that takes its time, to test who asks it. Pure."""
+"""Media engines without a socket: one that counts, one that takes its time, one that is dead. Pure.
+
+They test who asks: whatever a call goes through, each of its ports is given back.
+"""
 
 import random
+from itertools import count
 
 from zope.interface import implementer
 
+from softswitch.errors import SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
+from softswitch.sdp.rewrite import point_at
+from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
+
+
+@implementer(IMediaEngine)
+class CountingEngine:
+    """Answers at once, as the relay does: every SDP is led to ports of the leg that gets it.
+
+    It holds the asker to the rules: an answer follows an offer of the other leg.
+
+    :ivar sessions: session -> leg -> RTP ports, one for each m= line.
+    :ivar questions: all that was asked, in order.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, dict[str, list[int]]] = {}
+        self.questions: list[MediaQuestion] = []
+        self._offered: dict[str, str] = {}
+        self._ports = count(20000, 2)
+
+    def ask(self, question: MediaQuestion, tell: Tell) -> None:
+        """Rewrite, and take a pair of ports for each m= line that has none yet.
+
+        :raises AssertionError: when an answer comes without an offer.
+        """
+        self.questions.append(question)
+        session = question.session
+        if question.kind == "withdraw":
+            assert self._offered.pop(session) == question.from_leg
+            return
+        if question.kind == "offer":
+            self._offered[session] = question.from_leg
+        else:
+            assert self._offered.get(session) == question.to_leg, f"{session}: no offer to answer"
+        try:
+            sdp = SessionDescription.parse(question.sdp)
+        except SdpSyntaxError as error:
+            tell(MediaAnswer(question.token, error=error))
+            return
+        ports = self.sessions.setdefault(session, {}).setdefault(question.to_leg, [])
+        while len(ports) < len(sdp.media):
+            ports.append(next(self._ports))
+        pairs = [(port, port + 1) for port in ports[: len(sdp.media)]]
+        led = point_at(sdp, question.far.advertise, pairs)
+        tell(MediaAnswer(question.token, led.encode()))
+
+    def release(self, session: str) -> None:
+        """Free the session."""
+        self.sessions.pop(session, None)
+        self._offered.pop(session, None)
+
+    def ports_in_use(self, session: str) -> int:
+        """Two for each m= line of a leg."""
+        return 2 * sum(map(len, self.sessions.get(session, {}).values()))
+
+    def stop(self) -> None:
+        """Free everything."""
+        self.sessions.clear()
+
+
+@implementer(IMediaEngine)
+class DeadEngine:
+    """Never answers."""
+
+    def ask(self, question: MediaQuestion, tell: Tell) -> None:
+        """Nothing comes of it."""
+
+    def release(self, session: str) -> None:
+        """Nothing is held."""
+
+    def ports_in_use(self, session: str) -> int:
+        """Always 0."""
+        return 0
+
+    def stop(self) -> None:
+        """Nothing is held."""
 
 
 @implementer(IMediaEngine)

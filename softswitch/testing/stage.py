@@ -1,0 +1,273 @@
+"""The real switch on the loop network, under virtual time: a test's stage. Pure.
+
+::
+
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        call = alice.call("bob")
+        bob.ring()
+        bob.answer()
+        assert call.statuses == [180, 200]
+        alice.hang_up()
+
+Every floor from the transport up is the one that runs in production; only the sockets, the wires
+and the time are not. After every event, each message delivered and each timer fired, what every
+call knows is written down as plain data and rebuilt. At the end time runs on until nothing is
+left to happen, and nothing may be left behind: no timer, transaction, dialog, port or scope, and
+one record for each call. What fails prints the ladder of all that was sent.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from zope.interface import implementer
+
+from softswitch.b2bua.call import CallData
+from softswitch.ops.config import Config
+from softswitch.ops.house import House
+from softswitch.ops.values import HOOKS
+from softswitch.plain import from_plain, to_plain
+from softswitch.plugin.interfaces import ICallObserver
+from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.record import CallRecord
+from softswitch.policy.chain import Policy
+from softswitch.settings import structure
+from softswitch.testing.clock import VirtualClock
+from softswitch.testing.ladder import Address, ladder
+from softswitch.testing.network import LoopNetwork
+from softswitch.testing.phone import Peer, Phone
+
+#: The configuration that a test's own lies on, table by table. A user's password is the name.
+CONFIG: Mapping[str, Any] = tomllib.loads("""
+[[listen]]
+transport = "udp"
+bind = "127.88.0.1"
+
+[[listen]]
+transport = "tcp"
+bind = "127.88.0.1"
+
+[users]
+alice = { password = "alice" }
+bob = { password = "bob" }
+carol = { password = "carol" }
+
+[[policy]]
+use = "trunks"
+
+[[policy]]
+use = "users"
+
+[[policy]]
+use = "registration"
+
+[[policy]]
+use = "located"
+
+[[policy]]
+use = "follow"
+""")
+
+
+@implementer(ICallObserver)
+class Stage:
+    """One switch and whoever is to play with it.
+
+    :ivar clock: the time.
+    :ivar network: the wires.
+    :ivar house: the switch, from the transport up.
+    :ivar records: of the calls that have ended, in order.
+    :ivar leaks: what was left behind: scope's name, what.
+    :ivar pace: seconds that pass after each thing a phone does.
+    :param config: TOML, or the same as a dict; its tables replace those of ``CONFIG``.
+    :param engine: makes the media engine for a clock; None for bypass.
+    :param plug_ins: policies that are asked before those of the configuration.
+    :param names: host name -> addresses, for the resolver.
+    :param transport: of the phones, "UDP" or "TCP".
+    :param wires: how the network behaves: ``seed``, ``delay``, ``jitter``, ``loss``,
+        ``duplicate``, ``reorder``, ``split`` of ``LoopNetwork``.
+    """
+
+    def __init__(
+        self,
+        config: str | Mapping[str, Any] = "",
+        *,
+        engine: Callable[[VirtualClock], IMediaEngine] | None = None,
+        plug_ins: Sequence[object] = (),
+        names: Mapping[str, list[str]] | None = None,
+        transport: str = "UDP",
+        pace: float = 0.0,
+        **wires: Any,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.network = LoopNetwork(self.clock, **wires)
+        self.records: list[CallRecord] = []
+        self.leaks: list[tuple[str, list[str]]] = []
+        self.pace = pace
+        self.transport = transport
+        self.engine = None if engine is None else engine(self.clock)
+        self._begun: list[str] = []
+        self._names: dict[Address | str, str] = {}
+        self._hosts = iter(range(11, 255))
+        own = tomllib.loads(config) if isinstance(config, str) else config
+        self.config = structure({**CONFIG, **own}, Config, file="stage", hooks=HOOKS)
+        self.house = House(
+            self.config,
+            self.clock,
+            lambda name, tell: tell(list((names or {}).get(name, ()))),
+            engine=self.engine,
+            plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
+            report=lambda scope, left: self.leaks.append((scope, left)),
+        )
+        self.house.policies.observe(Policy("stage", self))
+        self.network.join(self.house.transport)
+        for listener in self.house.transport.listeners:
+            self._names.setdefault(listener.bind_host, "switch")
+        self.clock.after = self._write_down
+
+    def phone(
+        self,
+        name: str,
+        *,
+        host: str = "",
+        port: int = 5060,
+        transport: str = "",
+        password: str | None = None,
+        register: bool = True,
+    ) -> Phone:
+        """A phone of the user ``name``, registered; or of nobody, where there is no such user.
+
+        :param host: its address; "" for the next one that is free.
+        :param transport: "" for that of the stage.
+        :param password: None for the one in the configuration.
+        """
+        known = self.config.users.get(name)
+        if password is None:
+            password = (known.password or "") if known is not None else ""
+        phone = Phone(
+            self.network,
+            name,
+            self._place(name, host, port),
+            transport or self.transport,
+            self.address,
+            self.settle,
+            password,
+        )
+        if register and known is not None:
+            status = phone.register()
+            assert status in (0, 200), f"{name} is not registered: {status}\n{self.ladder()}"
+            phone.unread.clear()
+        return phone
+
+    def peer(self, host: str, port: int = 5060, *, name: str = "", transport: str = "") -> Peer:
+        """An address that speaks by hand."""
+        name = name or f"peer{host.rpartition('.')[2]}"
+        place = self._place(name, host, port)
+        return Peer(
+            self.network,
+            name,
+            place,
+            transport or self.transport,
+            self.address,
+            self.settle,
+        )
+
+    @property
+    def address(self) -> Address:
+        """Host and port of the switch's first listener."""
+        listener = self.house.transport.listeners[0]
+        return (listener.bind_host, listener.port)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.run(seconds)
+
+    def settle(self) -> None:
+        """Let happen what happens at once, or within the stage's pace."""
+        self.clock.run(self.pace)
+
+    def ladder(self) -> str:
+        """All that was sent, as a picture."""
+        return ladder(self.network.log, self._names)
+
+    def close(self) -> None:
+        """Run until nothing is left to happen, and see that nothing is left at all.
+
+        :raises AssertionError: names what is left.
+        """
+        house = self.house
+        calls = [f"{call.data.state}: {call.data.invite}" for call in house.switch.calls.values()]
+        assert not calls, f"calls have not ended: {calls}"
+        self.clock.run_until_idle()
+        assert not self.leaks, f"left behind: {self.leaks}"
+        assert house.auditor.leaks == 0
+        scopes = {scope.name: scope.holding() for scope in house.auditor.open}
+        assert not scopes, f"scopes that are still open: {scopes}"
+        transactions = [f"{each.key} {each.state}" for each in house.transactions]
+        assert not transactions, f"transactions that are left: {transactions}"
+        assert not house.agent.dialogs, f"dialogs that are left: {house.agent.dialogs}"
+        assert self.clock.idle
+        ended = [record.id for record in self.records]
+        assert sorted(ended) == sorted(self._begun), "one record for each call"
+        assert len(set(ended)) == len(ended) == house.switch.counters["calls"]
+        for record in self.records:
+            assert record.hung_up in ("caller", "callee", "switch"), record
+            ends = [record.ended, *(attempt.ended for attempt in record.attempts)]
+            assert None not in ends, record
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.close()
+        except AssertionError:
+            print(self.ladder())
+            raise
+        if error is not None:
+            print(self.ladder())
+
+    # What the switch tells its observers.
+
+    def call_started(self, record: CallRecord) -> None:
+        """An INVITE was admitted."""
+        self._begun.append(record.id)
+
+    def call_ringing(self, record: CallRecord) -> None:
+        """The first target rings."""
+
+    def call_answered(self, record: CallRecord) -> None:
+        """The caller was told of the answer."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """The call is over."""
+        self.records.append(record)
+
+    def _write_down(self) -> None:
+        for call in self.house.switch.calls.values():
+            written_down(call.data)
+
+    def _place(self, name: str, host: str, port: int) -> Address:
+        place = (host or f"127.88.0.{next(self._hosts)}", port)
+        self._names[place[0]] = name
+        return place
+
+
+def written_down(data: CallData) -> CallData:
+    """What a call knows, rebuilt from its written form.
+
+    :raises AssertionError: when it is not the same.
+    """
+    plain = to_plain(data)
+    rebuilt = from_plain(CallData, json.loads(json.dumps(plain)))
+    assert to_plain(rebuilt) == plain
+    return rebuilt
