@@ -38,7 +38,8 @@ from softswitch.settings import structure
 from softswitch.testing.clock import VirtualClock
 from softswitch.testing.ladder import Address, ladder
 from softswitch.testing.network import LoopNetwork
-from softswitch.testing.phone import Peer, Phone
+from softswitch.testing.peer import Peer
+from softswitch.testing.phone import Phone
 
 #: The configuration that a test's own lies on, table by table. A user's password is the name.
 CONFIG: Mapping[str, Any] = tomllib.loads("""

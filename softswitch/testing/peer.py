@@ -1,0 +1,134 @@
+"""A peer on the loop network that speaks SIP by hand, message by message. Pure."""
+
+from collections.abc import Callable, Iterable
+
+from softswitch.sip import compose
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.parser import parse
+from softswitch.testing.ladder import Address
+from softswitch.testing.network import LoopNetwork
+
+SDP: Field = ("Content-Type", "application/sdp")
+
+
+class Peer:
+    """An address on the loop network that speaks SIP by hand.
+
+    :ivar name: on the ladder.
+    :ivar host: its address.
+    :ivar port: goes with it.
+    :ivar transport: "UDP" or "TCP".
+    :ivar received: every message that came: second, message, source.
+    :ivar unread: those that ``expect`` has not looked at.
+    :param switch: host and port to which it sends by default.
+    :param settle: lets the network come to rest after each thing that is done.
+    """
+
+    def __init__(
+        self,
+        network: LoopNetwork,
+        name: str,
+        address: Address,
+        transport: str,
+        switch: Address,
+        settle: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.host, self.port = address
+        self.transport = transport
+        self.switch = switch
+        self.received: list[tuple[float, Message, Address]] = []
+        self.unread: list[Message] = []
+        self.network = network
+        self.settle = settle
+        self.endpoint = network.attach(*address, transport, self._take)
+
+    def send(self, message: Message | bytes, to: Address | None = None) -> None:
+        """Send a message or any bytes, and let the network come to rest."""
+        self._put(message if isinstance(message, bytes) else message.encode(), to)
+        self.settle()
+
+    def expect(self, what: str | int) -> Message:
+        """The next message that came, which has to be ``what``, a method or a status.
+
+        :raises AssertionError: when it is something else, or nothing came.
+        """
+        assert self.unread, f"{self.name}: nothing came, but {what} was expected"
+        message = self.unread.pop(0)
+        assert what in (kind(message), message.start_line()), (
+            f"{self.name}: {message.start_line()} came, but {what} was expected"
+        )
+        return message
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        caller: str = "",
+        to: str = "",
+        call_id: str = "",
+        cseq: int = 1,
+        fields: Iterable[Field] = (),
+        body: bytes = b"",
+        branch: str = "",
+    ) -> Request:
+        """A request with all that RFC 3261 8.1.1 wants; what is not given is new.
+
+        :param caller: From field value.
+        :param to: To field value.
+        """
+        described = [SDP] if body else []
+        via = f"SIP/2.0/{self.transport} {self.host}:{self.port};rport"
+        return Request(
+            method,
+            uri,
+            [
+                ("Via", f"{via};branch={branch or compose.new_branch()}"),
+                ("Max-Forwards", "70"),
+                ("From", caller or f"<sip:{self.name}@{self.host}>;tag={compose.new_tag()}"),
+                ("To", to or f"<{uri}>"),
+                ("Call-ID", call_id or compose.new_call_id(self.host)),
+                ("CSeq", f"{cseq} {method}"),
+                ("Contact", self.contact),
+                *described,
+                *fields,
+            ],
+            body,
+        )
+
+    @property
+    def contact(self) -> str:
+        """Contact field value."""
+        transport = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
+        return f"<sip:{self.name}@{self.host}:{self.port}{transport}>"
+
+    def sdp(self, direction: str = "sendrecv", version: int = 1) -> bytes:
+        """A session description with one audio stream to port 4000 of this address."""
+        lines = (
+            "v=0",
+            f"o={self.name} 77 {version} IN IP4 {self.host}",
+            "s=-",
+            f"c=IN IP4 {self.host}",
+            "t=0 0",
+            "m=audio 4000 RTP/AVP 0",
+            f"a={direction}",
+        )
+        return "".join(f"{line}\r\n" for line in lines).encode()
+
+    def heard(self, message: Message, source: Address) -> None:
+        """A message has come; a peer by hand only keeps it."""
+
+    def _put(self, data: bytes, to: Address | None = None) -> None:
+        self.endpoint.send(data, to or self.switch)
+
+    def _take(self, data: bytes, source: Address) -> None:
+        message = parse(data)
+        self.received.append((self.network.clock.seconds(), message, source))
+        self.unread.append(message)
+        self.heard(message, source)
+
+
+def kind(message: Message) -> str | int:
+    """A request's method, a response's status."""
+    return message.status if isinstance(message, Response) else getattr(message, "method", "")
