@@ -75,6 +75,9 @@ class BridgeData:
 class BridgeUser(Protocol):
     """The call."""
 
+    def bridge_invited(self, bridge: "Bridge") -> None:
+        """An INVITE has gone to leg b, or a re-INVITE to either."""
+
     def bridge_answered(self, bridge: "Bridge") -> None:
         """The first 2xx has gone to the caller."""
 
@@ -292,6 +295,7 @@ class Bridge:
         session = target.session
         if step.kind is Kind.INVITE:
             session.invite(step.fields, body, step.max_forwards)
+            self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
             session.provisional(step.status, step.reason, step.fields, body)
         elif step.kind is Kind.ACCEPT:

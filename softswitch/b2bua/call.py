@@ -213,6 +213,10 @@ class Call(Machine):
 
     # From the bridges.
 
+    def bridge_invited(self, bridge: Bridge) -> None:
+        """A target has been called, or a re-INVITE went on."""
+        self._hunt.invited(bridge.b)
+
     def bridge_answered(self, bridge: Bridge) -> None:
         """The caller has been told of the answer."""
         self.fire(Event.BRIDGED)

@@ -156,6 +156,12 @@ class Hunt:
                 return trial
         return None
 
+    def invited(self, leg: Leg) -> None:
+        """The INVITE has left, once the media engine had answered: from now on its target may be
+        found silent."""
+        if self.trial_of(leg) is not None:
+            leg.give_up_in(self._shared.settings.try_seconds, self._silent)
+
     def progressed(self, leg: Leg, trial: Trial, response: Response) -> None:
         """A target has said that it is there, or that it rings."""
         rings = response.status >= 180 and trial.attempt.ringing is None
@@ -293,7 +299,6 @@ class Hunt:
         dialog = self._dialog(target, flow)
         trial.attempt.call_id_b = dialog.call_id
         bridge = self._user.new_callee(trial.leg, dialog, flow, target.trunk)
-        bridge.b.give_up_in(shared.settings.try_seconds, self._silent)
         fields: list[Field] = [
             *crossing.fields(invite),
             *crossing.describing(invite),

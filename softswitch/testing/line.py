@@ -46,8 +46,8 @@ class Line:
 
     @property
     def statuses(self) -> list[int]:
-        """What came to the last INVITE that we sent."""
-        return [response.status for response in self.responses]
+        """What came to the last INVITE that we sent, 100 apart: it says nothing of the callee."""
+        return [response.status for response in self.responses if response.status > 100]
 
     @property
     def methods(self) -> list[str]:
