@@ -1,0 +1,107 @@
+"""baresip, Debian's softphone, as a process that is told what to do over its control port."""
+
+import json
+import socket
+import wave
+from array import array
+from contextlib import suppress
+from pathlib import Path
+
+from processes import Process
+
+from softswitch.testing.tones import RATE, tone
+
+CONFIG = """\
+poll_method epoll
+sip_listen {host}:5060
+net_interface {host}
+module_path /usr/lib/baresip/modules
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module ctrl_tcp.so
+module_tmp account.so
+module_app menu.so
+audio_source aufile,{folder}/tone.wav
+audio_player aubridge,{name}
+snd_path {folder}
+ctrl_tcp_listen {host}:4444
+"""
+ACCOUNT = (
+    "<sip:{name}@{switch};transport={transport}>"
+    ";auth_user={name};auth_pass={password};answermode=auto;audio_codecs=PCMU\n"
+)
+
+
+class Baresip(Process):
+    """A phone with one account, that answers every call and records what it hears.
+
+    Its RTP socket is bound to 0.0.0.0, so that on loopback its packets come from 127.0.0.1 and
+    not from the address in its SDP: whoever hears it has learnt.
+
+    :param host: its address; ports 5060 and 4444 are to be free there.
+    :param frequency: of its tone, Hz.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        password: str,
+        host: str,
+        switch: str,
+        frequency: int,
+        transport: str = "udp",
+    ) -> None:
+        folder = folder / name
+        folder.mkdir()
+        (folder / "config").write_text(CONFIG.format(host=host, folder=folder, name=name))
+        (folder / "accounts").write_text(
+            ACCOUNT.format(name=name, password=password, switch=switch, transport=transport)
+        )
+        (folder / "contacts").touch()
+        with wave.open(str(folder / "tone.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(tone(frequency, 30).tobytes())
+        self._socket = socket.socket()
+        self._told = b""
+        super().__init__(["baresip", "-f", str(folder)], folder, f"baresip-{name}")
+        self.until(lambda: self._socket.connect_ex((host, 4444)) == 0, 10)
+        self._socket.setblocking(False)
+
+    def order(self, command: str, params: str = "") -> None:
+        """Give one of baresip's commands: dial, hangup, hold, resume ..."""
+        text = json.dumps({"command": command, "params": params, "token": command})
+        self._socket.sendall(f"{len(text)}:{text},".encode())
+
+    def expect(self, event: str, seconds: float = 10) -> None:
+        """Wait for an event, one that was not waited for before: CALL_ESTABLISHED ..."""
+        wanted = f'"type":"{event}"'.encode()
+        self.until(lambda: wanted in self._heard(), seconds)
+        self._told = self._told.partition(wanted)[2]
+
+    def quit(self) -> None:
+        """Have it unregister and end."""
+        self.order("quit")
+        assert self.wait(10) == 0, self.tail()
+
+    def recording(self) -> "array[int]":
+        """The samples that it heard in its one call, or its last; whole once it has quit."""
+        *_, file = sorted(self.folder.glob("dump-*-dec.wav"))
+        with wave.open(str(file), "rb") as heard:
+            assert (heard.getframerate(), heard.getnchannels()) == (RATE, 1)
+            return array("h", heard.readframes(heard.getnframes()))
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._socket.close()
+        super().kill()
+
+    def _heard(self) -> bytes:
+        """What its control port told since the last event that was waited for."""
+        with suppress(BlockingIOError):
+            self._told += self._socket.recv(65536)
+        return self._told
