@@ -6,10 +6,8 @@ the standard error and status 2, told before twistd goes into the background or 
 
 import errno
 import socket
-import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -17,7 +15,7 @@ from twisted.python import usage
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config, ListenTable, load
-from softswitch.ops.service import make_service
+from softswitch.ops.service import make_service, refuse
 
 log = Logger()
 
@@ -59,15 +57,6 @@ def makeService(options: Options) -> IService:
     for warning in config.warnings():
         log.warn("{file}: {warning}", file=config.file, warning=warning)
     return service
-
-
-def refuse(error: ConfigError) -> NoReturn:
-    """End the process with status 2 and one line on the standard error.
-
-    :raises SystemExit: always.
-    """
-    print(f"softswitch: {error}", file=sys.__stderr__)
-    raise SystemExit(2)
 
 
 def check_ports(config: Config) -> None:

@@ -5,8 +5,9 @@ import json
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet import reactor as the_reactor
@@ -73,19 +74,23 @@ class SwitchService(Service):
         self._sweep = LoopingCall(self.house.auditor.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
+        # When the calls that are left are hung up.
+        self._deadline = 0.0
 
     def startService(self) -> None:
-        """Restore the registrations and open the ports."""
+        """Open the ports and restore the registrations.
+
+        :raises SystemExit: status 2, after a line that says what is wrong: a port that somebody
+            took after it was tried, a store that is damaged.
+        """
         Service.startService(self)
         _allow_many_files()
-        restored = self.house.bindings.restore()
         transport = self.house.transport
-        for listener in list(transport.listeners):
-            kind = UdpPort if listener.transport == "UDP" else TcpPort
-            try:
-                kind(transport, listener, self._reactor)
-            except TransportError as error:
-                raise ConfigError(f"{self._config.file}: listen", str(error)) from error
+        try:
+            self._open_ports()
+            restored = self.house.bindings.restore(transport.is_alive, _unreadable)
+        except ConfigError as error:
+            refuse(error)
         self._sweep.start(SWEEP_SECONDS, now=False)
         # The reactor installs its own handlers when it begins to run.
         self._reactor.callWhenRunning(self._heed_signals)
@@ -107,18 +112,32 @@ class SwitchService(Service):
         switch = self.house.switch
         switch.draining = True
         done: Deferred[None] = Deferred()
-        deadline = self._wheel.seconds() + self._config.switch.drain_seconds
+        self._deadline = self._wheel.seconds() + self._config.switch.drain_seconds
         log.info("stopping: {calls} calls", calls=len(switch.calls))
-        self._drain(deadline, done)
+        self._drain(done)
         return done
 
-    def _drain(self, deadline: float, done: "Deferred[None]") -> None:
+    def _open_ports(self) -> None:
+        """
+        :raises ConfigError: one is taken.
+        """
+        transport = self.house.transport
+        for index, listener in enumerate(list(transport.listeners)):
+            kind = UdpPort if listener.transport == "UDP" else TcpPort
+            try:
+                kind(transport, listener, self._reactor)
+            except TransportError as error:
+                key = f"listen[{index}].port"
+                raise ConfigError(f"{self._config.file}: {key}", str(error)) from error
+
+    def _drain(self, done: "Deferred[None]") -> None:
         switch = self.house.switch
-        if switch.calls and self._wheel.seconds() < deadline:
-            self._wheel.callLater(0.2, self._drain, deadline, done)
+        if switch.calls and self._wheel.seconds() < self._deadline:
+            self._wheel.callLater(0.2, self._drain, done)
             return
-        farewell = FAREWELL_SECONDS if switch.calls else 0.0
         switch.shut()
+        # A call that ended by itself just now has a BYE under way, too.
+        farewell = FAREWELL_SECONDS if self.house.auditor.open else 0.0
         self._wheel.callLater(farewell, self._close, done)
 
     def _close(self, done: "Deferred[None]") -> None:
@@ -134,8 +153,8 @@ class SwitchService(Service):
         done.callback(None)
 
     def _heed_signals(self) -> None:
-        """SIGTERM stops in order, with exit status 0: left to itself, twistd would end as one
-        killed. SIGUSR1 writes the figures."""
+        """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end
+        as one killed. SIGUSR1 writes the figures."""
         from_signal = self._reactor.callFromThread
 
         def stop(number: int, frame: object) -> None:
@@ -145,10 +164,14 @@ class SwitchService(Service):
             from_signal(self._write_stats)
 
         signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGUSR1, write)
 
     def _stop_reactor(self) -> None:
-        if self.running:
+        """Begin to stop; a second signal means that nobody wants to wait for the calls."""
+        if self.house.switch.draining:
+            self._deadline = self._wheel.seconds()
+        elif self.running:
             self._reactor.stop()
 
     def _write_stats(self) -> None:
@@ -161,6 +184,15 @@ def make_service(config: Config) -> SwitchService:
     :raises ConfigError: with file, key and what would be right.
     """
     return SwitchService(config)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """End the process with status 2 and one line on the standard error.
+
+    :raises SystemExit: always.
+    """
+    print(f"softswitch: {error}", file=sys.__stderr__)
+    raise SystemExit(2)
 
 
 def _allow_many_files() -> None:
@@ -178,6 +210,10 @@ def write_whole(path: Path, figures: dict[str, Any]) -> None:
 
 def _leaked(scope: str, left: list[str]) -> None:
     log.error("call {call_id} leaked: {left}", call_id=scope, left=", ".join(left))
+
+
+def _unreadable(aor: str, error: Exception) -> None:
+    log.error("a registration of {aor} cannot be restored: {error}", aor=aor, error=repr(error))
 
 
 def _broken(error: BaseException) -> None:
