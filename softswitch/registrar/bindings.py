@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import attrs
+from cattrs.errors import BaseValidationError
 
-from softswitch.errors import PeerError
+from softswitch.errors import PeerError, SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.interfaces import IBindingStore
@@ -168,22 +169,33 @@ class Bindings:
                 for binding in self._bindings[aor]
             ]
 
-    def restore(self) -> int:
+    def restore(
+        self, alive: Callable[[Flow], bool], unreadable: Callable[[str, Exception], None]
+    ) -> int:
         """Take over what the store has kept; asked once, before the first request.
 
-        A UDP flow is used as before. A connection did not survive: its phone stays unreachable
-        until it registers anew.
+        A UDP flow is used as before. A connection did not survive, nor did the flows of a listener
+        that is gone: their phones stay unreachable until they register anew. What cannot be read
+        back is passed over, and stays in the store until the phone registers.
 
+        :param alive: whether something can be sent on a flow.
+        :param unreadable: told of an address of record of which a binding is passed over, and why.
         :returns: how many bindings there are now.
         """
-        if self._store is not None:
-            for aor, kept in self._store.load().items():
-                self._bindings[aor] = [
-                    attrs.evolve(binding, reachable=not binding.flow.reliable)
-                    for binding in (from_plain(Binding, plain) for plain in kept)
-                ]
+        for aor, kept in self._store.load().items() if self._store is not None else ():
+            restored = []
+            for plain in kept:
+                try:
+                    binding = from_plain(Binding, plain)
+                    Uri.parse(binding.contact)
+                except (BaseValidationError, TypeError, SipSyntaxError) as error:
+                    unreadable(aor, error)
+                else:
+                    restored.append(attrs.evolve(binding, aor=aor, reachable=alive(binding.flow)))
+            if restored:
+                self._bindings[aor] = restored
                 self._note_expiry(aor)
-            self._set_timer()
+        self._set_timer()
         return len(self)
 
     def stop(self) -> None:

@@ -12,11 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.store.writer import Writer
+
+_log = Logger()
 
 #: "SIPS", which tells our files from those of others.
 APPLICATION_ID = 0x53495053
@@ -58,11 +61,20 @@ class SqliteStore:
                 str(path), f"a file that SQLite can open and write is needed here: {error}"
             ) from error
 
-    def load(self) -> dict[str, list[dict[str, Any]]]:
-        """All that was saved: address of record -> its bindings. Reads the file at once."""
-        with closing(_open(self._path)) as connection:
-            rows = connection.execute("SELECT aor, contacts FROM bindings").fetchall()
-        return {_text(aor): json.loads(contacts) for aor, contacts in rows}
+    def load(self) -> dict[str, list[Any]]:
+        """All that was saved: address of record -> its bindings. Reads the file at once; a row
+        that is none of ours is logged and passed over.
+
+        :raises ConfigError: the file is damaged.
+        """
+        try:
+            with closing(_open(self._path)) as connection:
+                rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
+                return dict(filter(None, map(_restored, rows)))
+        except sqlite3.Error as error:
+            raise ConfigError(
+                str(self._path), f"a whole database is needed here; move it away: {error}"
+            ) from error
 
     def save(self, aor: str, bindings: list[dict[str, Any]]) -> None:
         """Replace what is kept of an address of record; an empty list forgets it."""
@@ -124,6 +136,18 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise ConfigError(str(path), "written by a later version of softswitch; run that one")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(_SCHEMA)
+
+
+def _restored(row: tuple[Any, bytes]) -> tuple[str, list[Any]] | None:
+    aor, contacts = row
+    try:
+        bindings = json.loads(contacts)
+        if isinstance(aor, bytes) and isinstance(bindings, list):
+            return _text(aor), bindings
+        raise ValueError("a list is wanted")
+    except (ValueError, RecursionError) as error:
+        _log.error("passed over what is kept of {aor}: {error}", aor=aor, error=error)
+        return None
 
 
 def _key(aor: str) -> bytes:

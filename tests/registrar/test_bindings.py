@@ -54,6 +54,10 @@ class House:
         binding = self.binding(contact, expires, **others)
         self.bindings.update(binding.aor, [binding], limit)
 
+    def restore(self, alive=lambda flow: not flow.reliable):
+        self.unreadable = []
+        return self.bindings.restore(alive, lambda aor, error: self.unreadable.append(aor))
+
     def found(self, aor=AOR):
         return [binding.contact for binding in self.bindings.lookup(aor)]
 
@@ -312,7 +316,7 @@ def test_after_a_restart_udp_is_reachable_and_tcp_awaited():
 
     second = House(store)
     second.clock.run(10)
-    assert second.bindings.restore() == 3
+    assert second.restore() == 3
     udp, tcp = second.bindings.contacts(AOR)
     assert udp == before[0]
     assert tcp == attrs.evolve(before[1], reachable=False)
@@ -324,9 +328,49 @@ def test_after_a_restart_udp_is_reachable_and_tcp_awaited():
     assert second.clock.idle
 
 
+def test_after_a_restart_without_its_listener_a_phone_is_awaited():
+    """The configuration may have changed meanwhile: nothing can be sent on that flow."""
+    first = House(store := MemoryStore())
+    first.register("sip:bob@udp")
+    second = House(store)
+    assert second.restore(alive=lambda flow: False) == 1
+    assert second.found() == []
+    second.register("sip:bob@udp", call_id="new")
+    assert second.found() == ["sip:bob@udp"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        5,
+        None,
+        "x",
+        {},
+        {"contact": "nothing that can be called"},
+        {"flow": ["lan"]},
+        {"expires_at": "soon"},
+    ],
+)
+def test_what_cannot_be_read_back_is_passed_over(damage):
+    """It is told of and stops nothing: neither the start, nor the other bindings of that address,
+    nor the phone's next registration."""
+    first = House(store := MemoryStore())
+    first.register("sip:bob@a")
+    first.register("sip:bob@b")
+    first.register("sip:carol@c", aor="carol@example.com")
+    row = store.kept[AOR]
+    row[0] = {**row[0], **damage} if isinstance(damage, dict) and damage else damage
+    second = House(store)
+    assert second.restore() == 2
+    assert second.unreadable == [AOR]
+    assert second.found() == ["sip:bob@b"]
+    second.register("sip:bob@a", call_id="new")
+    assert [each["contact"] for each in store.kept[AOR]] == ["sip:bob@b", "sip:bob@a"]
+
+
 def test_without_a_store_nothing_is_restored():
     """A switch may keep its bindings in memory alone."""
-    assert House().bindings.restore() == 0
+    assert House().restore() == 0
 
 
 def test_the_canonical_address_of_record():

@@ -1,6 +1,7 @@
 """The SQLite store: a real file, a restart, a lock, a trigger that refuses, a wrong file."""
 
 import sqlite3
+from contextlib import closing
 from threading import Event
 
 import pytest
@@ -63,13 +64,44 @@ def test_bindings_outlive_a_restart(path):
     for _ in range(2):
         store = SqliteStore(path)
         again = Bindings(clock, store, lambda: EPOCH + clock.seconds())
-        assert again.restore() == 2
+        assert again.restore(lambda flow: not flow.reliable, print) == 2
         assert again.lookup(AOR) == [one]
         assert [each.flow for each in again.contacts(AOR)] == [UDP, TCP]
         assert again.contacts("carol@example.com") == []
         again.stop()
         store.close()
     assert clock.idle
+
+
+@pytest.mark.parametrize("contacts", ["{", "5", b"\xff\x00", "[" * 100_000])
+def test_a_row_that_is_none_is_passed_over(path, contacts):
+    """It is logged; all others are there."""
+    store = SqliteStore(path)
+    store.save(AOR, [{"a": 1}])
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE bindings")
+        connection.execute("CREATE TABLE bindings (aor, contacts)")
+        connection.execute("INSERT INTO bindings VALUES (?, ?)", (b"carol", contacts))
+        connection.execute("INSERT INTO bindings VALUES (5, '[]')")
+        connection.execute("INSERT INTO bindings VALUES (?, ?)", (AOR.encode(), '[{"a": 1}]'))
+        connection.commit()
+    told = []
+    globalLogPublisher.addObserver(told.append)
+    try:
+        assert SqliteStore(path).load() == {AOR: [{"a": 1}]}
+    finally:
+        globalLogPublisher.removeObserver(told.append)
+    assert sum(event["log_format"].startswith("passed over") for event in told) == 2
+
+
+def test_a_damaged_file_is_told(path):
+    """What SQLite itself cannot read stops the start with the file's name."""
+    store = SqliteStore(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE bindings")
+    with pytest.raises(ConfigError, match=r"softswitch\.db: a whole database is needed here"):
+        store.load()
 
 
 def test_the_last_word_counts(path):
