@@ -130,9 +130,14 @@ class Phone:
             return response
 
     def call(self, uri: str) -> Request:
-        """Send an INVITE, and once more with credentials; the one that is under way now."""
-        request = self.invite(uri)
-        return self.send(self._with_credentials(request, self.ask_once(request)))
+        """Send an INVITE, and once more when it is challenged; the one that is under way now."""
+        request = self.send(self.invite(uri))
+        response = self.receive()
+        assert isinstance(response, Response), response
+        if response.status != 401:
+            return request
+        self.send(compose.ack(request, response))
+        return self.send(self._with_credentials(request, response))
 
     def answer(self, request: Request, status: int, body: bytes = b"") -> None:
         """Answer a request; an SDP body is said to be one."""
@@ -212,6 +217,15 @@ def talk(caller: Phone, callee: Phone, uri: str) -> None:
     offered = callee.request_received("INVITE")
     callee.answer(offered, 180)
     caller.response_received(180)
+    pick_up(caller, callee, invite, offered)
+
+
+def pick_up(caller: Phone, callee: Phone, invite: Request, offered: Request) -> None:
+    """The rest of a call that rings.
+
+    :param invite: as the caller sent it.
+    :param offered: as the callee got it.
+    """
     callee.answer(offered, 200, callee.sdp)
     answered = caller.response_received(200)
     caller.send(caller.within(invite, answered, "ACK"))

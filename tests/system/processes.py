@@ -119,9 +119,17 @@ class Switch(Process):
     """A running switch with a configuration and a state directory of its own.
 
     :param configuration: TOML; ``@state@`` in it stands for the state directory.
+    :param cores: on which it may run, as ``taskset`` takes them; "" for all.
+    :param environment: variables besides our own.
     """
 
-    def __init__(self, configuration: str, folder: Path, cores: str = "") -> None:
+    def __init__(
+        self,
+        configuration: str,
+        folder: Path,
+        cores: str = "",
+        environment: Mapping[str, str] = {},
+    ) -> None:
         self.state = folder / "state"
         self.state.mkdir(parents=True, exist_ok=True)
         file = folder / "softswitch.toml"
@@ -132,6 +140,7 @@ class Switch(Process):
             [*pinned, twistd, "-n", "--pidfile=", "softswitch", "--config", str(file)],
             folder,
             "switch",
+            environment,
         )
         try:
             self.until(lambda: b"softswitch ready" in self.log.read_bytes(), 15)
