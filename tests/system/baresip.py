@@ -1,6 +1,7 @@
 """baresip, Debian's softphone, as a process that is told what to do over its control port."""
 
 import json
+import re
 import socket
 import wave
 from array import array
@@ -32,6 +33,7 @@ ACCOUNT = (
     "<sip:{name}@{switch};transport={transport}>"
     ";auth_user={name};auth_pass={password};answermode=auto;audio_codecs=PCMU\n"
 )
+_RATES = re.compile(rb"audio=(\d+)/(\d+) ")
 
 
 class Baresip(Process):
@@ -94,6 +96,12 @@ class Baresip(Process):
         with wave.open(str(file), "rb") as heard:
             assert (heard.getframerate(), heard.getnchannels()) == (RATE, 1)
             return array("h", heard.readframes(heard.getnframes()))
+
+    def rates(self) -> tuple[int, int]:
+        """Bits per second that it last said it sent and got: its recording ends with a hold,
+        since its bridge for audio does not start again. To be read once it has quit."""
+        *_, (sent, got) = _RATES.findall(self.log.read_bytes())
+        return int(sent), int(got)
 
     def kill(self) -> None:
         """End it, whatever it does."""

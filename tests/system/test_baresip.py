@@ -143,3 +143,19 @@ def test_two_phones_talk(stage: Stage, who: str):
     for phone in (stage.alice, stage.bob):
         # The relay's, since baresip itself sends from 127.0.0.1.
         assert f"receiving from {stage.host}:".encode() in phone.log.read_bytes()
+
+
+def test_a_phone_holds_and_resumes(stage: Stage):
+    """Its re-INVITEs cross, and afterwards audio flows again both ways, although both send from
+    where no SDP says."""
+    stage.call()
+    for order in ("hold", "resume"):
+        stage.alice.order(order)
+        stage.bob.expect("CALL_REMOTE_SDP")
+        stage.switch.pause(0.5)
+    stage.talk()
+    stage.talk()
+    stage.hang_up(stage.bob)
+    stage.close()
+    for phone in (stage.alice, stage.bob):
+        assert min(phone.rates()) > 60_000
