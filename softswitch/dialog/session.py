@@ -96,11 +96,6 @@ class Session(Machine):
         self.data.state = state
 
     @property
-    def flow(self) -> Flow:
-        """The path on which the peer was last heard, or is to be."""
-        return self.data.dialog.flow
-
-    @property
     def idle(self) -> bool:
         """Whether the call stands and nobody is re-negotiating it."""
         return self.data.life is Life.CONFIRMED and self.data.state is State.IDLE
@@ -423,8 +418,9 @@ class Session(Machine):
         if self.data.life is Life.ENDED:
             return
         self.data.life = Life.ENDED
+        # Who is asked again and says goodbye may never answer: only a CANCEL sets an end to it.
         if self.state is State.OURS:
-            self.state = State.GIVEN_UP
+            self.fire(Event.CANCEL, [])
         self._agent.close(self)
         self.scope.release(self)
 

@@ -25,6 +25,7 @@ class Line:
     :ivar final: status of the last request other than INVITE that we sent, 0 before.
     :ivar sdp: the last session description that came.
     :ivar over: whether the call has ended.
+    :ivar forks: further To tags with which the INVITE was answered.
     """
 
     def __init__(self, phone: "Phone", call_id: str, calling: bool) -> None:
@@ -42,6 +43,8 @@ class Line:
         self.final = 0
         self.sdp = b""
         self.over = False
+        self.forks: set[str] = set()
+        self._open = False
         self._source: Address | None = None
 
     @property
@@ -99,7 +102,11 @@ class Line:
             body=sdp,
             record_route=100 < status < 300,
         )
-        self.over = self.over or (status >= 300 and request.to.tag is None)
+        if tag:
+            self.forks.add(tag)
+        if status >= 200:
+            self._open = False
+            self.over = self.over or (status >= 300 and request.to.tag is None)
         self.phone.respond(request, answer, self._source)
         self.phone.settle()
 
@@ -115,6 +122,7 @@ class Line:
         phone, method = self.phone, request.method
         if method == "INVITE":
             self.invite = request
+            self._open = True
             self._refresh(request)
             if not self.remote:
                 self.remote = request.get("From") or ""
@@ -123,14 +131,19 @@ class Line:
                 phone.respond(request, compose.response(request, 100), source)
         elif method == "CANCEL":
             phone.respond(request, compose.response(request, 200, to_tag=self.tag), source)
-            if phone.heeds_cancel and not self.over:
-                self.respond(487)
+            self._terminate()
         elif method == "BYE":
             self.over = True
             phone.respond(request, compose.response(request, 200), source)
+            self._terminate()
         else:
             status = 200 if method == "OPTIONS" else 405
             phone.respond(request, compose.response(request, status), source)
+
+    def _terminate(self) -> None:
+        """Answer an open INVITE with 487 (RFC 3261 9.2, 15.1.2)."""
+        if self._open and self.phone.heeds_cancel:
+            self.respond(487)
 
     def acknowledged(self, ack: Request) -> None:
         """An ACK came."""

@@ -30,7 +30,7 @@ class Phone(Peer):
     :ivar private: Contact field value instead of its own, as of a phone behind NAT.
     :ivar silent: whether it does nothing at all with what comes.
     :ivar tries: whether it answers an INVITE with 100 at once.
-    :ivar heeds_cancel: whether a CANCEL makes it answer the INVITE with 487.
+    :ivar heeds_cancel: whether a CANCEL or BYE makes it answer an open INVITE with 487.
     :ivar lost_acks: how many ACKs of a 2xx it still forgets to send.
     """
 
@@ -250,8 +250,10 @@ class Phone(Peer):
 
     def _line_of(self, request: Request) -> Line | None:
         for line in reversed(self.lines):
-            if line.call_id == request.call_id and request.to.tag in (None, line.tag):
-                return line
+            if line.call_id == request.call_id:
+                known = (None, line.tag, *(line.forks if request.method == "ACK" else ()))
+                if request.to.tag in known:
+                    return line
         return None
 
     def _repeat(
