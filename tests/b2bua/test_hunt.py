@@ -189,7 +189,7 @@ def phones_of_bob(stage):
 @pytest.mark.parametrize("winner", [0, 1])
 def test_phones_of_one_user_ring_at_once(stage, winner):
     """The first that answers gets the call; the other is cancelled and told why (RFC 3326)."""
-    bobs, alice, line = phones_of_bob(stage)
+    bobs, _, line = phones_of_bob(stage)
     for bob in bobs:
         bob.ring()
     bobs[winner].answer()
@@ -221,7 +221,7 @@ def test_both_answer(make_stage, transport):
 
 def test_one_phone_refuses_while_the_other_rings(stage):
     """The caller hears nothing of it until all have refused."""
-    bobs, alice, line = phones_of_bob(stage)
+    bobs, _, line = phones_of_bob(stage)
     bobs[0].refuse(486)
     assert line.statuses == []
     bobs[1].refuse(480)
