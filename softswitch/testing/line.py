@@ -25,6 +25,7 @@ class Line:
     :ivar final: status of the last request other than INVITE that we sent, 0 before.
     :ivar sdp: the last session description that came.
     :ivar over: whether the call has ended.
+    :ivar open: whether the last INVITE that came has no final answer yet.
     :ivar forks: further To tags with which the INVITE was answered.
     """
 
@@ -44,7 +45,7 @@ class Line:
         self.sdp = b""
         self.over = False
         self.forks: set[str] = set()
-        self._open = False
+        self.open = False
         self._source: Address | None = None
 
     @property
@@ -56,6 +57,12 @@ class Line:
     def methods(self) -> list[str]:
         """The methods of what came in the dialog."""
         return [request.method for request in self.requests]
+
+    @property
+    def stands(self) -> bool:
+        """Whether the call was answered and has not ended."""
+        answered = NameAddr.parse(self.remote).tag if self.calling else "ACK" in self.methods
+        return bool(answered) and not self.over
 
     def reinvite(self, sdp: bytes, fields: Iterable[Field] = ()) -> None:
         """Send an INVITE: the first one, or one that re-negotiates."""
@@ -105,7 +112,7 @@ class Line:
         if tag:
             self.forks.add(tag)
         if status >= 200:
-            self._open = False
+            self.open = False
             self.over = self.over or (status >= 300 and request.to.tag is None)
         self.phone.respond(request, answer, self._source)
         self.phone.settle()
@@ -122,7 +129,7 @@ class Line:
         phone, method = self.phone, request.method
         if method == "INVITE":
             self.invite = request
-            self._open = True
+            self.open = True
             self._refresh(request)
             if not self.remote:
                 self.remote = request.get("From") or ""
@@ -142,7 +149,7 @@ class Line:
 
     def _terminate(self) -> None:
         """Answer an open INVITE with 487 (RFC 3261 9.2, 15.1.2)."""
-        if self._open and self.phone.heeds_cancel:
+        if self.open and self.phone.heeds_cancel:
             self.respond(487)
 
     def acknowledged(self, ack: Request) -> None:
