@@ -2,7 +2,8 @@
 
 SIP sets a great many timers and cancels nearly all of them. A wheel keeps them in slots of
 50 ms; to set one is to append to a list, to cancel one is to clear its function. The clock
-beneath is asked to wake the wheel only while something waits.
+beneath is asked to wake the wheel only while something waits. A wake-up costs more than all the
+timers of a slot, so that the long ones share slots of half a second.
 """
 
 import heapq
@@ -36,6 +37,10 @@ class TwistedClock(Protocol):
     def callLater(self, delay: float, callable: Callable[..., object], *args: Any) -> Any: ...
 
 
+#: Timers of so many ticks, 4 seconds, are long.
+COARSE = 80
+
+
 class WheelTimer:
     """A slot's entry; spent when ``function`` is None."""
 
@@ -53,6 +58,8 @@ class WheelTimer:
 
 class Wheel:
     """A timer wheel; a timer fires at most one tick late, never early.
+
+    One of ``COARSE`` ticks or more fires at most ten ticks late.
 
     :param clock: a reactor or ``twisted.internet.task.Clock``.
     :param tick: width of a slot, seconds.
@@ -78,6 +85,8 @@ class Wheel:
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> WheelTimer:
         """Call ``function(*args)`` in ``delay`` seconds, rounded up to the next tick."""
         slot = ceil((self.seconds() + delay) / self._tick - 1e-6)
+        if delay >= COARSE * self._tick:
+            slot = -(-slot // 10) * 10
         timer = WheelTimer(function, args)
         entries = self._slots.get(slot)
         if entries is None:

@@ -4,8 +4,8 @@ Everything that is not named here stays on its own side: each leg is a dialog of
 what one peer says about its network is not the other's business.
 """
 
-import hmac
 from collections.abc import Mapping
+from hashlib import blake2b
 
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
@@ -74,8 +74,8 @@ def mark(uri: Uri, secret: bytes) -> str:
     A call that comes back bearing it, to the same Request-URI, runs in a circle through
     somebody else's back-to-back agent, where neither Via nor Max-Forwards may have survived.
     """
-    called = f"{uri.scheme}:{uri.user}@{uri.host}".lower()
-    return hmac.digest(secret, called.encode("utf-8", "surrogateescape"), "sha256")[:12].hex()
+    called = f"{uri.scheme}:{uri.user}@{uri.host}".lower().encode("utf-8", "surrogateescape")
+    return blake2b(called, key=secret, digest_size=12).hexdigest()
 
 
 def is_marked(request: Request, own: str) -> bool:

@@ -9,7 +9,6 @@ import secrets
 import attrs
 
 from softswitch.errors import StateError
-from softswitch.sdp.offer import OfferAnswer
 from softswitch.sdp.rewrite import address_type, same_but_origin, set_origin
 from softswitch.sdp.session import Origin, SessionDescription
 
@@ -34,20 +33,18 @@ class MediaEndpoint:
     forked is ``version`` and ``sent``: a refused offer has been seen by the peer, and the next
     one must be told from it (RFC 3264 8).
 
-    :ivar session_id: ours in ``o=``, the same for the leg's whole life.
+    :ivar session_id: ours in ``o=``, the same for the leg's whole life; 0 before the first SDP.
     :ivar version: the one last sent in ``o=``; 0 before the first.
     :ivar sent: the SDP last sent, refused or not.
     :ivar state: what is agreed.
     :ivar pending: what is being negotiated; None while nothing is.
-    :ivar exchange: who owes whom an answer.
     """
 
-    session_id: int = attrs.field(factory=lambda: secrets.randbelow(2**31 - 1) + 1)
+    session_id: int = 0
     version: int = 0
     sent: bytes = b""
     state: MediaState = attrs.Factory(MediaState)
     pending: MediaState | None = None
-    exchange: OfferAnswer = attrs.Factory(OfferAnswer)
 
     def outgoing(self, sdp: bytes, address: str) -> bytes:
         """Put our own ``o=`` on an SDP that is about to be sent, and remember it.
@@ -58,6 +55,8 @@ class MediaEndpoint:
         :raises SdpSyntaxError: ``sdp`` cannot be read.
         """
         session = SessionDescription.parse(sdp)
+        if not self.session_id:
+            self.session_id = secrets.randbelow(2**31 - 1) + 1
         origin = Origin(
             "-", str(self.session_id), str(self.version), "IN", address_type(address), address
         )
@@ -102,7 +101,6 @@ class MediaEndpoint:
     def roll_back(self) -> None:
         """The negotiation failed: what was agreed before still holds. Harmless without one."""
         self.pending = None
-        self.exchange.withdraw()
 
     def _current(self) -> MediaState:
         return self.state if self.pending is None else self.pending

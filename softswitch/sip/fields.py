@@ -5,6 +5,7 @@ kept as written, quotes included; ``unquote`` reads them.
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -14,6 +15,9 @@ from softswitch.errors import SipSyntaxError
 from softswitch.sip.uri import Uri
 
 Params = dict[str, str | None]
+
+#: Values of each kind that are kept, so that their text is read once.
+KEPT: Final = 4096
 
 
 @define
@@ -87,9 +91,12 @@ class NameAddr:
     uri: Uri
     params: Params = Factory(dict)
 
-    @classmethod
-    def parse(cls, text: str) -> "NameAddr":
+    @staticmethod
+    @lru_cache(maxsize=KEPT)
+    def parse(text: str) -> "NameAddr":
         """Read name-addr or addr-spec with parameters (RFC 3261 20.10, 20.20).
+
+        The messages of a dialog bear the same text again and again, so the latest are kept.
 
         :raises SipSyntaxError: when it is neither.
         """
@@ -98,13 +105,13 @@ class NameAddr:
             uri, semicolon, params = text.partition(";")
             if "?" in uri or "," in uri:  # 20.10: such a URI wants angle brackets
                 raise SipSyntaxError("Bad address")
-            return cls("", Uri.parse(uri.rstrip(" \t")), parse_params(semicolon + params))
+            return NameAddr("", Uri.parse(uri.rstrip(" \t")), parse_params(semicolon + params))
         quoted, display, uri, params = match.groups()
         if quoted is not None:
             display = _PAIR.sub(r"\1", quoted) if "\\" in quoted else quoted
         elif display:
             display = display.rstrip(" \t")
-        return cls(display, Uri.parse(uri), parse_params(params) if params else {})
+        return NameAddr(display, Uri.parse(uri), parse_params(params) if params else {})
 
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""
@@ -147,13 +154,14 @@ class CSeq:
     number: int
     method: str
 
-    @classmethod
-    def parse(cls, text: str) -> "CSeq":
+    @staticmethod
+    @lru_cache(maxsize=KEPT)
+    def parse(text: str) -> "CSeq":
         """:raises SipSyntaxError: when malformed or not less than 2^31."""
         match = _CSEQ.fullmatch(text)
         if match is None:
             raise SipSyntaxError("Bad CSeq", header="CSeq")
-        return cls(number(match[1], 2**31 - 1), match[2])
+        return CSeq(number(match[1], 2**31 - 1), match[2])
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"

@@ -25,8 +25,11 @@ def test_the_origin_is_ours():
 
 
 def test_sessions_are_told_apart():
-    """Each endpoint has a session id of its own (RFC 8866 5.2)."""
-    assert MediaEndpoint().session_id != MediaEndpoint().session_id
+    """Each endpoint has a session id of its own, from its first SDP on (RFC 8866 5.2)."""
+    one, other = MediaEndpoint(), MediaEndpoint()
+    one.outgoing(SDP % 4000, "127.55.0.1")
+    other.outgoing(SDP % 4000, "127.55.0.1")
+    assert 0 != one.session_id != other.session_id != 0
 
 
 def test_the_version_stays_for_the_same_sdp_and_else_goes_up_by_one():
@@ -91,5 +94,4 @@ def test_it_is_plain_data():
     leg.outgoing(SDP % 4000, "127.55.0.1")
     leg.fork()
     leg.incoming(SDP % 4002)
-    leg.exchange.receive_offer()
     assert from_plain(MediaEndpoint, json.loads(json.dumps(to_plain(leg)))) == leg
