@@ -46,14 +46,17 @@ TONES = {"alice": 440, "bob": 1000}
 
 
 class Stage:
-    """A switch, and alice and bob who are registered at it."""
+    """A switch, and alice and bob who are registered at it.
 
-    def __init__(self, folder: Path, transports: tuple[str, str] = ("udp", "udp")) -> None:
-        self._exit = ExitStack()
+    :param running: ends whatever still runs.
+    """
+
+    def __init__(self, folder: Path, transports: tuple[str, str], running: ExitStack) -> None:
+        self._running = running
         network = free_network()
         self.host = f"{network}.1"
         self.switch = Switch(CONFIGURATION.format(host=self.host), folder)
-        self._exit.callback(self.switch.kill)
+        self._running.callback(self.switch.kill)
         self.alice, self.bob = (
             self._phone(folder, name, f"{network}.{place}", transport)
             for name, place, transport in zip(TONES, (2, 3), transports, strict=True)
@@ -85,21 +88,16 @@ class Stage:
         assert self.switch.stop() == 0
         assert "stopped, 0 leaks" in self.switch.tail()
 
-    def clear(self) -> None:
-        """End whatever still runs."""
-        self._exit.close()
-
     def _phone(self, folder: Path, name: str, host: str, transport: str) -> Baresip:
         phone = Baresip(folder, name, f"{name}-secret", host, self.host, TONES[name], transport)
-        self._exit.callback(phone.kill)
+        self._running.callback(phone.kill)
         return phone
 
 
 @pytest.fixture
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(tmp_path, getattr(request, "param", ("udp", "udp")))
-    yield stage
-    stage.clear()
+    with ExitStack() as running:
+        yield Stage(tmp_path, getattr(request, "param", ("udp", "udp")), running)
 
 
 def heard(stage: Stage) -> dict[str, float]:
