@@ -1,0 +1,373 @@
+"""A live switch under every kind of call for some minutes, then a look at what is left of them.
+
+Run by ``scripts/soak``. The relay is on; SIPp calls and is called, over UDP and TCP. The seed says
+how often each outcome comes, over which transport to which, and how long calls last; it is
+printed, and given again it makes the same run. In the end every call must have come out as its
+kind does, with one record for each INVITE that was admitted, nothing left open, nothing leaked,
+and the memory as it was after the first quarter.
+"""
+
+import argparse
+import json
+import random
+import signal
+import socket
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import attrs
+from phones import claimed_network
+from processes import Sipp, Switch
+
+#: New calls per second, all kinds together.
+RATE = 50
+#: Seconds after which a call has left nothing behind.
+QUIET = 40
+#: Growth of the memory after the first quarter that is taken for noise.
+GREATEST_GROWTH = 0.10
+#: Seconds that pass at least before the memory is what it stays: the longest timer's, and some.
+SETTLED = 50
+#: Seconds between two looks at the memory.
+PACE = 5.0
+
+
+class Callee(NamedTuple):
+    """Somebody who is called; ``scenario`` "" says nothing at all."""
+
+    scenario: str
+    words: Mapping[str, object] = MappingProxyType({})
+    extra: tuple[str, ...] = ()
+
+
+CALLEES = {
+    "answers-a": Callee("callee_answers"),
+    "answers-b": Callee("callee_answers"),
+    "hangs-up": Callee("callee_hangs_up"),
+    "early-media": Callee("callee_plays_early_media"),
+    "busy": Callee("callee_refuses", {"status": 486, "reason": "Busy Here"}),
+    "overloaded": Callee("callee_refuses", {"status": 503, "reason": "Service Unavailable"}),
+    "challenging": Callee("callee_refuses", {"status": 407, "reason": "Who Are You"}),
+    "ringing": Callee("callee_is_cancelled", {"status": 180, "reason": "Ringing", "pause": 0}),
+    "slow": Callee("callee_is_cancelled", {"status": 100, "reason": "Trying", "pause": 500}),
+    "crossing": Callee("callee_answers_cancelled"),
+    "repeating": Callee("callee_repeats_its_answer", extra=("-nr",)),
+    "late": Callee("callee_answers_late", {"pause": 2500}),
+    "silent": Callee(""),
+}
+
+
+class Kind(NamedTuple):
+    """A kind of call.
+
+    :ivar scenario: of the caller.
+    :ivar callees: names of those to whom it goes, one after the other; none when a rule of the
+        dialplan refuses it.
+    :ivar status: that the caller is told, and that stands in the record; 0 for no call at all.
+    :ivar weight: how often it comes, least and most.
+    :ivar lasts: seconds for which the caller stays on the line, least and most.
+    """
+
+    scenario: str
+    callees: tuple[str, ...]
+    status: int
+    weight: tuple[float, float] = (1, 3)
+    lasts: tuple[float, float] = (0, 0)
+
+
+KINDS = {
+    "hung-up-a": Kind("caller_hangs_up", ("answers-a",), 200, (6, 10), lasts=(0, 2)),
+    "hung-up-b": Kind("caller_hangs_up", ("answers-b",), 200, (3, 6), lasts=(2, 20)),
+    "hung-up-on": Kind("caller_is_hung_up_on", ("hangs-up",), 200, (3, 6)),
+    "early-media": Kind("caller_hears_early_media", ("early-media",), 200),
+    "busy": Kind("caller_is_refused", ("busy",), 486),
+    "overloaded": Kind("caller_is_refused", ("overloaded",), 500),
+    "challenged": Kind("caller_is_refused", ("challenging",), 403),
+    "refused": Kind("caller_is_refused", (), 403),
+    "no-answer": Kind("caller_is_refused", ("ringing",), 480),
+    "dead": Kind("caller_is_refused", ("silent",), 408),
+    "late": Kind("caller_is_refused", ("late",), 408),
+    "passed-over": Kind("caller_hangs_up", ("silent", "answers-a"), 200),
+    "cancelled": Kind("caller_cancels_ringing", ("ringing",), 487),
+    "cancelled-early": Kind("caller_cancels_before_ringing", ("slow",), 487),
+    "cancel-crosses-200": Kind("caller_cancels_ringing", ("crossing",), 487),
+    "cancel-too-late": Kind("caller_cancels_too_late", ("answers-b",), 200),
+    "repeated": Kind("caller_hangs_up", ("repeating",), 200, lasts=(0.5, 2)),
+    "never-acknowledged": Kind("caller_never_acknowledges", ("answers-b",), 200, (0.2, 0.5)),
+    "stranger": Kind("caller_is_refused", (), 0),
+    "registration": Kind("phone_registers", (), 0),
+}
+
+CONFIGURATION = """
+[switch]
+state_directory = "@state@"
+try_seconds = 1
+drain_seconds = 2
+
+[[listen]]
+transport = "udp"
+bind = "{network}.1"
+
+[[listen]]
+transport = "tcp"
+bind = "{network}.1"
+
+[users.phone]
+password = "soak-password"
+
+[trunks.callers]
+addresses = ["{network}.2"]
+networks = ["{network}.0/26"]
+
+[[policy]]
+use = "trunks"
+
+[[policy]]
+use = "users"
+
+[[policy]]
+use = "registration"
+
+[[policy]]
+use = "dialplan"
+"""
+
+
+@attrs.define
+class Plan:
+    """What the seed says of a kind.
+
+    :ivar transport: of the caller; the callees have their own.
+    :ivar calls: how many there are.
+    :ivar milliseconds: for which each lasts.
+    """
+
+    transport: str
+    calls: int
+    milliseconds: int
+    sipp: Sipp | None = None
+
+
+class Soak:
+    """One run.
+
+    :ivar faults: what did not hold, a sentence each.
+    """
+
+    def __init__(self, stack: ExitStack, folder: Path, seconds: int, seed: int) -> None:
+        self.faults: list[str] = []
+        self._stack = stack
+        self._folder = folder
+        self._seconds = seconds
+        self._network = stack.enter_context(claimed_network())
+        chance = random.Random(seed)
+        self._transports = _both(chance, list(CALLEES))
+        transports = _both(chance, list(KINDS))
+        weights = {name: chance.uniform(*kind.weight) for name, kind in KINDS.items()}
+        share = RATE * seconds / sum(weights.values())
+        self.plans = {
+            name: Plan(
+                transports[name],
+                max(1, round(weights[name] * share)),
+                round(chance.uniform(*kind.lasts) * 1000),
+            )
+            for name, kind in KINDS.items()
+        }
+        self._callees: list[Sipp] = []
+        self._memory: list[float] = []
+
+    def run(self) -> None:
+        """Call for as long as was asked, wait, stop, and look at everything."""
+        switch = Switch(self._configuration(), self._folder)
+        self._stack.callback(switch.kill)
+        self._be_called()
+        idle = switch.cpu_seconds()
+        self._call()
+        for _ in range(round(self._seconds / PACE)):
+            switch.pause(PACE)
+            self._memory.append(_resident(switch.pid))
+        for name, plan in self.plans.items():
+            assert plan.sipp is not None
+            self._ended(f"the callers of {name}", plan.sipp)
+        switch.pause(QUIET)
+        stats = switch.stats()
+        for number, callee in enumerate(self._callees):
+            callee.send_signal(signal.SIGUSR1)
+            self._ended(f"callee {number}, {callee.name}", callee)
+        spent = switch.cpu_seconds() - idle
+        if switch.stop() != 0:
+            self.faults.append("the switch did not end with status 0")
+        records = [json.loads(line) for line in (switch.state / "calls.jsonl").open("rb")]
+        self._judge_records(records)
+        self._judge(stats, switch)
+        calls = sum(plan.calls for plan in self.plans.values())
+        print(f"{calls} calls and registrations, {spent / calls * 1e6:.0f} µs of CPU for each")
+        print(f"{QUIET} s later: {stats}")
+
+    def _configuration(self) -> str:
+        parts = [CONFIGURATION.format(network=self._network)]
+        for name, kind in KINDS.items():
+            rule = f'[[policy.rules]]\nmatch = "{name}"\nring_seconds = 2\n'
+            if kind.callees:
+                addresses = [self._at(callee) for callee in kind.callees]
+                transport = self._transports[kind.callees[-1]]
+                parts.append(f'{rule}trunk = "{name}"')
+                parts.append(
+                    f'[trunks.{name}]\naddresses = {addresses}\ntransport = "{transport}"\n'
+                )
+            elif kind.status:
+                parts.append(f"{rule}refuse = {kind.status}")
+        return "\n".join(sorted(parts, key=lambda part: part.startswith("[trunks.")))
+
+    def _at(self, callee: str) -> str:
+        return f"{self._network}.{64 + list(CALLEES).index(callee)}"
+
+    def _be_called(self) -> None:
+        for name, (scenario, words, extra) in CALLEES.items():
+            here, transport = self._at(name), self._transports[name]
+            if not scenario:
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    silent = self._stack.enter_context(socket.socket(type=kind))
+                    silent.bind((here, 5060))
+                    if kind == socket.SOCK_STREAM:
+                        silent.listen()
+                continue
+            limits = ("-timeout", str(self._seconds + 300), "-fd", "1", *extra)
+            callee = Sipp(
+                scenario,
+                self._folder,
+                here,
+                transport=transport,
+                calls=10**9,
+                words=words,
+                extra=limits,
+            )
+            self._stack.callback(callee.kill)
+            self._callees.append(callee)
+
+    def _call(self) -> None:
+        for number, (name, plan) in enumerate(self.plans.items()):
+            kind = KINDS[name]
+            host = 130 if name == "stranger" else 3 + number
+            pace = ("-r", str(plan.calls), "-rp", str(self._seconds * 1000), "-l", str(plan.calls))
+            who = ("-s", name) if kind.scenario != "phone_registers" else ("-s", "phone")
+            plan.sipp = Sipp(
+                kind.scenario,
+                self._folder,
+                f"{self._network}.{host}",
+                f"{self._network}.1:5060",
+                transport=plan.transport,
+                calls=plan.calls,
+                words={"status": kind.status or 401},
+                extra=(
+                    *pace,
+                    *who,
+                    "-ap",
+                    "soak-password",
+                    "-d",
+                    str(plan.milliseconds),
+                    "-timeout",
+                    str(self._seconds + 120),
+                    "-timeout_error",
+                ),
+            )
+            self._stack.callback(plan.sipp.kill)
+
+    def _ended(self, who: str, sipp: Sipp) -> None:
+        """Wait for SIPp, and see that no call of it failed."""
+        try:
+            sipp.wait(120)
+        except TimeoutError as error:
+            self.faults.append(str(error))
+            return
+        failed = sipp.counts()["FailedCall"]
+        if failed:
+            self.faults.append(f"{failed} failed of {who}: {sipp.tail()[:600]}")
+
+    def _judge_records(self, records: list[dict[str, Any]]) -> None:
+        """One for each admitted INVITE, and each as its kind comes out; prints the table."""
+        statuses: dict[str, Counter[int]] = {name: Counter() for name in KINDS}
+        for record in records:
+            statuses[record["called"].partition(":")[2].partition("@")[0]][record["status"]] += 1
+        if len({record["call_id_a"] for record in records}) != len(records):
+            self.faults.append("a call has two records")
+        print(f"{'kind':<20}{'from':<5}{'to':<5}{'lasts':>7}{'calls':>7}  records by status")
+        for name, plan in self.plans.items():
+            kind = KINDS[name]
+            to = self._transports[kind.callees[-1]] if kind.callees else "-"
+            found = dict(statuses[name])
+            print(
+                f"{name:<20}{plan.transport:<5}{to:<5}{plan.milliseconds / 1000:>6.1f}s"
+                f"{plan.calls:>7}  {found or '-'}"
+            )
+            if found != ({kind.status: plan.calls} if kind.status else {}):
+                self.faults.append(f"{name}: {plan.calls} calls have the records {found}")
+
+    def _judge(self, stats: dict[str, Any], switch: Switch) -> None:
+        for what in ("calls", "dialogs", "transactions", "scopes_open", "leaks"):
+            if stats[what]:
+                self.faults.append(f"{what} is {stats[what]}, not 0")
+        log = switch.log.read_text("utf-8", "replace")
+        if "stopped, 0 leaks" not in log or "Traceback" in log:
+            self.faults.append(f"the log is not clean: {log[-2000:]}")
+        settled = max(len(self._memory) // 4, round(SETTLED / PACE))
+        if settled >= len(self._memory):
+            print(f"memory {self._memory[-1]:.1f} MiB; the run is too short to see it flat")
+            return
+        before, most = self._memory[settled], max(self._memory[settled:])
+        growth = most / before - 1
+        print(
+            f"memory {before:.1f} MiB after {settled * PACE:.0f} s, at most {most:.1f} MiB from "
+            f"then on: {growth:+.1%}"
+        )
+        if growth >= GREATEST_GROWTH:
+            self.faults.append(f"the memory grew by {growth:.1%}")
+
+
+def _both(chance: random.Random, names: list[str]) -> dict[str, str]:
+    """Name -> transport; half of them each."""
+    shuffled = chance.sample(names, len(names))
+    return {name: ("udp", "tcp")[place % 2] for place, name in enumerate(shuffled)}
+
+
+def _resident(pid: int) -> float:
+    """MiB of memory that a process has in use."""
+    (line,) = (
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
+    return int(line.split()[1]) / 1024
+
+
+def main() -> int:
+    """Do what the command line asks; 1 when something did not hold."""
+    parser = argparse.ArgumentParser("scripts/soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, help="without it, a new one")
+    wish = parser.parse_args()
+    seed = random.randrange(10**6) if wish.seed is None else wish.seed
+    seconds = max(5, round(wish.minutes * 60))
+    print(f"seed {seed}: {RATE} calls per second for {seconds} s", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="softswitch-soak-") as folder,
+        ExitStack() as stack,
+    ):
+        soak = Soak(stack, Path(folder), seconds, seed)
+        try:
+            soak.run()
+        except (RuntimeError, TimeoutError) as error:
+            soak.faults.append(str(error))
+    for fault in soak.faults:
+        print(f"MISSED {fault}")
+    print(f"seed {seed}: {'not everything' if soak.faults else 'everything'} held")
+    return 1 if soak.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
