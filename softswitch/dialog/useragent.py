@@ -129,7 +129,9 @@ class UserAgent:
             session = self._sessions.get((request.call_id, tag, request.from_.tag or ""))
             if session is None:
                 return compose.response(request, 481)
-            return Screened(session, force_rport=session.data.dialog.symmetric)
+            return self._unacceptable(request) or Screened(
+                session, force_rport=session.data.dialog.symmetric
+            )
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
