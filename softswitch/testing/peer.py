@@ -83,14 +83,14 @@ class Peer:
         :param to: To field value.
         """
         described = [SDP] if body else []
-        via = f"SIP/2.0/{self.transport} {self.host}:{self.port};rport"
+        via = f"SIP/2.0/{self.transport} {in_uri(self.host)}:{self.port};rport"
         return Request(
             method,
             uri,
             [
                 ("Via", f"{via};branch={branch or compose.new_branch()}"),
                 ("Max-Forwards", "70"),
-                ("From", caller or f"<sip:{self.name}@{self.host}>;tag={compose.new_tag()}"),
+                ("From", caller or f"{self.own};tag={compose.new_tag()}"),
                 ("To", to or f"<{uri}>"),
                 ("Call-ID", call_id or compose.new_call_id(self.host)),
                 ("CSeq", f"{cseq} {method}"),
@@ -105,15 +105,21 @@ class Peer:
     def contact(self) -> str:
         """Contact field value."""
         transport = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
-        return f"<sip:{self.name}@{self.host}:{self.port}{transport}>"
+        return f"<sip:{self.name}@{in_uri(self.host)}:{self.port}{transport}>"
+
+    @property
+    def own(self) -> str:
+        """Its From field value, without a tag."""
+        return f"<sip:{self.name}@{in_uri(self.host)}>"
 
     def sdp(self, direction: str = "sendrecv", version: int = 1) -> bytes:
         """A session description with one audio stream to port 4000 of this address."""
+        where = f"IN IP{'6' if ':' in self.host else '4'} {self.host}"
         lines = (
             "v=0",
-            f"o={self.name} 77 {version} IN IP4 {self.host}",
+            f"o={self.name} 77 {version} {where}",
             "s=-",
-            f"c=IN IP4 {self.host}",
+            f"c={where}",
             "t=0 0",
             "m=audio 4000 RTP/AVP 0",
             f"a={direction}",
@@ -136,3 +142,8 @@ class Peer:
 def kind(message: Message) -> str | int:
     """A request's method, a response's status."""
     return message.status if isinstance(message, Response) else getattr(message, "method", "")
+
+
+def in_uri(host: str) -> str:
+    """A host as it stands in a URI: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -13,7 +13,7 @@ from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.testing.ladder import Address
 from softswitch.testing.line import Line
 from softswitch.testing.network import LoopNetwork
-from softswitch.testing.peer import Peer
+from softswitch.testing.peer import Peer, in_uri
 from softswitch.wheel import Timer
 
 T1 = 0.5
@@ -64,6 +64,11 @@ class Phone(Peer):
         return self.private or super().contact
 
     @property
+    def own(self) -> str:
+        """Its address of record."""
+        return f"<sip:{self.name}@{in_uri(self.switch[0])}>"
+
+    @property
     def line(self) -> Line:
         """The newest call."""
         assert self.lines, f"{self.name} has no call"
@@ -73,13 +78,10 @@ class Phone(Peer):
 
     def register(self, expires: int = 3600, fields: Iterable[Field] = ()) -> int:
         """Register, and say with what status; 0 when no answer has come yet."""
-        domain = f"sip:{self.switch[0]}"
-        own = f"<sip:{self.name}@{self.switch[0]}>"
         request = self.request(
             "REGISTER",
-            domain,
-            caller=f"{own};tag={compose.new_tag()}",
-            to=own,
+            f"sip:{in_uri(self.switch[0])}",
+            to=self.own,
             fields=[("Expires", str(expires)), *fields],
         )
         self.registered = 0
@@ -100,9 +102,9 @@ class Phone(Peer):
         :param sdp: None for the phone's own; empty for none at all.
         """
         host, port = self.switch
-        uri = number if ":" in number else f"sip:{number}@{host}:{port}"
+        uri = number if ":" in number else f"sip:{number}@{in_uri(host)}:{port}"
         line = Line(self, compose.new_call_id(self.host), True)
-        line.local = f"{caller or f'<sip:{self.name}@{host}>'};tag={line.tag}"
+        line.local = f"{caller or self.own};tag={line.tag}"
         line.remote, line.target = f"<{uri}>", uri
         self.lines.append(line)
         line.reinvite(self.sdp() if sdp is None else sdp, fields)

@@ -251,3 +251,35 @@ def test_a_peer_that_forgets_rport(make_stage, force):
     alice.refuse(486)
     assert line.statuses == ([486] if force else [])
     stage.run(40)
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_call_over_ipv6(make_stage, transport):
+    """Literals stand in brackets in Via, Contact and URIs, and without in SDP (RFC 3261 25.1)."""
+    listen = [{"transport": kind, "bind": "fd00::1"} for kind in ("udp", "tcp")]
+    stage = make_stage(
+        {"listen": listen}, transport=transport, engine=lambda clock: CountingEngine()
+    )
+    alice, bob = stage.phone("alice", host="fd00::a"), stage.phone("bob", host="fd00::b")
+    line = alice.call("bob")
+    assert bob.line.invite.encode().count(b"[fd00::1]") >= 3
+    assert b"c=IN IP6 fd00::1\r\n" in bob.line.sdp
+    bob.answer()
+    assert line.statuses == [200]
+    bob.hang_up()
+    assert line.over
+
+
+def test_a_call_from_one_network_to_another(make_stage):
+    """A caller over IPv6 and TCP, a callee over IPv4 and UDP: each leg has its own listener."""
+    listen = [{"transport": "tcp", "bind": "fd00::1"}, {"transport": "udp", "bind": "127.88.0.1"}]
+    stage = make_stage({"listen": listen}, engine=lambda clock: CountingEngine())
+    first = stage.phone("a", host=FIRST)
+    alice = stage.phone("alice", host="fd00::a", transport="TCP")
+    line = alice.call("0123")
+    assert str(first.line.invite.top_via).startswith("SIP/2.0/UDP 127.88.0.1:5060")
+    assert b"c=IN IP4 127.88.0.1\r\n" in first.line.sdp
+    first.answer()
+    assert b"c=IN IP6 fd00::1\r\n" in line.sdp
+    alice.hang_up()
+    assert first.line.over
