@@ -50,7 +50,10 @@ SANS_IO = (
     "b2bua",
     "registrar",
     "testing.clock",
+    "testing.line",
     "testing.network",
+    "testing.peer",
+    "testing.phone",
 )
 
 #: What they may import all the same: the marker interface by which Twisted finds a plug-in.

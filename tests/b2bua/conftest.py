@@ -2,6 +2,7 @@
 
 import pytest
 
+from softswitch.machine import unexpected
 from softswitch.testing.media import CountingEngine, SlowEngine
 from softswitch.testing.stage import CONFIG, Stage
 
@@ -46,6 +47,14 @@ def make_stage():
         made.close()
         if isinstance(made.engine, CountingEngine):
             assert not made.engine.sessions
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_unexpected():
+    """No state machine meets an event that its state does not know."""
+    before = unexpected.copy()
+    yield
+    assert unexpected - before == {}
 
 
 @pytest.fixture(params=["UDP", "TCP"])

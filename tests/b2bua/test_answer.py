@@ -5,7 +5,15 @@ import math
 import pytest
 
 from softswitch.sip.message import Response
-from softswitch.testing.media import CountingEngine, DeadEngine
+from softswitch.testing.media import CountingEngine
+
+
+class Dies(CountingEngine):
+    """Answers what it is asked about an offer, and nothing more."""
+
+    def ask(self, question, tell):
+        if question.kind == "offer":
+            super().ask(question, tell)
 
 
 def test_a_2xx_is_sent_until_its_ack(make_stage, transport):
@@ -158,11 +166,9 @@ def test_the_answer_crosses_the_cancel(make_stage, transport):
 def test_the_cancel_comes_while_the_answer_waits_for_its_media(make_stage):
     """The callee has answered, the engine has not: the caller's CANCEL still counts, and the
     callee gets a BYE."""
-    stage = make_stage()
+    stage = make_stage(engine=lambda clock: Dies())
     alice, bob = stage.phone("alice"), stage.phone("bob")
     line = alice.call("bob")
-    bridge = next(iter(stage.house.switch.calls.values()))._bridges["b1"]
-    bridge._engine = DeadEngine()
     bob.answer()
     stage.run(1)
     alice.cancel()
@@ -170,13 +176,25 @@ def test_the_cancel_comes_while_the_answer_waits_for_its_media(make_stage):
     assert bob.line.methods == ["INVITE", "ACK", "BYE"]
 
 
-def test_the_callee_hangs_up_before_the_caller_is_told(make_stage):
-    """Answered and gone while the engine was asked: 480, and no 200."""
-    stage = make_stage()
+def test_the_engine_dies_before_the_caller_is_told(make_stage, transport):
+    """The callee has answered, and there are no media: the caller is told 500 and the callee gets
+    a BYE after ``media_seconds``."""
+    stage = make_stage(transport=transport, engine=lambda clock: Dies())
     alice, bob = stage.phone("alice"), stage.phone("bob")
     line = alice.call("bob")
-    bridge = next(iter(stage.house.switch.calls.values()))._bridges["b1"]
-    bridge._engine = DeadEngine()
+    bob.answer()
+    stage.run(3.9)
+    assert line.statuses == []
+    stage.run(0.1)
+    assert line.statuses == [500]
+    assert bob.line.methods == ["INVITE", "ACK", "BYE"]
+
+
+def test_the_callee_hangs_up_before_the_caller_is_told(make_stage):
+    """Answered and gone while the engine was asked: 480, and no 200."""
+    stage = make_stage(engine=lambda clock: Dies())
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
     bob.answer()
     stage.run(1)
     bob.hang_up()

@@ -224,3 +224,90 @@ def test_a_reinvite_before_the_ack(make_stage):
     line.respond(200, sdp=alice.sdp("recvonly"))
     assert bob.line.statuses == [200]
     alice.hang_up()
+
+
+def test_a_reinvite_while_the_last_one_awaits_its_ack(make_stage):
+    """500 with Retry-After: the first is not finished (RFC 3261 14.2)."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    alice.lost_acks = 1
+    line.reinvite(alice.sdp("sendonly", version=2))
+    bob.answer()
+    first, acknowledged = line.sent, bob.line.methods
+    line.reinvite(alice.sdp("inactive", version=3))
+    assert line.statuses == [500]
+    assert acknowledged == bob.line.methods == ["INVITE", "ACK", "INVITE", "ACK"]
+    assert first is not line.sent
+    stage.run(1)
+    alice.hang_up()
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_the_cancel_of_a_reinvite_crosses_its_answer(talk, who):
+    """The far end has accepted what the near end has taken back: it is acknowledged, the near
+    end is told 487, and the call goes on with what is agreed next."""
+    near, far = sides(talk, who)
+    far.phone.heeds_cancel = False
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    near.cancel()
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    assert near.statuses == [487]
+    assert far.methods[-1] == "ACK"
+    assert "BYE" not in far.methods
+    near.reinvite(near.phone.sdp(version=3))
+    far.respond(200, sdp=far.phone.sdp(version=3))
+    assert near.statuses == [200]
+    ended(talk[0], near)
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_reinvite_that_nobody_answers(make_stage, who):
+    """After 64*T1 it is as good as a 408: the dialog is gone, both legs end (12.2.1.2)."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    near, far = (line, bob.line) if who == "caller" else (bob.line, line)
+    far.phone.silent = True
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    stage.run(31.9)
+    assert near.statuses == []
+    stage.run(0.1)
+    assert near.statuses == [408]
+    assert near.over
+    assert far.phone.times("BYE") == [32.0]
+
+
+def test_both_hang_up_at_once(make_stage, transport):
+    """The BYEs cross: each is answered, 200 or 481, and there is one record (RFC 3261 15.1.2)."""
+    stage = make_stage(transport=transport, delay=0.05)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    stage.run(1)
+    alice.call("bob")
+    stage.run(1)
+    bob.answer()
+    stage.run(1)
+    alice.hang_up()
+    bob.hang_up()
+    stage.run(1)
+    assert alice.line.final in (200, 481)
+    assert bob.line.final in (200, 481)
+    assert len(stage.records) == 1
+
+
+def test_a_bye_that_nobody_answers(make_stage):
+    """The far end is dead: the record is written at once, the scope closes with timer F."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.answer()
+    bob.silent = True
+    alice.hang_up()
+    assert len(stage.records) == 1
+    stage.run(31.9)
+    assert stage.house.auditor.open
+    stage.run(40)
+    assert not stage.house.auditor.open
+    assert bob.times("BYE")[:5] == [0.0, 0.5, 1.5, 3.5, 7.5]

@@ -73,13 +73,17 @@ def test_a_method_that_is_not_served_in_a_dialog(talk, method, status):
     assert not alice.line.over
 
 
-def test_options_for_the_switch(stage):
-    """What an INVITE would be told, 200 and our abilities (11.2); for others 404."""
+def test_options(stage):
+    """Answered as an INVITE would be (11.2): 200 and our abilities for the switch itself and for
+    who can be reached, 480 for who is not registered, 404 for who is not known."""
     alice = stage.phone("alice")
-    response = asked(alice, "OPTIONS", "bob")
-    assert response.status == 200
-    assert response.allow == list(ALLOW)
-    assert response.values("Accept") == ["application/sdp"]
+    for uri in (switch(stage), switch(stage, "alice")):
+        response = asked(alice, "OPTIONS", uri)
+        assert response.status == 200
+        assert response.allow == list(ALLOW)
+        assert response.values("Accept") == ["application/sdp"]
+    assert asked(alice, "OPTIONS", switch(stage, "bob")).status == 480
+    assert asked(alice, "OPTIONS", switch(stage, "nobody")).status == 404
     assert asked(alice, "OPTIONS", "sip:bob@example.net").status == 404
 
 
