@@ -111,3 +111,30 @@ def test_every_call_ends(make_stage, seed, engine):
     admitted = stage.house.switch.counters["calls"]
     assert CALLS * 0.9 <= admitted <= CALLS
     assert {record.status for record in stage.records} >= {200, 404}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_call_ends_when_connections_break(make_stage, seed):
+    """Over TCP, in pieces of any size, with connections that close at any moment: the same."""
+    stage = make_stage(
+        {"switch": {"ring_seconds": 30}},
+        transport="TCP",
+        engine=lambda clock: SlowEngine(CountingEngine(), clock, seed),
+        seed=seed,
+        delay=0.02,
+        split=True,
+    )
+    director = Director(stage, seed)
+
+    def break_off():
+        phone = director.chance.choice([director.caller, *director.callees.values()])
+        for peer in phone.endpoint.peers:
+            phone.endpoint.stream(peer).close()
+        phone.register()
+
+    for number in range(CALLS):
+        director.play(number)
+        director.later(0, 20, break_off)
+        stage.run(director.chance.uniform(0, 8))
+    stage.run(120)
+    assert len(stage.records) >= CALLS * 0.7
