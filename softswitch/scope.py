@@ -25,14 +25,16 @@ class Scope:
     :ivar name: for the log: the call's id and the leg.
     :ivar ended_at: when the leg ended, by the auditor's clock; None while it lives.
     :ivar closed: whether the last thing has been released after the end.
+    :ivar on_closed: called once when it closes.
     """
 
-    __slots__ = ("_auditor", "_held", "closed", "ended_at", "name")
+    __slots__ = ("_auditor", "_held", "closed", "ended_at", "name", "on_closed")
 
     def __init__(self, name: str, auditor: "Auditor") -> None:
         self.name = name
         self.ended_at: float | None = None
         self.closed = False
+        self.on_closed: Callable[[], None] | None = None
         self._auditor = auditor
         self._held: list[Held] = []
         auditor.open.add(self)
@@ -66,6 +68,9 @@ class Scope:
         self.closed = True
         self._auditor.open.discard(self)
         self._auditor.closed += 1
+        then, self.on_closed = self.on_closed, None
+        if then is not None:
+            then()
 
 
 class Auditor:

@@ -81,6 +81,7 @@ class Leg:
         self._timer: Timer | None = None
         session.user = self
         self.scope.hold(self)
+        self.scope.on_closed = self._closed
 
     @property
     def name(self) -> str:
@@ -110,6 +111,12 @@ class Leg:
             self.keep()
             self.scope.release(self)
             self.scope.end()
+
+    def _closed(self) -> None:
+        """Nothing can happen any more: what knew each other in a circle lets go, so that memory
+        is free at once and not when the garbage collector comes by."""
+        self.session.let_go()
+        del self._call
 
     def _give_up(self, then: Callable[["Leg"], None]) -> None:
         self._timer = None

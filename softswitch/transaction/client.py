@@ -94,7 +94,6 @@ class ClientTransaction(Transaction):
         The scope is left last: the user may send the request elsewhere, for the same leg.
         """
         self._leave()
-        self.user = UNHEARD
         try:
             tell(self, *args)
         finally:
@@ -102,6 +101,7 @@ class ClientTransaction(Transaction):
 
     def _leave(self) -> None:
         self._stop_timers()
+        self.user = UNHEARD
         self._home.forget_client(self)
 
 
