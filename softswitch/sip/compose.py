@@ -6,6 +6,7 @@ RFC 3261 sections 8.1.1, 8.2.6, 8.2.7, 9.1, 17.1.1.3 and 19.3.
 import hmac
 import os
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final
 
 from softswitch.errors import SipSyntaxError
@@ -62,6 +63,17 @@ def new_branch() -> str:
     return "z9hG4bK" + os.urandom(10).hex()
 
 
+def sealed_branch(call_id: str, secret: bytes) -> str:
+    """A branch that nobody else can make, so that a response proves that we sent the request."""
+    salt = os.urandom(8).hex()
+    return f"z9hG4bK{salt}{_seal(salt, call_id, secret)}"
+
+
+def is_sealed(branch: str, call_id: str, secret: bytes) -> bool:
+    """Whether ``sealed_branch`` made this branch for a request with this Call-ID."""
+    return branch == f"z9hG4bK{branch[7:23]}{_seal(branch[7:23], call_id, secret)}"
+
+
 def new_tag() -> str:
     """A tag of 64 random bits (RFC 3261 19.3)."""
     return os.urandom(8).hex()
@@ -82,6 +94,11 @@ def stateless_tag(request: Request, secret: bytes) -> str:
     parts = (branch, cseq, request.get("Call-ID") or "", request.get("From") or "")
     identity = "\n".join(parts).encode("utf-8", "surrogateescape")
     return hmac.digest(secret, identity, "sha256")[:8].hex()
+
+
+def _seal(salt: str, call_id: str, secret: bytes) -> str:
+    sealed = f"{salt}{call_id}".encode("utf-8", "surrogateescape")
+    return blake2b(sealed, key=secret, digest_size=6).hexdigest()
 
 
 def _companion(invite: Request, method: str, to: str | None, further: Iterable[Field]) -> Request:

@@ -108,7 +108,7 @@ def check(message: Message) -> None:
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise SipSyntaxError("Bad CSeq", header="CSeq")
-        _ = message.max_forwards
+        _ = message.max_forwards, message.content_type
         if message.request_uri.headers:  # 19.1.1, table 1
             raise SipSyntaxError("Bad Request-URI")
 

@@ -93,7 +93,7 @@ class TransactionLayer:
         :param request: without a Via of ours.
         :param scope: holds the transaction until it ends.
         """
-        branch = compose.new_branch()
+        branch = compose.sealed_branch(request.call_id, self._secret)
         request = self._with_via(request, flow, branch)
         key = client_key(branch, request.method)
         transaction = (InviteClient if request.method == "INVITE" else Client)(
@@ -160,9 +160,12 @@ class TransactionLayer:
         self._merged.discard(transaction.merge)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
-        """A response is for the core; so are all that match no transaction."""
+        """A response is for the core; so are all that match no transaction, as long as we have
+        sent the request that they answer: a stranger can make one up."""
         self.counters["stray response"] += 1
-        self.user.stray_response(response, flow)
+        branch = response.top_via.branch or ""
+        if compose.is_sealed(branch, response.call_id, self._secret):
+            self.user.stray_response(response, flow)
 
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK is for the core; so are all that match no transaction."""
@@ -213,6 +216,7 @@ class TransactionLayer:
                 return
         screened = self.user.screen(request, flow)
         if isinstance(screened, Response):
+            self.counters[f"{request.method} answered with {screened.status}"] += 1
             self.send_stateless(screened, request, flow)
             return
         transaction = (InviteServer if request.method == "INVITE" else Server)(

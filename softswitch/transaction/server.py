@@ -13,8 +13,8 @@ from softswitch.errors import StateError, TransportError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request, Response
-from softswitch.sip.parser import parse
 from softswitch.transaction.transaction import Event, Home, Transaction
 from softswitch.wheel import Timer
 
@@ -91,7 +91,9 @@ class ServerTransaction(Transaction):
     @property
     def sent_tag(self) -> str | None:
         """To tag of the last response; None when there was none, or a 100."""
-        return parse(self._data).to.tag if self._data else None
+        _, _, rest = self._data.partition(b"\r\nTo: ")
+        to = rest.partition(b"\r\n")[0].decode("utf-8", "surrogateescape")
+        return NameAddr.parse(to).tag if to else None
 
     def adopt(self, scope: Scope | None, user: ServerUser | None) -> None:
         """Belong to a leg: ``scope`` holds the transaction until it ends, ``user`` is told."""

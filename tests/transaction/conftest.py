@@ -215,6 +215,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Branches z9hG4bK1, 2, 3 ...; tags t1, t2, t3 ..."""
     branches, tags = count(1), count(1)
     monkeypatch.setattr(compose, "new_branch", lambda: f"z9hG4bK{next(branches)}")
+    monkeypatch.setattr(compose, "sealed_branch", lambda *_: compose.new_branch())
+    monkeypatch.setattr(compose, "is_sealed", lambda branch, *_: branch.startswith("z9hG4bK"))
     monkeypatch.setattr(compose, "new_tag", lambda: f"t{next(tags)}")
 
 
