@@ -18,6 +18,10 @@ from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.wheel import Clock, Timer
 
+#: A re-INVITE that has no final answer by then has none. It is longer than timer B, which finds a
+#: peer that says nothing at all: that one is gone, and so is the call (RFC 3261 12.2.1.2).
+RENEGOTIATION_SECONDS = 40.0
+
 
 class Kind(StrEnum):
     """What a step does to the leg that it reaches."""
@@ -122,9 +126,9 @@ class Bridge:
             left.append("ports")
         return left
 
-    def invite(self, fields: list[Field], request: Request, max_forwards: int) -> None:
+    def invite(self, fields: list[Field], request: Request) -> None:
         """Carry the caller's INVITE to leg b."""
-        self._cross(Kind.INVITE, self.a, request, fields, max_forwards=max_forwards)
+        self._cross(Kind.INVITE, self.a, request, fields, max_forwards=crossing.hops(request))
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller."""
@@ -134,7 +138,7 @@ class Bridge:
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
         offerer = self.data.offerer
-        if offerer == self.other(leg).name or not (offerer or response.body):
+        if offerer == self.other(leg).name or not (offerer or crossing.is_sdp(response)):
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response) + crossing.describing(response)
@@ -143,7 +147,7 @@ class Bridge:
     def acknowledged(self, leg: Leg, ack: Request) -> None:
         """Carry the ACK to the other leg where the answer to its offer is in it."""
         other = self.other(leg)
-        if self.data.offerer == other.name:
+        if other.session.awaits_ack:
             self._cross(Kind.ACKNOWLEDGE, leg, ack, crossing.describing(ack))
         else:
             self._finish()
@@ -160,9 +164,7 @@ class Bridge:
         leg.data.media.fork()
         other.data.media.fork()
         fields = crossing.fields(request) + crossing.describing(request)
-        self._cross(
-            Kind.INVITE, leg, request, fields, max_forwards=(request.max_forwards or 70) - 1
-        )
+        self._cross(Kind.INVITE, leg, request, fields, max_forwards=crossing.hops(request))
 
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """Carry the refusal of a re-INVITE back; the call stays as it was."""
@@ -178,6 +180,7 @@ class Bridge:
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""
         self._withdraw(leg)
+        self.other(leg).keep()
         self.other(leg).session.cancel()
 
     def other(self, leg: Leg) -> Leg:
@@ -207,7 +210,7 @@ class Bridge:
         max_forwards: int = 70,
     ) -> None:
         body = message.body
-        is_sdp = bool(body) and message.content_type == "application/sdp"
+        is_sdp = crossing.is_sdp(message)
         step = Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards)
         waits = bool(self.data.steps)
         self.data.steps.append(step)
@@ -294,6 +297,8 @@ class Bridge:
         _, target = self._legs(step)
         session = target.session
         if step.kind is Kind.INVITE:
+            if self.data.inviter:
+                target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
             session.invite(step.fields, body, step.max_forwards)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
@@ -306,6 +311,13 @@ class Bridge:
         else:
             session.acknowledge(step.fields, body)
             self._finish()
+
+    def _unanswered(self, leg: Leg) -> None:
+        """A re-INVITE got a 100 at best: the call stays as it was."""
+        other = self.other(leg)
+        self._withdraw(other)
+        leg.session.cancel()
+        other.session.reject(504, None)
 
     def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
         """The engine cannot serve a step."""

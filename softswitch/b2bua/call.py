@@ -86,7 +86,7 @@ class Call(Machine):
     :raises SipSyntaxError: when the INVITE cannot make a dialog.
     """
 
-    __slots__ = ("_bridges", "_hunt", "_legs", "_shared", "_view", "caller", "data")
+    __slots__ = ("__weakref__", "_bridges", "_hunt", "_legs", "_shared", "_view", "caller", "data")
 
     def __init__(
         self, shared: Shared, request: Request, transaction: InviteServer, identity: Identity
@@ -101,17 +101,7 @@ class Call(Machine):
             id=name,
             invite=request,
             identity=identity,
-            record=CallRecord(
-                id=name,
-                call_id_a=request.call_id,
-                from_tag=request.from_.tag or "",
-                identity_kind=identity.kind,
-                identity=identity.name,
-                caller=str(request.from_.uri),
-                called=request.uri,
-                invited=shared.clock.seconds(),
-                to_tag=tag,
-            ),
+            record=new_record(name, request, identity, tag, shared.clock.seconds()),
         )
         self._view = RequestView(request, flow, identity)
         self._legs: dict[str, Leg] = {}
@@ -139,11 +129,6 @@ class Call(Machine):
         self._shared.observer.call_started(self.data.record)
         self._shared.policies.ask_route(self._view, self._routed)
 
-    def turn_away(self, status: int, reason: str | None = None) -> None:
-        """Refuse the call before anybody is asked."""
-        self._shared.observer.call_started(self.data.record)
-        self.fire(Event.TURNED_AWAY, Reject(status, reason))
-
     def shut(self) -> None:
         """End the call whatever its state: the switch stops."""
         self.fire(Event.SHUT)
@@ -164,7 +149,7 @@ class Call(Machine):
         trial = self._hunt.trial_of(leg)
         if trial is not None:
             self._hunt.progressed(leg, trial, response)
-            if response.status > 100:
+            if 100 < response.status < 200:
                 self._bridges[leg.name].provisional(response)
 
     def leg_answered(self, leg: Leg, response: Response) -> None:
@@ -178,6 +163,7 @@ class Call(Machine):
 
     def leg_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """A try failed, or a re-INVITE was refused."""
+        leg.keep()
         trial = self._hunt.trial_of(leg)
         bridge = self._bridge()
         if trial is not None:
@@ -296,9 +282,11 @@ class Call(Machine):
     def _fail_best(self) -> None:
         best = self.data.hunt.best or Failure(480, "")
         status = crossing.status(best.status)
+        if status < 400 and not best.contacts:
+            status = 480
         reason = best.reason if status == best.status and best.reason else None
         who = "callee" if best.told else "switch"
-        self._fail(who, status, reason, _contact_fields(best.contacts))
+        self._fail(who, status, reason, [*best.fields, *_contact_fields(best.contacts)])
 
     def _cancel(self, request: Request | None) -> None:
         self._hunt.stop(_reason(request), "Cancelled")
@@ -310,6 +298,7 @@ class Call(Machine):
     ) -> None:
         """Answered and gone before the caller was told."""
         self._say_goodbye(leg, _reason(request))
+        status = crossing.status(status)
         self.caller.session.reject(status, None)
         self._finish("switch" if leg is None else "callee", status, reason)
 
@@ -380,6 +369,23 @@ class Call(Machine):
     def _bridge(self) -> Bridge | None:
         """The bridge of a call that was answered; the others have gone by then."""
         return next(iter(self._bridges.values()), None)
+
+
+def new_record(
+    name: str, request: Request, identity: Identity, to_tag: str, now: float
+) -> CallRecord:
+    """What a call's record says from the beginning."""
+    return CallRecord(
+        id=name,
+        call_id_a=request.call_id,
+        from_tag=request.from_.tag or "",
+        identity_kind=identity.kind,
+        identity=identity.name,
+        caller=str(request.from_.uri),
+        called=request.uri,
+        invited=now,
+        to_tag=to_tag,
+    )
 
 
 def _contact_fields(uris: "list[str] | tuple[str, ...]") -> list[Field]:

@@ -7,6 +7,7 @@ what one peer says about its network is not the other's business.
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
 from softswitch.sip.uri import Uri
@@ -83,10 +84,29 @@ def is_marked(request: Request, own: str) -> bool:
     return own in request.all(MARK)
 
 
+def is_anonymous(request: Request) -> bool:
+    """Whether the caller wants to stay unknown (RFC 3323 4.1.1.3)."""
+    return request.from_.uri.host.lower() == ANONYMOUS
+
+
+def is_sdp(message: Message) -> bool:
+    """Whether a message's body is a session description; a type that cannot be read is none."""
+    try:
+        return bool(message.body) and message.content_type == "application/sdp"
+    except SipSyntaxError:
+        return False
+
+
+def hops(request: Request) -> int:
+    """Max-Forwards of what follows from ``request`` on the other leg (RFC 7332)."""
+    left = request.max_forwards
+    return 69 if left is None else left - 1
+
+
 def caller(request: Request, host: str) -> str:
     """The From value, without a tag, that the far leg sees: the caller's name and number at
     ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3)."""
     source = request.from_
-    if source.uri.host == ANONYMOUS:
-        host = ANONYMOUS
+    if is_anonymous(request):
+        return f'"Anonymous" <sip:anonymous@{ANONYMOUS}>'
     return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))

@@ -8,6 +8,7 @@ the end.
 
 from functools import partial
 from typing import Protocol
+from weakref import proxy
 
 import attrs
 
@@ -41,12 +42,14 @@ class Failure:
     :ivar reason: phrase.
     :ivar told: whether the far end itself said so.
     :ivar contacts: of a 3xx that is passed on.
+    :ivar fields: header fields of the refusal that the caller may see.
     """
 
     status: int
     reason: str
     told: bool = False
     contacts: list[str] = attrs.Factory(list)
+    fields: list[Field] = attrs.Factory(list)
 
     @property
     def reached(self) -> bool:
@@ -141,7 +144,8 @@ class Hunt:
         self._call_id = call_id
         self._invite = invite
         self._view = view
-        self._user = user
+        # The call owns the hunt; two that own each other would wait for the garbage collector.
+        self._user: HuntUser = proxy(user)
         self._shared = shared
 
     def begin(self, targets: tuple[Target, ...]) -> None:
@@ -184,10 +188,11 @@ class Hunt:
 
     def refused(self, trial: Trial, status: int, reason: str, response: Response | None) -> None:
         """A target has refused, or our INVITE to it has failed."""
-        contacts = []
-        if response is not None and 300 <= status < 400:
-            contacts = _contacts(response)
-        self.failed(trial, Failure(status, reason, response is not None, contacts))
+        failure = Failure(status, reason, response is not None)
+        if response is not None:
+            failure.fields = crossing.fields(response)
+            failure.contacts = _contacts(response) if status < 400 else []
+        self.failed(trial, failure)
 
     def failed(self, trial: Trial, failure: Failure) -> None:
         """A try is over; a 3xx is the redirect policy's, all else ours."""
@@ -245,18 +250,17 @@ class Hunt:
     def _go_on(self) -> None:
         """Try the next step, unless something is still being tried."""
         data = self.data
-        while not data.trials and not data.asking:
-            if data.stopped or not data.steps:
-                self._user.hunt_failed()
-                return
-            begun = [self._begin(target) for target in data.steps.pop(0)]
-            for number, target in begun:
-                if target.flow is not None:
-                    self._invite_on(number, target.flow)
-                else:
-                    self._shared.find_flow(target.uri, partial(self._invite_on, number))
-            if data.stopped:
-                return
+        if data.trials or data.asking:
+            return
+        if data.stopped or not data.steps:
+            self._user.hunt_failed()
+            return
+        # Who fails at once goes on from there, so that there is nothing to go on with below.
+        for number, target in [self._begin(target) for target in data.steps.pop(0)]:
+            if target.flow is not None:
+                self._invite_on(number, target.flow)
+            else:
+                self._shared.find_flow(target.uri, partial(self._invite_on, number))
 
     def _redirected(
         self, asking: int, trial: Trial, failure: Failure, decision: Redirection
@@ -306,20 +310,21 @@ class Hunt:
             *shared.own_fields,
             *target.headers.items(),
         ]
-        bridge.invite(fields, invite, (invite.max_forwards or 70) - 1)
+        bridge.invite(fields, invite)
 
     def _dialog(self, target: Target, flow: Flow) -> Dialog:
         """What is known of a dialog with a target before it has answered."""
         invite = self._invite
         host = self._shared.facing(flow).host
         tag = compose.new_tag()
+        caller = "anonymous" if crossing.is_anonymous(invite) else invite.from_.uri.user or ""
         return Dialog(
             call_id=compose.new_call_id(host),
             local_tag=tag,
             remote_tag="",
             local=f"{crossing.caller(invite, host)};tag={tag}",
             remote=str(NameAddr("", Uri.parse(target.call_to or target.uri))),
-            contact=self._shared.contact(invite.from_.uri.user or "", flow),
+            contact=self._shared.contact(caller, flow),
             remote_target=target.uri,
             flow=flow,
             symmetric=target.flow is not None,

@@ -19,7 +19,7 @@ from softswitch.sip.message import Field, Request
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination, TransportLayer
 from softswitch.transport.listener import Facing
-from softswitch.wheel import Clock
+from softswitch.wheel import Clock, Timer
 
 
 @attrs.frozen
@@ -122,9 +122,16 @@ class Shared:
         return crossing.mark(invite.request_uri, self._secret)
 
     def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
-        """Call ``tell`` with a flow to where ``uri`` leads, now or later; None when nowhere."""
+        """Call ``tell`` with a flow to where ``uri`` leads, now or later; None for nowhere, or when
+        nobody has said in ``try_seconds``."""
+        told: list[Timer | None] = []
 
         def resolved(destinations: list[Destination]) -> None:
+            if told == [None]:
+                return
+            if told and (timer := told.pop()) is not None:
+                timer.cancel()
+            told.append(None)
             for destination in destinations:
                 try:
                     flow = self._transport.flow_to(*destination)
@@ -135,3 +142,5 @@ class Shared:
             tell(None)
 
         self._resolver.resolve(Uri.parse(uri), resolved)
+        if not told:
+            told.append(self.clock.callLater(self.settings.try_seconds, resolved, []))

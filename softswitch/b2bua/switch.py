@@ -3,12 +3,13 @@
 from collections import Counter
 
 from softswitch.b2bua import crossing
-from softswitch.b2bua.call import Call
+from softswitch.b2bua.call import Call, new_record
 from softswitch.b2bua.shared import Shared
+from softswitch.dialog.usage import unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.views import Identity
 from softswitch.sip import compose
-from softswitch.sip.message import Request
+from softswitch.sip.message import Field, Request
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -34,23 +35,17 @@ class Switch:
     ) -> None:
         """An INVITE outside of any dialog, from somebody known: make a call of it."""
         assert isinstance(transaction, InviteServer)
-        try:
-            if not request.contacts:
-                raise SipSyntaxError("Missing Contact", header="Contact")
-            call = Call(self._shared, request, transaction, identity)
-        except SipSyntaxError as error:
-            transaction.respond(
-                compose.response(request, error.status, error.reason, to_tag=compose.new_tag())
-            )
-            return
-        self.calls[call.id] = call
         self.counters["calls"] += 1
-        if self.draining:
-            call.turn_away(503, "Switch Stops")
-        elif crossing.is_marked(request, self._shared.mark(request)):
-            call.turn_away(482)
-        else:
-            call.start()
+        try:
+            refusal = self._refusal(request)
+            if refusal is None:
+                call = Call(self._shared, request, transaction, identity)
+                self.calls[call.id] = call
+                call.start()
+                return
+        except SipSyntaxError as error:
+            refusal = (error.status, error.reason, [])
+        self._turn_away(request, transaction, identity, *refusal)
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
@@ -61,3 +56,40 @@ class Switch:
         del self.calls[call.id]
         self.counters["ended"] += 1
         self._shared.observer.call_ended(call.data.record)
+
+    def _refusal(self, request: Request) -> tuple[int, str | None, list[Field]] | None:
+        """Why an INVITE cannot become a call: status, reason phrase and fields.
+
+        :raises SipSyntaxError: Contact cannot be read, or is missing.
+        """
+        if self.draining:
+            return (503, "Switch Stops", [])
+        refused = unacceptable(request)
+        if refused is not None:
+            return (refused[0], None, refused[1])
+        if not request.contacts:
+            raise SipSyntaxError("Missing Contact", header="Contact")
+        if crossing.is_marked(request, self._shared.mark(request)):
+            return (482, None, [])
+        return None
+
+    def _turn_away(
+        self,
+        request: Request,
+        transaction: InviteServer,
+        identity: Identity,
+        status: int,
+        reason: str | None,
+        fields: list[Field],
+    ) -> None:
+        """Refuse an INVITE of somebody known; there is a record of that too."""
+        tag = compose.new_tag()
+        response = compose.response(request, status, reason, to_tag=tag, fields=fields)
+        transaction.respond(response)
+        now = self._shared.clock.seconds()
+        record = new_record(compose.new_tag(), request, identity, tag, now)
+        record.ended, record.hung_up = now, "switch"
+        record.status, record.reason = status, response.reason
+        self.counters["ended"] += 1
+        self._shared.observer.call_started(record)
+        self._shared.observer.call_ended(record)

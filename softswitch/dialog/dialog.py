@@ -13,11 +13,15 @@ import attrs
 
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
+from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.uri import Uri
 
 DialogKey = tuple[str, str, str]
+
+#: The methods that we serve, as a field value.
+ALLOW = ", ".join(compose.ALLOW)
 
 #: Requests whose Contact moves the peer's target (RFC 3261 12.2, RFC 3311).
 REFRESHING = frozenset({"INVITE", "UPDATE"})
@@ -73,29 +77,23 @@ class Dialog:
             remote_target=_target(request),
             flow=flow,
             symmetric=symmetric or _behind_nat(request, flow),
-            route_set=request.values("Record-Route"),
+            route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
         )
 
     @classmethod
-    def answered(cls, response: Response, flow: Flow) -> Self:
-        """The dialog that a 2xx to a forgotten INVITE of ours makes, to be ended at once.
-
-        :raises SipSyntaxError: when From, To, Contact or Record-Route cannot be read.
-        """
-        dialog = cls(
+    def forgotten(cls, response: Response, flow: Flow) -> Self:
+        """What a 2xx says of the INVITE of ours that it answers, for ``take_down``."""
+        return cls(
             call_id=response.call_id,
             local_tag=response.from_.tag or "",
             remote_tag="",
             local=response.get("From") or "",
             remote="",
             contact="",
-            remote_target="",
+            remote_target=str(response.to.uri),
             flow=flow,
-            local_cseq=response.cseq.number,
         )
-        dialog.established(response, flow)
-        return dialog
 
     @property
     def key(self) -> DialogKey:
@@ -107,11 +105,12 @@ class Dialog:
 
         :raises SipSyntaxError: when To, Contact or Record-Route cannot be read.
         """
-        if not self.remote_tag:
+        target = _target(response)
+        routes = [str(route) for route in response.record_routes]
+        if not self.remote_tag and self.remote_cseq is None:
             self.remote_tag = response.to.tag or ""
             self.remote = response.get("To") or ""
-            self.route_set = response.values("Record-Route")[::-1]
-        target = _target(response)
+            self.route_set = routes[::-1]
         if target:
             self.remote_target = target
         self.flow = flow
@@ -150,13 +149,16 @@ class Dialog:
         """Where our next request goes: back along the flow, or to an URI to be resolved.
 
         A route set is always followed; without one, a registered peer or one behind NAT is
-        reached along its flow, since its Contact may be a private address.
+        reached along its flow, since its Contact may be a private address. The first INVITE
+        goes on the flow that was found for it.
 
         :raises SipSyntaxError: when the first Route or the target is no URI.
         """
         if self.route_set:
             return NameAddr.parse(self.route_set[0]).uri
-        return self.flow if self.symmetric else Uri.parse(self.remote_target)
+        if self.symmetric or not (self.remote_tag or self.remote_cseq):
+            return self.flow
+        return Uri.parse(self.remote_target)
 
     def _build(
         self, method: str, cseq: int, fields: Iterable[Field], body: bytes, max_forwards: int
@@ -178,6 +180,7 @@ class Dialog:
         ]
         if method in REFRESHING:
             built.append(("Contact", self.contact))
+            built.append(("Allow", ALLOW))
         return Request(method, target, built, body)
 
 

@@ -8,8 +8,10 @@ is never tried here: each attempt at an address is a leg of its own, see ``b2bua
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import attrs
+
 from softswitch.dialog.dialog import Dialog
-from softswitch.errors import SoftswitchError
+from softswitch.errors import SipSyntaxError, SoftswitchError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
@@ -26,6 +28,9 @@ class RequestUser(Protocol):
 
     def response_received(self, response: Response, requester: "Requester") -> None:
         """A provisional or final response, and every further 2xx to an INVITE."""
+
+    def challenged(self, response: Response, requester: "Requester") -> None:
+        """A 401 or 407 came and has been answered: the peer is there."""
 
     def request_failed(self, status: int, reason: str, requester: "Requester") -> None:
         """No final response: 408 when nobody answered, 503 when it could not be sent."""
@@ -128,6 +133,7 @@ class Requester:
                         self.request.max_forwards or 0,
                     )
                 )
+                self._user.challenged(response, self)
                 return
         self._user.response_received(response, self)
 
@@ -146,6 +152,9 @@ class _Nobody(RequestUser):
     def response_received(self, response: Response, requester: Requester) -> None:
         pass
 
+    def challenged(self, response: Response, requester: Requester) -> None:
+        pass
+
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
         pass
 
@@ -153,16 +162,26 @@ class _Nobody(RequestUser):
 NOBODY = _Nobody()
 
 
-def take_down(sender: Sender, dialog: Dialog, scope: Scope) -> None:
-    """Acknowledge and end a dialog that a 2xx has made and nobody wants (RFC 3261 13.2.2.4).
+def take_down(sender: Sender, dialog: Dialog, response: Response, flow: Flow, scope: Scope) -> None:
+    """Acknowledge and end what a 2xx has made and nobody wants, or can use (RFC 3261 13.2.2.4).
 
-    :param dialog: whose ``local_cseq`` is the INVITE's.
+    :param dialog: of our INVITE, in which another fork may have answered already.
+    :param flow: on which the INVITE went.
     """
-    sender.send_ack(dialog.ack(dialog.local_cseq), dialog)
-    Requester(sender, dialog, NOBODY, scope).start(dialog.request("BYE"))
+    fork = attrs.evolve(
+        dialog, remote_tag="", remote_cseq=None, route_set=[], local_cseq=response.cseq.number
+    )
+    try:
+        fork.established(response, flow)
+    except SipSyntaxError:
+        # It does not say where it can be reached: it is told where it was heard.
+        fork.remote_tag, fork.remote = response.to.tag or "", response.get("To") or ""
+        fork.symmetric, fork.flow = True, flow
+    sender.send_ack(fork.ack(fork.local_cseq), fork)
+    Requester(sender, fork, NOBODY, scope).start(fork.request("BYE"))
 
 
 #: What the dialog, the transaction layer and the composer write into each request themselves.
 WRITTEN_ANEW = frozenset(
-    ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact")
+    ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow")
 )

@@ -10,9 +10,7 @@ import random
 from collections.abc import Iterable
 from enum import StrEnum
 
-import attrs
-
-from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.dialog import ALLOW, Dialog
 from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester, take_down
 from softswitch.dialog.usage import (
     CAPABILITIES,
@@ -22,12 +20,13 @@ from softswitch.dialog.usage import (
     SessionData,
     SessionUser,
     State,
+    answer,
+    compose_within,
 )
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.scope import Scope
-from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import METHODS
 from softswitch.transaction.invite_server import InviteServer
@@ -100,9 +99,20 @@ class Session(Machine):
         """Whether the call stands and nobody is re-negotiating it."""
         return self.data.life is Life.CONFIRMED and self.data.state is State.IDLE
 
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether their 2xx still waits for our ACK, for want of an answer to its offer."""
+        return self.data.state is State.ACCEPTED
+
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""
         return list(self._timers)
+
+    def let_go(self) -> None:
+        """Forget everybody: the scope has closed, and nothing can happen any more."""
+        self._transaction = None
+        self._requester = None
+        del self.user
 
     # What the leg asks for.
 
@@ -117,7 +127,9 @@ class Session(Machine):
     def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
         """Send 101 to 199 to their INVITE; ignored when it has been answered."""
         if self.state is State.THEIRS and self._transaction is not None:
-            self._transaction.respond(self._response(status, reason, fields, body))
+            fields = [("Contact", self.data.dialog.contact), *fields]
+            response = compose_within(self.data, status, reason, fields, body)
+            self._repeat(self._transaction, response)
 
     def accept(self, fields: Iterable[Field], body: bytes) -> None:
         """Send 200 to their INVITE, again and again until its ACK has come."""
@@ -154,23 +166,23 @@ class Session(Machine):
         try:
             in_order = self.data.dialog.heard(request, transaction.flow)
         except SipSyntaxError as error:
-            self._answer(transaction, error.status, error.reason)
+            answer(transaction, self.scope, error.status, error.reason)
             return
         if not in_order:
-            self._answer(transaction, 500, "CSeq Out Of Order")
+            answer(transaction, self.scope, 500, "CSeq Out Of Order")
         elif isinstance(transaction, InviteServer):
             self._reinvited(transaction)
         elif request.method == "BYE":
-            self._answer(transaction, 200)
+            answer(transaction, self.scope, 200)
             self._bye_received(request)
         elif request.method == "OPTIONS":
-            self._answer(transaction, 200, fields=CAPABILITIES)
+            answer(transaction, self.scope, 200, fields=CAPABILITIES)
         else:
             status = 405 if request.method in METHODS else 501
-            self._answer(transaction, status, fields=CAPABILITIES)
+            answer(transaction, self.scope, status, fields=CAPABILITIES)
 
     def ack_received(self, request: Request, flow: Flow) -> None:
-        """An ACK of our 2xx, or another copy of it."""
+        """An ACK of our 2xx, or a copy of it."""
         invite = self.data.invite
         if invite is not None and request.cseq.number == invite.cseq.number:
             self.data.dialog.flow = flow
@@ -201,6 +213,11 @@ class Session(Machine):
         else:
             self._accepted(response, requester)
 
+    def challenged(self, response: Response, requester: Requester) -> None:
+        """From the requester: the INVITE was sent again, with credentials."""
+        if requester is self._requester and self.state is State.OURS:
+            self.user.provisional_received(response)
+
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
         """From the requester: our INVITE got no final answer."""
         if requester is self._requester:
@@ -215,9 +232,9 @@ class Session(Machine):
     def _accept(self, fields: Iterable[Field], body: bytes) -> None:
         data, t1 = self.data, self._agent.timers.t1
         assert self._transaction is not None
-        self._transaction.respond(
-            self._response(200, None, [("Contact", data.dialog.contact), *fields], body)
-        )
+        self._stop_timers()
+        fields = [("Contact", data.dialog.contact), ("Allow", ALLOW), *fields]
+        self._transaction.respond(compose_within(data, 200, None, fields, body))
         data.life = Life.CONFIRMED
         data.ack_due = self._clock.seconds() + 64 * t1
         self._wait = t1
@@ -232,7 +249,7 @@ class Session(Machine):
 
     def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
         if self._transaction is not None:
-            self._transaction.respond(self._response(status, reason, fields, b""))
+            self._transaction.respond(compose_within(self.data, status, reason, fields))
         self._come_to_nothing()
 
     def _cancelled(self, cancel: Request | None) -> None:
@@ -311,24 +328,13 @@ class Session(Machine):
         self.data.invite = transaction.request
         transaction.adopt(self.scope, self)
 
-    def _answer(
-        self,
-        transaction: InviteServer | Server,
-        status: int,
-        reason: str | None = None,
-        fields: Iterable[Field] = (),
-    ) -> None:
-        """Answer a request at once; its transaction then runs out within the scope."""
-        transaction.adopt(self.scope, None)
-        transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
-
     def _reinvited(self, transaction: InviteServer) -> None:
         if self.data.life is not Life.CONFIRMED or self.state in (State.THEIRS, State.ANSWERED):
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
-            self._answer(transaction, 500, fields=[retry])
+            answer(transaction, self.scope, 500, fields=[retry])
         elif self.state is not State.IDLE:
-            self._answer(transaction, 491)
+            answer(transaction, self.scope, 491)
         else:
             self.fire(Event.INVITE_RECEIVED, transaction)
 
@@ -359,6 +365,7 @@ class Session(Machine):
             try:
                 data.dialog.established(response, requester.flow)
             except SipSyntaxError as error:
+                take_down(self._agent, data.dialog, response, requester.flow, self.scope)
                 self.fire(Event.REFUSED, 502, error.reason, None)
                 return
             data.invite_cseq = response.cseq.number
@@ -374,37 +381,23 @@ class Session(Machine):
                 self._agent.send_ack(data.ack, data.dialog)
             return
         assert requester.flow is not None
-        fork = attrs.evolve(
-            data.dialog, remote_tag="", route_set=[], local_cseq=requester.request.cseq.number
-        )
-        try:
-            fork.established(response, requester.flow)
-        except SipSyntaxError:
-            return  # It cannot be reached; its own 64*T1 will end it.
-        take_down(self._agent, fork, self.scope)
+        take_down(self._agent, data.dialog, response, requester.flow, self.scope)
 
-    def _response(
-        self, status: int, reason: str | None, fields: Iterable[Field], body: bytes
-    ) -> Response:
-        request = self.data.invite
-        assert request is not None
-        return compose.response(
-            request,
-            status,
-            reason,
-            to_tag=self.data.dialog.local_tag,
-            fields=fields,
-            body=body,
-            record_route=100 < status < 300,
-        )
+    def _repeat(self, transaction: InviteServer, response: Response) -> None:
+        """Now and each minute, lest a proxy on the way give up (RFC 3261 13.3.1.1)."""
+        transaction.respond(response)
+        self._stop_timers()
+        self._timers["1xx"] = self._clock.callLater(60.0, self._repeat, transaction, response)
 
     def _settle(self) -> None:
         """The exchange is over: no timer of it stays, and the INVITE is forgotten."""
-        data = self.data
-        data.invite = None
-        data.ack_due = None
-        while self._timers:
-            self._timers.popitem()[1].cancel()
+        self.data.invite = None
+        self.data.ack_due = None
+        self._stop_timers()
+
+    def _stop_timers(self) -> None:
+        for name in list(self._timers):
+            self._timers.pop(name).cancel()
 
     def _send_bye(self) -> None:
         dialog = self.data.dialog
@@ -421,6 +414,8 @@ class Session(Machine):
         # Who is asked again and says goodbye may never answer: only a CANCEL sets an end to it.
         if self.state is State.OURS:
             self.fire(Event.CANCEL, [])
+        elif self.state is State.ANSWERED:
+            self.state = State.IDLE
         self._agent.close(self)
         self.scope.release(self)
 
@@ -438,8 +433,10 @@ Session.TABLE = {
     (State.OURS, Event.REFUSED): (State.IDLE, Session._refused),
     (State.OURS, Event.GLARE): (State.WAITING, Session._wait_for_glare),
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Session._cancel),
+    (State.WAITING, Event.CANCEL): (State.IDLE, Session._come_to_nothing),
     (State.WAITING, Event.RETRY): (State.OURS, Session._retry),
     (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Session._taken_too_late),
     (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._come_to_nothing),
+    (State.GIVEN_UP, Event.GLARE): (State.IDLE, Session._come_to_nothing),
     (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Session._acknowledge),
 }

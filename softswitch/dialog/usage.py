@@ -3,16 +3,20 @@
 ``session`` does what stands here (RFC 3261 sections 13 to 15).
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from softswitch import plain
-from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.dialog import ALLOW, Dialog
 from softswitch.dialog.requester import Sender
+from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
 
 if TYPE_CHECKING:
@@ -21,11 +25,46 @@ if TYPE_CHECKING:
 
 #: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
 CAPABILITIES: list[Field] = [
-    ("Allow", ", ".join(compose.ALLOW)),
+    ("Allow", ALLOW),
     ("Accept", "application/sdp"),
     ("Accept-Encoding", "identity"),
     ("Supported", ""),
 ]
+
+
+def unacceptable(request: Request) -> tuple[int, list[Field]] | None:
+    """What a request wants that we cannot do (RFC 3261 8.2.2.3, 8.2.3): 420 for an extension, 415
+    for an INVITE's body that is none we know, 483 for an INVITE that may not go on.
+
+    :returns: the status, and the fields that say what would be right; None when all is well.
+    """
+    required = request.require
+    if required:
+        return 420, [("Unsupported", ", ".join(required))]
+    if request.method != "INVITE":
+        return None
+    if request.max_forwards == 0:
+        return 483, []
+    if not request.body:
+        return None
+    if (request.get("Content-Encoding") or "identity").lower() != "identity":
+        return 415, [("Accept-Encoding", "identity")]
+    optional = "optional" in (request.get("Content-Disposition") or "")
+    if request.content_type != "application/sdp" and not optional:
+        return 415, [("Accept", "application/sdp")]
+    return None
+
+
+def answer(
+    transaction: InviteServer | Server,
+    scope: Scope,
+    status: int,
+    reason: str | None = None,
+    fields: Iterable[Field] = (),
+) -> None:
+    """Answer a request within a dialog at once; its transaction then runs out within the scope."""
+    transaction.adopt(scope, None)
+    transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
 
 
 class Life(StrEnum):
@@ -92,11 +131,31 @@ class SessionData:
     hang_up: list[Field] | None = None
 
 
+def compose_within(
+    data: SessionData,
+    status: int,
+    reason: str | None,
+    fields: Iterable[Field],
+    body: bytes = b"",
+) -> Response:
+    """A response to the INVITE of the present exchange, with our tag (RFC 3261 12.1.1)."""
+    assert data.invite is not None
+    return compose.response(
+        data.invite,
+        status,
+        reason,
+        to_tag=data.dialog.local_tag,
+        fields=fields,
+        body=body,
+        record_route=100 < status < 300,
+    )
+
+
 class SessionUser(Protocol):
     """The leg, told of facts."""
 
     def provisional_received(self, response: Response) -> None:
-        """100 to 199 to our INVITE."""
+        """100 to 199 to our INVITE, or a challenge that has been answered: the peer is there."""
 
     def invite_accepted(self, response: Response) -> None:
         """2xx to our INVITE: to be followed by ``acknowledge``."""

@@ -13,10 +13,10 @@ from typing import Protocol
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.session import Session
-from softswitch.dialog.usage import CAPABILITIES
+from softswitch.dialog.usage import CAPABILITIES, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
+from softswitch.plugin.decisions import Admission, Allow, Challenge, Redirect, Reject, Routing
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
@@ -32,8 +32,8 @@ from softswitch.transport.layer import Destination, TransportLayer
 #: Serves a request outside of any dialog that has been admitted.
 Handler = Callable[[Request, InviteServer | Server, Identity], None]
 
-#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1).
-SCHEMES = frozenset(("sip", "sips", "tel"))
+#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1); ``sips`` will, with TLS.
+SCHEMES = frozenset(("sip", "tel"))
 
 
 class Resolver(Protocol):
@@ -48,6 +48,9 @@ class Gate(Protocol):
     """Says who may send us requests: the policy chain."""
 
     def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
+        """Call ``tell`` once, now or later."""
+
+    def ask_route(self, invite: RequestView, tell: Callable[[Routing], None]) -> None:
         """Call ``tell`` once, now or later."""
 
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
@@ -124,14 +127,21 @@ class UserAgent:
 
     def screen(self, request: Request, flow: Flow) -> Response | Screened:
         """Look at a request before any state is made for it (RFC 3261 8.2)."""
+        try:
+            return self._screen(request, flow)
+        except SipSyntaxError as error:
+            return self._answer(request, error.status, reason=error.reason)
+
+    def _screen(self, request: Request, flow: Flow) -> Response | Screened:
         tag = request.to.tag
         if tag is not None:
             session = self._sessions.get((request.call_id, tag, request.from_.tag or ""))
             if session is None:
                 return compose.response(request, 481)
-            return self._unacceptable(request) or Screened(
-                session, force_rport=session.data.dialog.symmetric
-            )
+            refused = unacceptable(request)
+            if refused is not None:
+                return self._answer(request, *refused)
+            return Screened(session, force_rport=session.data.dialog.symmetric)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -141,23 +151,36 @@ class UserAgent:
         if decision is None:
             return Screened(asking)
         if isinstance(decision, Allow):
-            return self._unacceptable(request) or Screened(
-                decision.identity, force_rport=decision.identity.force_rport
-            )
+            return Screened(decision.identity, force_rport=decision.identity.force_rport)
         return self._refuse(request, flow, decision)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """A request that was screened and now has its transaction."""
         who = transaction.screened.identity
-        if isinstance(who, Session):
-            who.request_received(request, transaction)
-        elif isinstance(who, _Asking):
-            if who.decision is not None:
-                self._decided(request, transaction, who.decision)
-            else:
-                who.then = partial(self._decided, request, transaction)
-        elif isinstance(who, Identity):
-            self.handlers[request.method](request, transaction, who)
+        if isinstance(who, _Asking):
+            who.then = partial(self._decided, request, transaction)
+        else:
+            self._serve(request, transaction, who)
+
+    def _serve(self, request: Request, transaction: InviteServer | Server, who: object) -> None:
+        """Hand a request to its session or its handler; what fails there is answered all the
+        same, lest its transaction wait for ever."""
+        try:
+            if isinstance(who, Session):
+                who.request_received(request, transaction)
+            elif isinstance(who, Identity):
+                refusal = None if request.method == "INVITE" else unacceptable(request)
+                if refusal is None:
+                    self.handlers[request.method](request, transaction, who)
+                else:
+                    transaction.respond(self._answer(request, *refusal))
+        except SipSyntaxError as error:
+            if not transaction.answered:
+                transaction.respond(self._answer(request, error.status, reason=error.reason))
+        except Exception:
+            if not transaction.answered:
+                transaction.respond(self._answer(request, 500))
+            raise
 
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK of a 2xx; one without a dialog is nobody's."""
@@ -172,15 +195,10 @@ class UserAgent:
         if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
             return
         key = (response.call_id, response.from_.tag or "", response.to.tag or "")
-        if key in self._sessions:
-            return
-        try:
-            dialog = Dialog.answered(response, flow)
-        except SipSyntaxError:
-            return
-        scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
-        take_down(self, dialog, scope)
-        scope.end()
+        if key not in self._sessions:
+            scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
+            take_down(self, Dialog.forgotten(response, flow), response, flow, scope)
+            scope.end()
 
     # What the sessions ask for.
 
@@ -262,19 +280,6 @@ class UserAgent:
         """Whether a request is answered by us, so that it needs no hop more."""
         return request.method != "INVITE" and self._domains.is_ours(uri.host, uri.port)
 
-    def _unacceptable(self, request: Request) -> Response | None:
-        """Extensions and bodies that we do not know (RFC 3261 8.2.2.3, 8.2.3)."""
-        required = request.require
-        if required:
-            return self._answer(request, 420, [("Unsupported", ", ".join(required))])
-        if request.body and request.method == "INVITE":
-            if (request.get("Content-Encoding") or "identity").lower() != "identity":
-                return self._answer(request, 415, [("Accept-Encoding", "identity")])
-            disposition = request.get("Content-Disposition") or ""
-            if request.content_type != "application/sdp" and "optional" not in disposition:
-                return self._answer(request, 415, [("Accept", "application/sdp")])
-        return None
-
     def _refuse(self, request: Request, flow: Flow, decision: Challenge | Reject) -> Response:
         if isinstance(decision, Challenge):
             return self._answer(request, 401, self._gate.challenge_fields(flow, decision))
@@ -297,22 +302,24 @@ class UserAgent:
         if transaction.answered:
             return
         if isinstance(decision, Allow):
-            refusal = self._unacceptable(request)
-            if refusal is None:
-                self.handlers[request.method](request, transaction, decision.identity)
-                return
+            self._serve(request, transaction, decision.identity)
         else:
-            refusal = self._refuse(request, transaction.flow, decision)
-        transaction.respond(refusal)
+            transaction.respond(self._refuse(request, transaction.flow, decision))
 
     def _options(
         self, request: Request, transaction: InviteServer | Server, identity: Identity
     ) -> None:
-        """What we can do (RFC 3261 11.2)."""
-        uri = request.request_uri
-        if self._domains.is_ours(uri.host, uri.port):
-            transaction.respond(
-                compose.response(request, 200, to_tag=compose.new_tag(), fields=CAPABILITIES)
-            )
+        """What we can do, with the status that an INVITE would get (RFC 3261 11.2)."""
+        if request.request_uri.user is None and self._ends_here(request, request.request_uri):
+            self._tell_options(request, transaction, None)
         else:
-            transaction.respond(compose.response(request, 404, to_tag=compose.new_tag()))
+            view = RequestView(request, transaction.flow, identity)
+            self._gate.ask_route(view, partial(self._tell_options, request, transaction))
+
+    def _tell_options(
+        self, request: Request, transaction: InviteServer | Server, decision: Routing | None
+    ) -> None:
+        status = 200
+        if isinstance(decision, Redirect | Reject):
+            status = decision.status
+        transaction.respond(self._answer(request, status, CAPABILITIES))

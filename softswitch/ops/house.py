@@ -179,6 +179,7 @@ class House:
                 binding.instance,
             )
             for binding in self.bindings.lookup(f"{user}@{domain}")
+            if self.transport.is_alive(binding.flow)
         ]
 
     def trunk(self, name: str) -> Trunk | None:

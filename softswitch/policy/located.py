@@ -11,6 +11,8 @@ from softswitch.plugin.views import House, InviteView
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
 
+_SEPARATORS = str.maketrans("", "", "-.()")
+
 
 @implementer(IRouter)
 @attrs.define
@@ -36,9 +38,11 @@ class Located:
 def dialled(uri: Uri, house: House) -> str:
     """Who or what was called in our domain, without escapes; "" for other domains.
 
-    A TEL URI belongs to whom it was sent.
+    A TEL URI belongs to whom it was sent; its visual separators mean nothing (RFC 3966 4).
     """
-    if uri.scheme == "tel" or house.is_ours(uri.host, uri.port):
+    if uri.scheme == "tel":
+        return uri.unquoted_user.translate(_SEPARATORS)
+    if house.is_ours(uri.host, uri.port):
         return uri.unquoted_user
     return ""
 

@@ -23,7 +23,7 @@ from softswitch.dialog.session import Session
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
+from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject, Route, Routing
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
@@ -207,6 +207,9 @@ class _Registration:
                 return
         self._end(response.status)
 
+    def challenged(self, response: Response, requester: Requester) -> None:
+        """From the requester, which has no credentials here."""
+
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
         """From the requester: nobody answered."""
         self._end(status)
@@ -306,6 +309,10 @@ class _OnlyFrom:
         """From the user agent."""
         known = request.source.remote_host == self._host
         tell(Allow(Identity("peer", "switch")) if known else Reject(403))
+
+    def ask_route(self, invite: RequestView, tell: Callable[[Routing], None]) -> None:
+        """From the user agent, for OPTIONS: the phone itself answers."""
+        tell(Route([self._host]))
 
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
         """From the user agent: never asked, since nobody is challenged."""

@@ -311,3 +311,24 @@ def test_a_bye_that_nobody_answers(make_stage):
     stage.run(40)
     assert not stage.house.auditor.open
     assert bob.times("BYE")[:5] == [0.0, 0.5, 1.5, 3.5, 7.5]
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_reinvite_that_gets_a_100_at_best(make_stage, who):
+    """Who is there but never answers is cancelled after 40 s, the near side told 504, and the
+    call stays as it was."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    near, far = (line, bob.line) if who == "caller" else (bob.line, line)
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    stage.run(39.9)
+    assert near.statuses == []
+    stage.run(0.1)
+    assert near.statuses == [504]
+    assert far.methods[-3:] == ["INVITE", "CANCEL", "ACK"]
+    near.reinvite(near.phone.sdp("sendonly", version=3))
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    assert near.statuses == [200]
+    near.request("BYE")
