@@ -230,6 +230,7 @@ def unquote(text: str) -> str:
     return _PAIR.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
 
 
+@lru_cache(maxsize=KEPT)
 def number(text: str, maximum: int) -> int:
     """A number of ASCII digits, leading zeros allowed.
 

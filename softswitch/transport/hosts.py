@@ -4,6 +4,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
+@lru_cache(maxsize=8192)
 def canonical_host(host: str) -> str:
     """One spelling for each host: names in lower case without the final dot, addresses bare."""
     host = host.strip("[]").lower().rstrip(".")
