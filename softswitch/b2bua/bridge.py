@@ -5,6 +5,7 @@ and the steps behind it wait too, so that a 200 never overtakes its 183; an engi
 at once is the easy case of the same path. An answer whose token is no longer current is ignored.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -159,20 +160,28 @@ class Bridge:
         if data.inviter or data.steps or not other.session.idle:
             leg.session.reject(491, None)
             return
-        data.inviter = leg.name
-        data.offerer = ""
-        leg.data.media.fork()
-        other.data.media.fork()
+        self._fork(leg)
         fields = crossing.fields(request) + crossing.describing(request)
         self._cross(Kind.INVITE, leg, request, fields, max_forwards=crossing.hops(request))
+
+    def restore(self, leg: Leg) -> None:
+        """Offer a leg anew what the other holds to: it has accepted what was taken back. Without
+        an engine nobody keeps descriptions, and the next re-INVITE has to settle it."""
+        other = self.other(leg)
+        agreed = other.data.media.state.remote
+        if agreed and leg.session.idle and other.session.idle:
+            self._fork(other)
+            described = [("Content-Type", "application/sdp")]
+            self._append(Step(Kind.INVITE, other.name, fields=described, body=agreed, is_sdp=True))
 
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """Carry the refusal of a re-INVITE back; the call stays as it was."""
         other = self.other(leg)
         self._withdraw(other)
-        told = crossing.status(status)
+        # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
+        told = status if status == 491 else crossing.status(status)
         fields = crossing.fields(response) if response is not None else []
-        other.session.reject(told, reason if told == status else None, fields)
+        self._reject(other, told, reason if told == status else None, fields)
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone on that side.
             self._user.bridge_failed(self, status, reason)
@@ -211,7 +220,9 @@ class Bridge:
     ) -> None:
         body = message.body
         is_sdp = crossing.is_sdp(message)
-        step = Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards)
+        self._append(Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards))
+
+    def _append(self, step: Step) -> None:
         waits = bool(self.data.steps)
         self.data.steps.append(step)
         if not waits:
@@ -304,6 +315,9 @@ class Bridge:
         elif step.kind is Kind.PROVISIONAL:
             session.provisional(step.status, step.reason, step.fields, body)
         elif step.kind is Kind.ACCEPT:
+            if session.idle:  # nobody asked: what it held to was offered to the other
+                self._finish()
+                return
             first = session.data.life is Life.EARLY
             session.accept(step.fields, body)
             if first:
@@ -317,7 +331,7 @@ class Bridge:
         other = self.other(leg)
         self._withdraw(other)
         leg.session.cancel()
-        other.session.reject(504, None)
+        self._reject(other, 504, None)
 
     def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
         """The engine cannot serve a step."""
@@ -327,12 +341,26 @@ class Bridge:
             self._deliver(attrs.evolve(step, fields=described), b"")
         elif step.kind is Kind.INVITE and self.data.inviter:
             self._withdraw(source)
-            source.session.reject(error.status, error.reason)
+            self._reject(source, error.status, error.reason)
         else:
             self._user.bridge_failed(self, error.status, error.reason)
 
     def _legs(self, step: Step) -> tuple[Leg, Leg]:
         return (self.a, self.b) if step.source == self.a.name else (self.b, self.a)
+
+    def _reject(
+        self, leg: Leg, status: int, reason: str | None, fields: Iterable[Field] = ()
+    ) -> None:
+        """Refuse a leg's re-INVITE, unless it was ours, to ``restore`` what it held to."""
+        if not leg.session.idle:
+            leg.session.reject(status, reason, fields)
+
+    def _fork(self, inviter: Leg) -> None:
+        """A re-negotiation begins: what is said from here on is on trial."""
+        self.data.inviter = inviter.name
+        self.data.offerer = ""
+        self.a.data.media.fork()
+        self.b.data.media.fork()
 
     def _finish(self) -> None:
         """A re-negotiation has succeeded: what was agreed on trial now holds."""

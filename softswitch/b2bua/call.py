@@ -187,6 +187,12 @@ class Call(Machine):
         else:
             leg.session.reject(491, None)
 
+    def leg_crossed(self, leg: Leg) -> None:
+        """One side accepted what the other had taken back."""
+        bridge = self._bridge()
+        if bridge is not None:
+            bridge.restore(leg)
+
     def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
         """The caller's ACK, or that of a re-INVITE."""
         bridge = self._bridge()

@@ -52,6 +52,9 @@ class LegUser(Protocol):
     def leg_cancelled(self, leg: "Leg", request: Request | None) -> None:
         """Their INVITE or re-INVITE was cancelled."""
 
+    def leg_crossed(self, leg: "Leg") -> None:
+        """They accepted a re-INVITE that had been given up."""
+
     def leg_reinvited(self, leg: "Leg", request: Request) -> None:
         """They re-negotiate."""
 
@@ -136,6 +139,10 @@ class Leg:
     def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
         """Our INVITE failed."""
         self._call.leg_refused(self, status, reason, response)
+
+    def invite_crossed(self) -> None:
+        """Too late, they accepted our re-INVITE."""
+        self._call.leg_crossed(self)
 
     def invite_received(self, request: Request) -> None:
         """Their re-INVITE."""

@@ -28,7 +28,7 @@ from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
-from softswitch.sip.names import METHODS
+from softswitch.sip.names import METHODS, REASONS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
@@ -273,14 +273,19 @@ class Session(Machine):
         data = self.data
         data.invite = data.dialog.request("INVITE", fields, body, max_forwards)
         data.invite_cseq = data.dialog.local_cseq
-        requester = Requester(self._agent, data.dialog, self, self.scope, self._credentials)
-        self._requester = requester
-        requester.start(data.invite)
+        self._requester = Requester(self._agent, data.dialog, self, self.scope, self._credentials)
+        self._requester.start(data.invite)
 
     def _wait_for_glare(self, status: int, reason: str, response: Response | None) -> None:
         # RFC 3261 14.1: the owner of the Call-ID waits longer; here that is the one who invited.
         wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
         self._timers["491"] = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
+
+    def _give_way(self, transaction: InviteServer) -> None:
+        """Theirs goes first (RFC 3261 14.1); whoever asked for ours has to ask again."""
+        self._settle()
+        self.user.invite_refused(491, REASONS[491], None)
+        self._invite_received(transaction)
 
     def _retry(self) -> None:
         del self._timers["491"]
@@ -308,6 +313,8 @@ class Session(Machine):
         self._acknowledge((), b"")
         if self.data.life is Life.EARLY:
             self._send_bye()
+        elif self.data.life is Life.CONFIRMED:
+            self.user.invite_crossed()
 
     def _come_to_nothing(self, *_: object) -> None:
         """No 2xx came of the exchange; the first one's end is the session's."""
@@ -333,10 +340,10 @@ class Session(Machine):
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
             answer(transaction, self.scope, 500, fields=[retry])
-        elif self.state is not State.IDLE:
-            answer(transaction, self.scope, 491)
-        else:
+        elif self.state in (State.IDLE, State.WAITING):
             self.fire(Event.INVITE_RECEIVED, transaction)
+        else:
+            answer(transaction, self.scope, 491)
 
     def _bye_received(self, request: Request) -> None:
         data = self.data
@@ -359,8 +366,7 @@ class Session(Machine):
         """A 2xx to our present INVITE: the first, a copy of it, or one from another fork."""
         data = self.data
         tag = response.to.tag or ""
-        first = self.state in (State.OURS, State.GIVEN_UP)
-        if first and data.dialog.remote_tag in ("", tag):
+        if self.state in (State.OURS, State.GIVEN_UP) and data.dialog.remote_tag in ("", tag):
             assert requester.flow is not None
             try:
                 data.dialog.established(response, requester.flow)
@@ -434,6 +440,7 @@ Session.TABLE = {
     (State.OURS, Event.GLARE): (State.WAITING, Session._wait_for_glare),
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Session._cancel),
     (State.WAITING, Event.CANCEL): (State.IDLE, Session._come_to_nothing),
+    (State.WAITING, Event.INVITE_RECEIVED): (State.THEIRS, Session._give_way),
     (State.WAITING, Event.RETRY): (State.OURS, Session._retry),
     (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Session._taken_too_late),
     (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Session._come_to_nothing),

@@ -164,6 +164,9 @@ class SessionUser(Protocol):
         """Our INVITE failed; None where no response came. Before the first 2xx this is the
         session's end too."""
 
+    def invite_crossed(self) -> None:
+        """Our re-INVITE was accepted after we had given it up: the peer holds to what it says."""
+
     def invite_received(self, request: Request) -> None:
         """The peer re-negotiates: to be followed by ``accept`` or ``reject``."""
 

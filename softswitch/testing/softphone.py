@@ -263,6 +263,9 @@ class _Call:
         self._phone.tell("failed", status=status, reason=reason)
         self._end()
 
+    def invite_crossed(self) -> None:
+        """It never takes a re-INVITE back."""
+
     def invite_received(self, request: Request) -> None:
         """From the session: they re-negotiate, but all stays as it is."""
         self._session.accept([SDP], self.voice.description)

@@ -2,10 +2,17 @@
 
 import pytest
 
+from softswitch.testing.media import CountingEngine
+
 
 @pytest.fixture
 def talk(stage):
     """Alice and Bob talk."""
+    return talking(stage)
+
+
+def talking(stage):
+    """The stage, Alice's line and Bob's."""
     alice, bob = stage.phone("alice"), stage.phone("bob")
     line = alice.call("bob")
     bob.answer()
@@ -247,19 +254,138 @@ def test_a_reinvite_while_the_last_one_awaits_its_ack(make_stage):
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_the_cancel_of_a_reinvite_crosses_its_answer(talk, who):
     """The far end has accepted what the near end has taken back: it is acknowledged, the near
-    end is told 487, and the call goes on with what is agreed next."""
+    end is told 487, and the far end is offered anew what was agreed, so that both hold to the
+    same again (RFC 3261 9.1, 14.1; RFC 3264 8)."""
+    stage = talk[0]
     near, far = sides(talk, who)
+    agreed = far.sdp
     far.phone.heeds_cancel = False
     near.reinvite(near.phone.sdp("sendonly", version=2))
     near.cancel()
     far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
     assert near.statuses == [487]
-    assert far.methods[-1] == "ACK"
-    assert "BYE" not in far.methods
+    asked = near.methods
+    if stage.engine is None:
+        assert far.methods[-2:] == ["CANCEL", "ACK"]
+    else:
+        assert far.methods[-3:] == ["CANCEL", "ACK", "INVITE"]
+        described = [line for line in far.sdp.split(b"\r\n") if line[:2] != b"o="]
+        assert described == [line for line in agreed.split(b"\r\n") if line[:2] != b"o="]
+        far.respond(200, sdp=far.phone.sdp(version=3))
+        assert far.methods[-1] == "ACK"
+        stage.settle()
+    assert near.methods == asked
     near.reinvite(near.phone.sdp(version=3))
     far.respond(200, sdp=far.phone.sdp(version=3))
     assert near.statuses == [200]
     ended(talk[0], near)
+
+
+@pytest.mark.parametrize("status", [408, 481, 488, 491])
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_what_was_agreed_is_refused(make_stage, who, status):
+    """Who has accepted too late and refuses what was agreed before keeps what he likes; only 408
+    and 481 end the call (RFC 3261 12.2.1.2)."""
+    stage = make_stage(engine=lambda clock: CountingEngine())
+    near, far = sides(talking(stage), who)
+    far.phone.heeds_cancel = False
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    near.cancel()
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    far.respond(status)
+    if status in (408, 481):
+        assert near.over
+        return
+    if status == 491:
+        stage.run(4)
+        assert far.methods[-2:] == ["ACK", "INVITE"]
+        far.respond(200, sdp=far.phone.sdp(version=3))
+    near.reinvite(near.phone.sdp(version=3))
+    far.respond(200, sdp=far.phone.sdp(version=4))
+    assert near.statuses == [200]
+    ended(stage, near)
+
+
+@pytest.mark.parametrize("after", ["nothing", "hang up", "far hangs up"])
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_what_was_agreed_is_not_answered(make_stage, who, after):
+    """Nor does it keep the call from ending."""
+    stage = make_stage(engine=lambda clock: CountingEngine())
+    near, far = sides(talking(stage), who)
+    far.phone.heeds_cancel = False
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    near.cancel()
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    far.phone.heeds_cancel = True
+    near.reinvite(near.phone.sdp(version=3))
+    assert near.statuses == [491]
+    if after == "nothing":
+        stage.run(40)
+        assert far.methods[-3:] == ["INVITE", "CANCEL", "ACK"]
+        assert not near.over
+    ended(stage, far if after == "far hangs up" else near)
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_reinvite_is_cancelled_while_a_491_is_waited_out(talk, who):
+    """It is not sent again, and later ones go through (RFC 3261 9.1, 14.1)."""
+    stage = talk[0]
+    near, far = sides(talk, who)
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    far.phone.settle = lambda: None  # so that the wait is not over before it is looked at
+    far.respond(491)
+    near.cancel()
+    assert near.final == 200
+    assert near.statuses == [487]
+    asked = far.methods.count("INVITE")
+    stage.run(10)
+    assert far.methods.count("INVITE") == asked
+    far.phone.settle = stage.settle
+    near.reinvite(near.phone.sdp("sendonly", version=3))
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    assert near.statuses == [200]
+    ended(stage, near)
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_cancelled_reinvite_gets_a_491(talk, who):
+    """As good as a 487: nothing is waited for, and later ones go through (RFC 3261 9.1)."""
+    stage = talk[0]
+    near, far = sides(talk, who)
+    far.phone.heeds_cancel = False
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    near.cancel()
+    far.respond(491)
+    assert near.statuses == [487]
+    asked = far.methods.count("INVITE")
+    stage.run(10)
+    assert far.methods.count("INVITE") == asked
+    near.reinvite(near.phone.sdp("sendonly", version=3))
+    far.respond(200, sdp=far.phone.sdp("recvonly", version=2))
+    assert near.statuses == [200]
+    ended(stage, near)
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_reinvite_while_a_491_is_waited_out(make_stage, who):
+    """Who has sent 491 re-invites himself: that goes first, the near side is told 491 so that
+    it asks again, and then gets through (RFC 3261 14.1)."""
+    stage = make_stage(engine=lambda clock: CountingEngine())
+    near, far = sides(talking(stage), who)
+    near.reinvite(near.phone.sdp("sendonly", version=2))
+    far.respond(491)
+    far.reinvite(far.phone.sdp("sendonly", version=2))
+    assert near.statuses == [491]
+    assert near.methods[-1] == "INVITE"
+    near.respond(200, sdp=near.phone.sdp("recvonly", version=3))
+    assert far.statuses == [200]
+    asked = far.methods.count("INVITE")
+    stage.run(10)
+    assert far.methods.count("INVITE") == asked
+    near.reinvite(near.phone.sdp(version=4))
+    far.respond(200, sdp=far.phone.sdp(version=3))
+    assert near.statuses == [200]
+    ended(stage, near)
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])

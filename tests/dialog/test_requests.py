@@ -124,7 +124,9 @@ def test_a_stray_response(stage, stranger):
     assert stranger.received == []
 
 
-@pytest.mark.parametrize("scheme", ["mailto:bob@127.88.0.1", "http://127.88.0.1/"])
+@pytest.mark.parametrize(
+    "scheme", ["mailto:bob@127.88.0.1", "http://127.88.0.1/", "sips:bob@127.88.0.1"]
+)
 def test_a_scheme_that_is_not_served(stage, stranger, scheme):
     """416 (8.2.2.1)."""
     assert answer(stranger, stranger.request("INVITE", scheme)).status == 416
@@ -146,6 +148,21 @@ def test_an_extension_that_is_not_known_in_a_dialog(talk):
     alice.line.reinvite(alice.sdp(version=2), [("Require", "magic")])
     assert alice.line.statuses == [420]
     assert bob.line.methods == ["INVITE", "ACK"]
+
+
+def test_a_reinvite_that_has_come_too_far(talk):
+    """483 where Max-Forwards has run out (8.1.1.6, 16.3), and the call goes on."""
+    _, alice, bob = talk
+    plain = alice.request
+    alice.request = lambda *args, **options: plain(*args, **options).replaced("Max-Forwards", ["0"])
+    alice.line.reinvite(alice.sdp("sendonly", version=2))
+    assert alice.line.statuses == [483]
+    assert bob.line.methods == ["INVITE", "ACK"]
+    alice.request = plain
+    bob.line.reinvite(bob.sdp("sendonly", version=2))
+    assert alice.line.methods == ["INVITE"]
+    alice.line.respond(200, sdp=alice.sdp("recvonly", version=2))
+    assert bob.line.statuses == [200]
 
 
 @pytest.mark.parametrize(
