@@ -6,7 +6,7 @@ somebody wants it; the view is then kept. That is three times cheaper than objec
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import KEPT, CSeq, NameAddr, Via, number, seconds, split_values
@@ -23,19 +23,72 @@ _M = TypeVar("_M", bound="Message")
 class Message:
     """What requests and responses share. Never changed once made, but for ``Request.stamp``.
 
-    Content-Length is never held: ``encode`` writes it.
+    Content-Length is never held: ``encode`` writes it. The typed views are slots that are filled
+    when they are first read; reading one that is malformed raises SipSyntaxError with 400, naming
+    the header field.
 
     :ivar fields: in the order of the wire.
     :ivar body: as on the wire.
+    :ivar top_via: the first Via value: whence a request came, or whose a response is.
+    :ivar vias: every Via value, from the top.
+    :ivar from_: From: the logical sender.
+    :ivar to: To: the logical recipient.
+    :ivar call_id: Call-ID, compared byte by byte.
+    :ivar cseq: CSeq: number and method.
+    :ivar contacts: Contact values; empty for "*" (see ``star``).
+    :ivar routes: Route values, the next hop first.
+    :ivar record_routes: Record-Route values as on the wire.
+    :ivar max_forwards: hops that are left, 0 to 255; None when absent.
+    :ivar expires: Expires in seconds, at most 2^32-1; None when absent.
+    :ivar content_type: lower-case type/subtype of the body, without parameters; None when absent.
     """
 
-    __slots__ = ("_first", "_views", "body", "fields")
+    __slots__ = (
+        "_first",
+        "body",
+        "call_id",
+        "contacts",
+        "content_type",
+        "cseq",
+        "expires",
+        "fields",
+        "from_",
+        "max_forwards",
+        "record_routes",
+        "routes",
+        "to",
+        "top_via",
+        "vias",
+    )
+
+    top_via: Via
+    vias: list[Via]
+    from_: NameAddr
+    to: NameAddr
+    call_id: str
+    cseq: CSeq
+    contacts: list[NameAddr]
+    routes: list[NameAddr]
+    record_routes: list[NameAddr]
+    max_forwards: int | None
+    expires: int | None
+    content_type: str | None
 
     def __init__(self, fields: Iterable[Field], body: bytes = b"") -> None:
         self.fields = list(fields)
         self.body = body
         self._first: dict[str, str] | None = None
-        self._views: dict[str, Any] = {}
+
+    if not TYPE_CHECKING:  # for the type checker it would make every attribute exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Fill the slot of a view that is read for the first time."""
+            view = _VIEWS.get(name)
+            if view is None:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            value = view(self)
+            setattr(self, name, value)
+            return value
 
     def start_line(self) -> str:
         """Request-Line or Status-Line, without its line end."""
@@ -103,75 +156,9 @@ class Message:
         raise NotImplementedError
 
     @property
-    def top_via(self) -> Via:
-        """The first Via value: whence a request came, or whose a response is.
-
-        :raises SipSyntaxError: 400, as all typed views, naming the header field.
-        """
-        return self._views.get("Via") or self._mandatory("Via", _first_via)
-
-    @property
-    def vias(self) -> list[Via]:
-        """Every Via value, from the top."""
-        return self._list("Via", Via.parse)
-
-    @property
-    def from_(self) -> NameAddr:
-        """From: the logical sender."""
-        return self._views.get("From") or self._mandatory("From", NameAddr.parse)
-
-    @property
-    def to(self) -> NameAddr:
-        """To: the logical recipient."""
-        return self._views.get("To") or self._mandatory("To", NameAddr.parse)
-
-    @property
-    def call_id(self) -> str:
-        """Call-ID, compared byte by byte."""
-        return self._views.get("Call-ID") or self._mandatory("Call-ID", _call_id)
-
-    @property
-    def cseq(self) -> CSeq:
-        """CSeq: number and method."""
-        return self._views.get("CSeq") or self._mandatory("CSeq", CSeq.parse)
-
-    @property
     def star(self) -> bool:
         """Whether Contact is the lone "*" that removes all bindings (RFC 3261 10.2.2)."""
         return self.all("Contact") == ["*"]
-
-    @property
-    def contacts(self) -> list[NameAddr]:
-        """Contact values; empty for "*" (see ``star``)."""
-        views: list[NameAddr] | None = self._views.get("Contacts")
-        if views is None:
-            views = [] if self.star else self._list("Contact", NameAddr.parse)
-        return views
-
-    @property
-    def routes(self) -> list[NameAddr]:
-        """Route values, the next hop first."""
-        return self._list("Route", NameAddr.parse)
-
-    @property
-    def record_routes(self) -> list[NameAddr]:
-        """Record-Route values as on the wire."""
-        return self._list("Record-Route", NameAddr.parse)
-
-    @property
-    def max_forwards(self) -> int | None:
-        """Hops that are left, 0 to 255; None when absent."""
-        return self._optional("Max-Forwards", _hops)
-
-    @property
-    def expires(self) -> int | None:
-        """Expires in seconds, at most 2^32-1; None when absent."""
-        return self._optional("Expires", seconds)
-
-    @property
-    def content_type(self) -> str | None:
-        """Lower-case type/subtype of the body, without parameters; None when absent."""
-        return self._optional("Content-Type", _media_type)
 
     @property
     def require(self) -> list[str]:
@@ -193,53 +180,29 @@ class Message:
         """Methods of Allow."""
         return self.values("Allow")
 
-    def _mandatory(self, name: str, parse: Callable[[str], _T]) -> _T:
-        raw = self.get(name)
-        if raw is None:
-            raise SipSyntaxError(f"Missing {name}", header=name)
-        view = self._views[name] = _parsed(name, raw, parse)
-        return view
+    def judge(self) -> None:
+        """Read, and keep, what every message must have (RFC 3261 8.1.1).
 
-    def _optional(self, name: str, parse: Callable[[str], _T]) -> _T | None:
-        if name in self._views:
-            view: _T | None = self._views[name]
-            return view
-        raw = self.get(name)
-        view = self._views[name] = None if raw is None else _parsed(name, raw, parse)
-        return view
-
-    def judge(self, readers: Mapping[str, Callable[[str], Any]]) -> None:
-        """Read these fields, which must be there, and keep their views: ``check``'s short way.
-
-        :raises SipSyntaxError: 400, naming the one that is missing or malformed.
+        :raises SipSyntaxError: 400, naming what is missing or malformed.
         """
-        views = self._views
-        for name, parse in readers.items():
-            raw = self.get(name)
-            if raw is None:
-                raise SipSyntaxError(f"Missing {name}", header=name)
-            try:
-                views[name] = parse(raw)
-            except SipSyntaxError as error:
-                raise SipSyntaxError(f"Bad {name}", header=name) from error
-
-    def _list(self, name: str, parse: Callable[[str], _T]) -> list[_T]:
-        key = f"{name}s"
-        views: list[_T] | None = self._views.get(key)
-        if views is None:
-            views = [_parsed(name, value, parse) for value in self.values(name)]
-            self._views[key] = views
-        return views
+        self.top_via = _mandatory(self, "Via", _first_via)
+        self.from_ = _mandatory(self, "From", NameAddr.parse)
+        self.to = _mandatory(self, "To", NameAddr.parse)
+        self.call_id = _mandatory(self, "Call-ID", _call_id)
+        self.cseq = _mandatory(self, "CSeq", CSeq.parse)
 
 
 class Request(Message):
     """A request.
 
     :ivar method: as written, case-sensitive.
-    :ivar uri: the Request-URI as written; ``request_uri`` is the view.
+    :ivar uri: the Request-URI as written.
+    :ivar request_uri: its view; of an unknown scheme too, for whoever answers 416.
     """
 
-    __slots__ = ("method", "uri")
+    __slots__ = ("method", "request_uri", "uri")
+
+    request_uri: Uri
 
     def __init__(self, method: str, uri: str, fields: Iterable[Field], body: bytes = b"") -> None:
         super().__init__(fields, body)
@@ -251,20 +214,6 @@ class Request(Message):
 
     def _with(self, fields: list[Field]) -> "Request":
         return Request(self.method, self.uri, fields, self.body)
-
-    @property
-    def request_uri(self) -> Uri:
-        """The Request-URI; of an unknown scheme too, for whoever answers 416.
-
-        :raises SipSyntaxError: 400.
-        """
-        view: Uri | None = self._views.get("Request-URI")
-        if view is None:
-            try:
-                view = self._views["Request-URI"] = Uri.parse(self.uri)
-            except SipSyntaxError as error:
-                raise SipSyntaxError("Bad Request-URI") from error
-        return view
 
     def stamp(self, host: str, port: int) -> None:
         """Note in the top Via where the request really came from.
@@ -288,8 +237,7 @@ class Request(Message):
         place = next(i for i, field in enumerate(self.fields) if field[0] == "Via")
         rest = split_values(self.fields[place][1])[1:]
         self.fields[place] = ("Via", ", ".join([str(via), *rest]))
-        self._views["Via"] = via
-        self._views.pop("Vias", None)
+        self.top_via = via
         self._first = None
 
 
@@ -316,11 +264,32 @@ class Response(Message):
         return Response(self.status, self.reason, fields, self.body)
 
 
-def _parsed(name: str, raw: str, parse: Callable[[str], _T]) -> _T:
+def _mandatory(message: Message, name: str, parse: Callable[[str], _T]) -> _T:
+    raw = message.get(name)
+    if raw is None:
+        raise SipSyntaxError(f"Missing {name}", header=name)
     try:
         return parse(raw)
     except SipSyntaxError as error:
         raise SipSyntaxError(f"Bad {name}", header=name) from error
+
+
+def _optional(message: Message, name: str, parse: Callable[[str], _T]) -> _T | None:
+    return None if message.get(name) is None else _mandatory(message, name, parse)
+
+
+def _list(message: Message, name: str, parse: Callable[[str], _T]) -> list[_T]:
+    try:
+        return [parse(value) for value in message.values(name)]
+    except SipSyntaxError as error:
+        raise SipSyntaxError(f"Bad {name}", header=name) from error
+
+
+def _request_uri(message: Any) -> Uri:
+    try:
+        return Uri.parse(message.uri)
+    except SipSyntaxError as error:
+        raise SipSyntaxError("Bad Request-URI") from error
 
 
 def _first_via(line: str) -> Via:
@@ -346,11 +315,19 @@ def _media_type(text: str) -> str:
     return f"{kind}/{subtype}"
 
 
-#: What every message must have -> how it is read (RFC 3261 8.1.1).
-MANDATORY: Mapping[str, Callable[[str], Any]] = {
-    "Via": _first_via,
-    "From": NameAddr.parse,
-    "To": NameAddr.parse,
-    "Call-ID": _call_id,
-    "CSeq": CSeq.parse,
+#: Slot of a view -> how it is read.
+_VIEWS: Mapping[str, Callable[[Any], Any]] = {
+    "top_via": lambda message: _mandatory(message, "Via", _first_via),
+    "vias": lambda message: _list(message, "Via", Via.parse),
+    "from_": lambda message: _mandatory(message, "From", NameAddr.parse),
+    "to": lambda message: _mandatory(message, "To", NameAddr.parse),
+    "call_id": lambda message: _mandatory(message, "Call-ID", _call_id),
+    "cseq": lambda message: _mandatory(message, "CSeq", CSeq.parse),
+    "contacts": lambda message: [] if message.star else _list(message, "Contact", NameAddr.parse),
+    "routes": lambda message: _list(message, "Route", NameAddr.parse),
+    "record_routes": lambda message: _list(message, "Record-Route", NameAddr.parse),
+    "max_forwards": lambda message: _optional(message, "Max-Forwards", _hops),
+    "expires": lambda message: _optional(message, "Expires", seconds),
+    "content_type": lambda message: _optional(message, "Content-Type", _media_type),
+    "request_uri": _request_uri,
 }

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import QUOTED_TEXT, TOKEN, Via, number
-from softswitch.sip.message import MANDATORY, Field, Message, Request, Response
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import KNOWN, METHODS, SPELLINGS
 
 
@@ -103,7 +103,7 @@ def check(message: Message) -> None:
         for name in _SINGLE:
             if names.count(name) > 1:
                 raise SipSyntaxError(f"Duplicate {name}", header=name)
-    message.judge(MANDATORY)
+    message.judge()
     cseq = message.cseq
     if isinstance(message, Request):
         if cseq.method != message.method:

@@ -53,7 +53,7 @@ class Listener:
 
     name: str
     transport: str
-    bind_host: str = attrs.field(converter=canonical_host)
+    bind_host: str = attrs.field(converter=lambda host: canonical_host(host))
     port: int
     advertise_host: str | None = attrs.field(default=None, converter=canonical_host_or_none)
     advertise_port: int | None = None
