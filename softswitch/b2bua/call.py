@@ -95,7 +95,8 @@ class Call(Machine):
         flow = transaction.flow
         tag = compose.new_tag()
         contact = shared.contact(request.request_uri.user or "", flow)
-        dialog = Dialog.answering(request, flow, tag, contact, identity.kind == "user")
+        user = identity.name if identity.kind == "user" else ""
+        dialog = Dialog.answering(request, flow, tag, contact, user)
         name = compose.new_tag()
         self.data = CallData(
             id=name,

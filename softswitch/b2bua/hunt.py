@@ -328,6 +328,7 @@ class Hunt:
             remote_target=target.uri,
             flow=flow,
             symmetric=target.flow is not None,
+            registered=_registered(target),
         )
 
     def _silent(self, leg: Leg) -> None:
@@ -343,6 +344,13 @@ class Hunt:
         if trial is not None:
             leg.session.cancel()
             self.failed(trial, failure)
+
+
+def _registered(target: Target) -> str:
+    """Name of the user who is called on the flow on which his phone has registered, or ""."""
+    if target.flow is None or target.call_to is None:
+        return ""
+    return Uri.parse(target.call_to).unquoted_user
 
 
 def _rank(failure: Failure) -> tuple[int, int]:

@@ -42,6 +42,7 @@ class Dialog:
     :ivar local_cseq: number of our last request.
     :ivar remote_cseq: number of the peer's last request, None before the first.
     :ivar flow: path on which the peer was last validly heard.
+    :ivar registered: name of the user of ours whose registered phone the peer is; "" for others.
     :ivar symmetric: whether requests go back along ``flow`` rather than to the peer's Contact:
         a registered peer, or one behind NAT.
     """
@@ -55,16 +56,18 @@ class Dialog:
     remote_target: str
     flow: Flow
     symmetric: bool = False
+    registered: str = ""
     route_set: list[str] = attrs.Factory(list)
     local_cseq: int = 0
     remote_cseq: int | None = None
 
     @classmethod
     def answering(
-        cls, request: Request, flow: Flow, local_tag: str, contact: str, symmetric: bool
+        cls, request: Request, flow: Flow, local_tag: str, contact: str, registered: str = ""
     ) -> Self:
         """The dialog that our answer to ``request`` makes (RFC 3261 12.1.1).
 
+        :param registered: name of the user of ours whose phone sent it; "" for others.
         :raises SipSyntaxError: when From, Contact or Record-Route cannot be read.
         """
         return cls(
@@ -76,7 +79,8 @@ class Dialog:
             contact=contact,
             remote_target=_target(request),
             flow=flow,
-            symmetric=symmetric or _behind_nat(request, flow),
+            symmetric=bool(registered) or _behind_nat(request, flow),
+            registered=registered,
             route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
         )

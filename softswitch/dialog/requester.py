@@ -11,11 +11,10 @@ from typing import Protocol
 import attrs
 
 from softswitch.dialog.dialog import Dialog
-from softswitch.errors import SipSyntaxError, SoftswitchError
+from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
-from softswitch.sip.uri import Uri
 from softswitch.transaction.client import ClientTransaction
 from softswitch.transaction.invite_client import InviteClient
 
@@ -42,11 +41,11 @@ class Sender(Protocol):
     def send(
         self,
         request: Request,
-        hop: Flow | Uri,
+        dialog: Dialog,
         user: "Requester",
         scope: Scope,
     ) -> None:
-        """Resolve ``hop`` and send ``request`` in a new client transaction; tell ``user``
+        """Send ``request`` to the dialog's next hop in a new client transaction; tell ``user``
         its transaction, or that it failed."""
 
     def send_ack(self, request: Request, dialog: Dialog) -> None:
@@ -93,12 +92,7 @@ class Requester:
     def start(self, request: Request) -> None:
         """Send ``request``, which the dialog built."""
         self.request = request
-        try:
-            hop = self._dialog.next_hop()
-        except SoftswitchError as error:
-            self._user.request_failed(503, str(error), self)
-            return
-        self._sender.send(request, hop, self, self._scope)
+        self._sender.send(request, self._dialog, self, self._scope)
 
     def cancel(self, fields: Iterable[Field] = ()) -> None:
         """Cancel the INVITE (RFC 3261 9.1): now, or as soon as a provisional has come."""

@@ -6,7 +6,7 @@ of any is looked at before any state is made for it: a stranger costs one answer
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from softswitch.dialog.usage import CAPABILITIES, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Redirect, Reject, Routing
-from softswitch.plugin.views import Identity, RequestView
+from softswitch.plugin.views import BindingView, Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
@@ -42,6 +42,10 @@ class Resolver(Protocol):
     def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
         """Call ``tell`` with the destinations, best first; now for an address, later for a
         name, with none when there are none."""
+
+
+#: Where a user's phones can be reached now, by the user's name.
+Locate = Callable[[str], Sequence[BindingView]]
 
 
 class Gate(Protocol):
@@ -95,6 +99,7 @@ class UserAgent:
     :ivar timers: of RFC 3261 table 4.
     :param domains: which names and addresses mean us.
     :param gate: asked about each request outside of a dialog.
+    :param locate: finds a registered phone that has connected anew; None knows of none.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class UserAgent:
         domains: Domains,
         gate: Gate,
         auditor: Auditor,
+        locate: Locate = lambda user: (),
     ) -> None:
         self.handlers: dict[str, Handler] = {"OPTIONS": self._options}
         self.timers = transactions.timers
@@ -114,6 +120,7 @@ class UserAgent:
         self._domains = domains
         self._gate = gate
         self._auditor = auditor
+        self._locate = locate
         self._sessions: dict[DialogKey, Session] = {}
         self._secret = os.urandom(16)
         transactions.user = self
@@ -211,8 +218,13 @@ class UserAgent:
         if self._sessions.get(session.data.dialog.key) is session:
             del self._sessions[session.data.dialog.key]
 
-    def send(self, request: Request, hop: Flow | Uri, user: Requester, scope: Scope) -> None:
+    def send(self, request: Request, dialog: Dialog, user: Requester, scope: Scope) -> None:
         """Send a request in a client transaction of its own, once its target is resolved."""
+        try:
+            hop = self._hop(dialog)
+        except SipSyntaxError as error:
+            user.unsendable(error.reason)
+            return
         if isinstance(hop, Flow):
             self._send_on(hop, request, user, scope)
             return
@@ -224,13 +236,35 @@ class UserAgent:
 
     def send_ack(self, request: Request, dialog: Dialog) -> None:
         """Send the ACK of a 2xx."""
-        hop = dialog.next_hop()
+        hop = self._hop(dialog)
         if isinstance(hop, Flow):
             self._transactions.send_ack(request, hop)
         else:
             self._resolver.resolve(hop, partial(self._ack_resolved, request))
 
     # Helpers.
+
+    def _hop(self, dialog: Dialog) -> Flow | Uri:
+        """Where a dialog's next request goes.
+
+        A phone whose connection is gone is sought where it has registered since: under the same
+        contact, else from the same host, else wherever its user has but one phone. One that has
+        not can be called back, unless a NAT lies before it.
+        """
+        hop = dialog.next_hop()
+        if not isinstance(hop, Flow) or self.transport.is_alive(hop):
+            return hop
+        found = self._locate(dialog.registered) if dialog.registered else ()
+        flows = {each.contact: each.flow for each in found if each.flow is not None}
+        near = [flow for flow in flows.values() if flow.remote_host == hop.remote_host]
+        same = flows.get(dialog.remote_target)
+        if same is not None:
+            dialog.flow = same
+        elif near or len(flows) == 1:
+            dialog.flow = next(iter(near or flows.values()))
+        elif (target := Uri.parse(dialog.remote_target)).host == hop.remote_host:
+            return target
+        return dialog.flow
 
     def _send_on(self, flow: Flow, request: Request, user: Requester, scope: Scope) -> None:
         if not self.transport.is_alive(flow):

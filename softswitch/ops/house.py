@@ -107,6 +107,7 @@ class House:
             self.domains,
             self.policies,
             self.auditor,
+            lambda user: self.locate(user, self.domain),
         )
         registrar = Registrar(self.bindings, self.domains, clock.seconds)
         self.agent.handlers["REGISTER"] = RegisterHandler(registrar, self.policies).received

@@ -169,9 +169,7 @@ class SoftPhone:
     ) -> None:
         """Somebody calls: ring, and answer."""
         assert isinstance(transaction, InviteServer)
-        dialog = Dialog.answering(
-            request, transaction.flow, compose.new_tag(), self.contact, symmetric=True
-        )
+        dialog = Dialog.answering(request, transaction.flow, compose.new_tag(), self.contact)
         session = Session(self.clock, self.agent, self.scope(), dialog, transaction)
         call = _Call(self, session)
         session.provisional(180, "Ringing", [("Contact", self.contact)], b"")

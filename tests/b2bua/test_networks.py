@@ -160,6 +160,56 @@ def test_a_connection_breaks_while_they_talk(make_stage):
     assert alice.line.final == 200
 
 
+@pytest.mark.parametrize("who", ["caller", "callee"])
+@pytest.mark.parametrize("where", ["same port", "other port", "other host"])
+def test_a_phone_connects_anew_while_it_talks(make_stage, who, where):
+    """Its connection breaks and it registers on another: what concerns its call goes there, a
+    re-INVITE with its ACK, and the BYE (RFC 3261 12.2.1.1, 10.3)."""
+    stage = make_stage(transport="TCP")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    moved, other = (line, bob.line) if who == "caller" else (bob.line, line)
+    phone = moved.phone
+    if where == "other host":
+        phone.host = "127.88.0.99"
+    phone.move(5060 if where == "same port" else 5070)
+    assert phone.register() == 200
+    other.reinvite(other.phone.sdp("sendonly", version=2))
+    moved.respond(200, sdp=phone.sdp("recvonly", version=2))
+    assert other.statuses == [200]
+    assert moved.methods[-2:] == ["INVITE", "ACK"]
+    other.request("BYE")
+    assert moved.over
+    assert phone.endpoint.peers == [stage.address]
+
+
+def test_the_phone_among_several_that_has_connected_anew(make_stage):
+    """The one that has the call is told of its end, and no other phone of that user."""
+    stage = make_stage(transport="TCP")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    other = stage.phone("bob", host="127.88.0.88")
+    alice.call("bob")
+    bob.answer()
+    bob.move(5060)
+    assert bob.register() == 200
+    alice.hang_up()
+    assert bob.line.over
+    assert other.line.methods == ["INVITE", "CANCEL", "ACK"]
+
+
+def test_a_phone_whose_connection_is_gone_is_called_back(make_stage):
+    """It has not registered anew: its Contact is where it was heard, so it may listen there."""
+    stage = make_stage(transport="TCP")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.answer()
+    bob.move(5060)
+    stage.run(1)
+    alice.hang_up()
+    assert bob.line.over
+
+
 @pytest.mark.parametrize("loose", [True, False])
 def test_the_callers_route_set(make_stage, loose):
     """Our BYE goes to the proxy that recorded itself, over a route of ours or, where it is a
