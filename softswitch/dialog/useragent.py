@@ -99,7 +99,7 @@ class UserAgent:
     :ivar timers: of RFC 3261 table 4.
     :param domains: which names and addresses mean us.
     :param gate: asked about each request outside of a dialog.
-    :param locate: finds a registered phone that has connected anew; None knows of none.
+    :param locate: finds a registered phone that has connected anew; without it none is known.
     """
 
     def __init__(
