@@ -153,7 +153,7 @@ class ServerTransaction(Transaction):
 
     def _tell_failure(self, reason: str) -> None:
         tell: Callable[..., None] = self.user.transaction_failed
-        self.user = UNADOPTED
+        self.user = UNADOPTED if self.answered else _Told(self.user)
         tell(self, reason)
 
     def _fail(self, reason: str) -> None:
@@ -175,6 +175,17 @@ class _Unadopted:
         request = transaction.request
         tag = transaction.sent_tag or compose.new_tag()
         transaction.respond(compose.response(request, 487, to_tag=tag))
+
+    def transaction_failed(self, transaction: "InviteServer | Server", reason: str) -> None:
+        pass
+
+
+class _Told:
+    """Stands in for a user who has heard of a failure: a CANCEL, which may come over another
+    connection, he shall hear of all the same."""
+
+    def __init__(self, user: ServerUser) -> None:
+        self.cancelled = user.cancelled
 
     def transaction_failed(self, transaction: "InviteServer | Server", reason: str) -> None:
         pass

@@ -332,3 +332,19 @@ def test_a_phone_whose_connection_closes_while_its_registration_is_decided(make_
     later.asked[0].callback(Accept())
     assert len(stage.house.bindings) == 2
     assert alice.call("carol").statuses == [480]
+
+
+def test_a_cancel_over_another_connection(make_stage):
+    """The caller's connection breaks, and a 180 finds no way back; his CANCEL comes all the same,
+    and cancels the call (RFC 3261 9.2, 18.2.2)."""
+    stage = make_stage(transport="TCP")
+    alice, bob = phones(stage)
+    line = alice.call("bob")
+    bob.ring()
+    alice.move(5070)
+    bob.ring(183)
+    stage.run(1)
+    line.cancel()
+    assert line.final == 200
+    assert bob.line.methods == ["INVITE", "CANCEL", "ACK"]
+    assert [record.status for record in stage.records] == [487]
