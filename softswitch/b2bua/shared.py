@@ -124,6 +124,14 @@ class Shared:
     def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
         """Call ``tell`` with a flow to where ``uri`` leads, now or later; None for nowhere, or when
         nobody has said in ``try_seconds``."""
+        target = Uri.parse(uri)
+        at_once = self._resolver.at_once(target)
+        if at_once is not None:
+            tell(self._flow_to([at_once]))
+        else:
+            self._look_up(target, tell)
+
+    def _look_up(self, target: Uri, tell: Callable[[Flow | None], None]) -> None:
         told: list[Timer | None] = []
 
         def resolved(destinations: list[Destination]) -> None:
@@ -132,15 +140,17 @@ class Shared:
             if told and (timer := told.pop()) is not None:
                 timer.cancel()
             told.append(None)
-            for destination in destinations:
-                try:
-                    flow = self._transport.flow_to(*destination)
-                except TransportError:
-                    continue
-                tell(flow)
-                return
-            tell(None)
+            tell(self._flow_to(destinations))
 
-        self._resolver.resolve(Uri.parse(uri), resolved)
+        self._resolver.resolve(target, resolved)
         if not told:
             told.append(self.clock.callLater(self.settings.try_seconds, resolved, []))
+
+    def _flow_to(self, destinations: list[Destination]) -> Flow | None:
+        """A flow to the first destination that a listener faces."""
+        for destination in destinations:
+            try:
+                return self._transport.flow_to(*destination)
+            except TransportError:
+                continue
+        return None

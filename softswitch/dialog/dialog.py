@@ -162,7 +162,8 @@ class Dialog:
             return NameAddr.parse(self.route_set[0]).uri
         if self.symmetric or not (self.remote_tag or self.remote_cseq):
             return self.flow
-        return Uri.parse(self.remote_target)
+        target = Uri.parse(self.remote_target)
+        return self.flow if _is_at(target, self.flow) else target
 
     def _build(
         self, method: str, cseq: int, fields: Iterable[Field], body: bytes, max_forwards: int
@@ -186,6 +187,18 @@ class Dialog:
             built.append(("Contact", self.contact))
             built.append(("Allow", ALLOW))
         return Request(method, target, built, body)
+
+
+def _is_at(target: Uri, flow: Flow) -> bool:
+    """Whether a target is the address that a UDP flow leads to, so that none has to be found."""
+    return (
+        target.host == flow.remote_host
+        and (target.port or 5060) == flow.remote_port
+        and flow.transport == "UDP"
+        and target.scheme == "sip"
+        and (target.params.get("transport") or "udp").lower() == "udp"
+        and "maddr" not in target.params
+    )
 
 
 def _target(message: Message) -> str:

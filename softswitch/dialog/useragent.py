@@ -39,6 +39,9 @@ SCHEMES = frozenset(("sip", "tel"))
 class Resolver(Protocol):
     """Finds where a URI leads (RFC 3263)."""
 
+    def at_once(self, uri: Uri) -> Destination | None:
+        """Where it leads if that stands in it, as an address; None when it has to be asked."""
+
     def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
         """Call ``tell`` with the destinations, best first; now for an address, later for a
         name, with none when there are none."""

@@ -131,4 +131,6 @@ class Dialplan:
 
 
 def _timed(targets: list[Target], ring_seconds: float | None) -> list[Target]:
+    if ring_seconds is None:
+        return targets
     return [attrs.evolve(target, ring_seconds=ring_seconds) for target in targets]

@@ -7,6 +7,7 @@ import hmac
 import os
 from collections.abc import Iterable
 from hashlib import blake2b
+from io import BytesIO
 from typing import Final
 
 from softswitch.errors import SipSyntaxError
@@ -65,7 +66,7 @@ def new_branch() -> str:
 
 def sealed_branch(call_id: str, secret: bytes) -> str:
     """A branch that nobody else can make, so that a response proves that we sent the request."""
-    salt = os.urandom(8).hex()
+    salt = _random(8)
     return f"z9hG4bK{salt}{_seal(salt, call_id, secret)}"
 
 
@@ -76,12 +77,12 @@ def is_sealed(branch: str, call_id: str, secret: bytes) -> bool:
 
 def new_tag() -> str:
     """A tag of 64 random bits (RFC 3261 19.3)."""
-    return os.urandom(8).hex()
+    return _random(8)
 
 
 def new_call_id(host: str) -> str:
     """A Call-ID of 96 random bits at ``host``."""
-    return f"{os.urandom(12).hex()}@{host}"
+    return f"{_random(12)}@{host}"
 
 
 def stateless_tag(request: Request, secret: bytes) -> str:
@@ -94,6 +95,17 @@ def stateless_tag(request: Request, secret: bytes) -> str:
     parts = (branch, cseq, request.get("Call-ID") or "", request.get("From") or "")
     identity = "\n".join(parts).encode("utf-8", "surrogateescape")
     return hmac.digest(secret, identity, "sha256")[:8].hex()
+
+
+def _random(size: int) -> str:
+    """Random bytes in hex digits, of which the kernel is asked for a page at a time."""
+    drawn = _pool.read(size)
+    if len(drawn) < size:
+        _pool.seek(0)
+        _pool.write(os.urandom(4096))
+        _pool.seek(0)
+        drawn = _pool.read(size)
+    return drawn.hex()
 
 
 def _seal(salt: str, call_id: str, secret: bytes) -> str:
@@ -125,6 +137,7 @@ def _tag_to(request: Request, fields: list[Field], tag: str) -> None:
             return
 
 
+_pool: Final = BytesIO()
 _COPIED: Final = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 _COPIED_ON_TRYING: Final = _COPIED | {"Timestamp"}
 _COPIED_WITH_ROUTE: Final = _COPIED | {"Record-Route"}

@@ -6,7 +6,7 @@ somebody wants it; the view is then kept. That is three times cheaper than objec
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import KEPT, CSeq, NameAddr, Via, number, seconds, split_values
@@ -20,12 +20,26 @@ _T = TypeVar("_T")
 _M = TypeVar("_M", bound="Message")
 
 
+class View:
+    """A typed view: read when it is first asked for, an ordinary attribute from then on."""
+
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+        self._name = name
+        self._read = read
+
+    def __get__(self, message: Any, owner: type[Any]) -> Any:
+        if message is None:
+            return self
+        value = self._read(message)
+        setattr(message, self._name, value)
+        return value
+
+
 class Message:
     """What requests and responses share. Never changed once made, but for ``Request.stamp``.
 
-    Content-Length is never held: ``encode`` writes it. The typed views are slots that are filled
-    when they are first read; reading one that is malformed raises SipSyntaxError with 400, naming
-    the header field.
+    Content-Length is never held: ``encode`` writes it. The typed views are made when they are first
+    read; one that is malformed raises SipSyntaxError with 400, naming the header field.
 
     :ivar fields: in the order of the wire.
     :ivar body: as on the wire.
@@ -42,24 +56,6 @@ class Message:
     :ivar expires: Expires in seconds, at most 2^32-1; None when absent.
     :ivar content_type: lower-case type/subtype of the body, without parameters; None when absent.
     """
-
-    __slots__ = (
-        "_first",
-        "body",
-        "call_id",
-        "contacts",
-        "content_type",
-        "cseq",
-        "expires",
-        "fields",
-        "from_",
-        "max_forwards",
-        "record_routes",
-        "routes",
-        "to",
-        "top_via",
-        "vias",
-    )
 
     top_via: Via
     vias: list[Via]
@@ -78,17 +74,6 @@ class Message:
         self.fields = list(fields)
         self.body = body
         self._first: dict[str, str] | None = None
-
-    if not TYPE_CHECKING:  # for the type checker it would make every attribute exist
-
-        def __getattr__(self, name: str) -> Any:
-            """Fill the slot of a view that is read for the first time."""
-            view = _VIEWS.get(name)
-            if view is None:
-                raise AttributeError(f"{type(self).__name__} has no {name}")
-            value = view(self)
-            setattr(self, name, value)
-            return value
 
     def start_line(self) -> str:
         """Request-Line or Status-Line, without its line end."""
@@ -185,11 +170,15 @@ class Message:
 
         :raises SipSyntaxError: 400, naming what is missing or malformed.
         """
-        self.top_via = _mandatory(self, "Via", _first_via)
-        self.from_ = _mandatory(self, "From", NameAddr.parse)
-        self.to = _mandatory(self, "To", NameAddr.parse)
-        self.call_id = _mandatory(self, "Call-ID", _call_id)
-        self.cseq = _mandatory(self, "CSeq", CSeq.parse)
+        first = self._first = dict(reversed(self.fields))
+        for view, name, parse in _JUDGED:
+            raw = first.get(name)
+            if raw is None:
+                raise SipSyntaxError(f"Missing {name}", header=name)
+            try:
+                setattr(self, view, parse(raw))
+            except SipSyntaxError as error:
+                raise SipSyntaxError(f"Bad {name}", header=name) from error
 
 
 class Request(Message):
@@ -199,8 +188,6 @@ class Request(Message):
     :ivar uri: the Request-URI as written.
     :ivar request_uri: its view; of an unknown scheme too, for whoever answers 416.
     """
-
-    __slots__ = ("method", "request_uri", "uri")
 
     request_uri: Uri
 
@@ -247,8 +234,6 @@ class Response(Message):
     :ivar status: 100 to 699.
     :ivar reason: reason phrase, maybe "".
     """
-
-    __slots__ = ("reason", "status")
 
     def __init__(
         self, status: int, reason: str, fields: Iterable[Field], body: bytes = b""
@@ -315,7 +300,16 @@ def _media_type(text: str) -> str:
     return f"{kind}/{subtype}"
 
 
-#: Slot of a view -> how it is read.
+#: What every message must have: view, field, how it is read.
+_JUDGED: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+    ("top_via", "Via", _first_via),
+    ("from_", "From", NameAddr.parse),
+    ("to", "To", NameAddr.parse),
+    ("call_id", "Call-ID", _call_id),
+    ("cseq", "CSeq", CSeq.parse),
+)
+
+#: View -> how it is read.
 _VIEWS: Mapping[str, Callable[[Any], Any]] = {
     "top_via": lambda message: _mandatory(message, "Via", _first_via),
     "vias": lambda message: _list(message, "Via", Via.parse),
@@ -329,5 +323,10 @@ _VIEWS: Mapping[str, Callable[[Any], Any]] = {
     "max_forwards": lambda message: _optional(message, "Max-Forwards", _hops),
     "expires": lambda message: _optional(message, "Expires", seconds),
     "content_type": lambda message: _optional(message, "Content-Type", _media_type),
-    "request_uri": _request_uri,
 }
+#: View of requests alone -> how it is read.
+_REQUEST_VIEWS: Mapping[str, Callable[[Any], Any]] = {"request_uri": _request_uri}
+
+for _kind, _views in ((Message, _VIEWS), (Request, _REQUEST_VIEWS)):
+    for _name, _read in _views.items():
+        setattr(_kind, _name, View(_name, _read))

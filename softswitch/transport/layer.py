@@ -118,6 +118,8 @@ class TransportLayer:
         self._by_peer: dict[Destination, Connection] = {}
         self._serials = count(1)
         self._facings: dict[tuple[str, str], Facing] = {}
+        self._flows: dict[Destination, Flow] = {}
+        self._our_hops: set[tuple[str, int | None]] = set()
         self._believed_until = 0.0
         self._secret = token_bytes(16)
 
@@ -210,10 +212,13 @@ class TransportLayer:
         :param host: address literal without brackets.
         :raises TransportError: when no listener has this transport and address family.
         """
+        destination = Destination(transport, host, port)
+        if destination in self._flows and self._clock.seconds() < self._believed_until:
+            return self._flows[destination]
         if not is_address(host):
             raise TransportError("the host is a name that nobody has resolved")
         if transport != "UDP":
-            connection = self._by_peer.get(Destination(transport, host, port))
+            connection = self._by_peer.get(destination)
             if connection is not None:
                 return connection.flow
         listener = choose(self.listeners, transport, host)
@@ -221,14 +226,17 @@ class TransportLayer:
             family = "IPv6" if ":" in host else "IPv4"
             raise TransportError(f"no listener serves {transport} over {family}")
         if transport == "UDP":
-            return self.flow(listener.name, host, port)
+            flow = self._flows[destination] = self.flow(listener.name, host, port)
+            return flow
         return self._connect(listener, host, port)
 
     def facing(self, flow: Flow) -> Facing:
         """What the flow's peer sees of us."""
         now = self._clock.seconds()
-        if now >= self._believed_until or len(self._facings) >= KEPT:
+        if now >= self._believed_until or len(self._facings) + len(self._flows) >= KEPT:
             self._facings.clear()
+            self._flows.clear()
+            self._our_hops.clear()
             self._believed_until = now + BELIEVED
         key = flow.listener, flow.remote_host
         facing = self._facings.get(key)
@@ -305,8 +313,13 @@ class TransportLayer:
     def _sent_by_us(self, message: Message) -> bool:
         """Whether a response's top Via is one that we put on (RFC 3261 18.1.2)."""
         via = message.top_via
+        if (via.host, via.port) in self._our_hops:
+            return True
         host = canonical_host(via.host)
-        return any(listener.is_hop(host, via.port or 5060) for listener in self.listeners)
+        ours = any(listener.is_hop(host, via.port or 5060) for listener in self.listeners)
+        if ours:
+            self._our_hops.add((via.host, via.port))
+        return ours
 
     def _refuse(self, error: MessageSyntaxError, flow: Flow) -> None:
         """Answer a request that is wrong, where that is possible; else count it."""

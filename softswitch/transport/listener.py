@@ -32,6 +32,10 @@ class Facing:
     media_host: str
 
 
+def _bare(host: str) -> str:
+    return canonical_host(host)
+
+
 @attrs.frozen
 class Listener:
     """One address and port that we serve.
@@ -53,7 +57,7 @@ class Listener:
 
     name: str
     transport: str
-    bind_host: str = attrs.field(converter=lambda host: canonical_host(host))
+    bind_host: str = attrs.field(converter=_bare)
     port: int
     advertise_host: str | None = attrs.field(default=None, converter=canonical_host_or_none)
     advertise_port: int | None = None

@@ -36,6 +36,11 @@ class Resolver:
         self._look_up = look_up
         self._listeners = listeners
 
+    def at_once(self, uri: Uri) -> Destination | None:
+        """Where ``uri`` leads if that stands in it, as an address; None when it has to be asked."""
+        hop = next_hop(uri)
+        return hop if hop is not None and is_address(hop.host) else None
+
     def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
         """Tell the destinations of ``uri`` in the order in which to try them.
 

@@ -113,6 +113,8 @@ class Trunks:
 
 def escape_user(text: str) -> str:
     """Any text as the user part of a SIP URI."""
+    if text.isascii() and text.isalnum():
+        return text
     return quote(text, _USER_UNRESERVED, errors="surrogateescape")
 
 
