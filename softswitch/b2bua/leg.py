@@ -84,7 +84,7 @@ class Leg:
         self._timer: Timer | None = None
         session.user = self
         self.scope.hold(self)
-        self.scope.on_closed = self._closed
+        self.scope.on_closed = session.let_go
 
     @property
     def name(self) -> str:
@@ -112,14 +112,10 @@ class Leg:
         """Nothing more begins on this leg; its scope closes when what runs has run out."""
         if self.scope.ended_at is None:
             self.keep()
+            # The call's memory is free now, not when the last transaction has run out.
+            self._call = _OVER
             self.scope.release(self)
             self.scope.end()
-
-    def _closed(self) -> None:
-        """Nothing can happen any more: what knew each other in a circle lets go, so that memory
-        is free at once and not when the garbage collector comes by."""
-        self.session.let_go()
-        del self._call
 
     def _give_up(self, then: Callable[["Leg"], None]) -> None:
         self._timer = None
@@ -159,3 +155,34 @@ class Leg:
     def session_ended(self, request: Request | None, reason: str) -> None:
         """They are gone."""
         self._call.leg_hung_up(self, request, reason)
+
+
+class _Over(LegUser):
+    """The call of a leg that has ended: it hears of nothing any more."""
+
+    def leg_progressed(self, leg: Leg, response: Response) -> None:
+        pass
+
+    def leg_answered(self, leg: Leg, response: Response) -> None:
+        pass
+
+    def leg_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
+        pass
+
+    def leg_crossed(self, leg: Leg) -> None:
+        pass
+
+    def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
+        pass
+
+    def leg_reinvited(self, leg: Leg, request: Request) -> None:
+        pass
+
+    def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
+        pass
+
+    def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
+        pass
+
+
+_OVER = _Over()

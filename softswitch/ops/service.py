@@ -98,7 +98,7 @@ class SwitchService(Service):
         # free their memory without it.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
+        gc.set_threshold(50_000, 1_000, 20)
         log.info(
             "softswitch ready: {listeners}, {restored} registrations restored",
             listeners=", ".join(
