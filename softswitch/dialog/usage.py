@@ -5,23 +5,20 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from softswitch import plain
-from softswitch.dialog.dialog import ALLOW, Dialog
+from softswitch.dialog.dialog import ALLOW, Dialog, DialogKey
 from softswitch.dialog.requester import Sender
+from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
-
-if TYPE_CHECKING:
-    from softswitch.dialog.session import Session
-
 
 #: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
 CAPABILITIES: list[Field] = [
@@ -181,16 +178,42 @@ class SessionUser(Protocol):
         """The confirmed session ended on their side: their BYE, or None and the reason."""
 
 
+class _Knowing(Protocol):
+    @property
+    def dialog(self) -> Dialog:
+        """Its own dialog."""
+
+
+class Usage(Protocol):
+    """What can be reached within a dialog: a session, a subscription (RFC 5057)."""
+
+    @property
+    def data(self) -> _Knowing:
+        """What it knows; plain data."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A request within the dialog, ACK apart."""
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK of a 2xx."""
+
+
 class Dialogs(Sender, Protocol):
-    """The user agent, as a session sees it."""
+    """The user agent, as a usage sees it."""
 
     timers: Timers
 
-    def open(self, session: "Session") -> None:
-        """Requests of this dialog now reach the session."""
+    def open(self, usage: Usage) -> None:
+        """Requests of the usage's dialog now reach it."""
 
-    def close(self, session: "Session") -> None:
+    def close(self, usage: Usage) -> None:
         """They no longer do."""
+
+    def open_as(self, key: DialogKey, usage: Usage) -> None:
+        """Requests of the dialog ``key``, one besides the usage's own, now reach it."""
+
+    def close_as(self, key: DialogKey, usage: Usage) -> None:
+        """They no longer do; harmless when another has taken its place."""
 
 
 def _written(request: Request) -> list[Any]:

@@ -8,12 +8,11 @@ of any is looked at before any state is made for it: a stranger costs one answer
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester, take_down
-from softswitch.dialog.session import Session
-from softswitch.dialog.usage import CAPABILITIES, unacceptable
+from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Redirect, Reject, Routing
@@ -96,7 +95,7 @@ class _Lookup:
 
 
 class UserAgent:
-    """Dispatches requests; sends on behalf of the sessions.
+    """Dispatches requests; sends on behalf of the sessions and the other usages of a dialog.
 
     :ivar handlers: method -> who serves it outside of a dialog.
     :ivar timers: of RFC 3261 table 4.
@@ -124,14 +123,14 @@ class UserAgent:
         self._gate = gate
         self._auditor = auditor
         self._locate = locate
-        self._sessions: dict[DialogKey, Session] = {}
+        self._dialogs: dict[DialogKey, Usage] = {}
         self._secret = os.urandom(16)
         transactions.user = self
 
     @property
-    def dialogs(self) -> Mapping[DialogKey, Session]:
-        """The sessions that can be reached, by their dialog's identity."""
-        return self._sessions
+    def dialogs(self) -> Mapping[DialogKey, Usage]:
+        """Who can be reached within a dialog, by the dialog's identity."""
+        return self._dialogs
 
     # What the transaction layer asks and tells.
 
@@ -145,13 +144,13 @@ class UserAgent:
     def _screen(self, request: Request, flow: Flow) -> Response | Screened:
         tag = request.to.tag
         if tag is not None:
-            session = self._sessions.get((request.call_id, tag, request.from_.tag or ""))
-            if session is None:
+            usage = self._dialogs.get((request.call_id, tag, request.from_.tag or ""))
+            if usage is None:
                 return compose.response(request, 481)
             refused = unacceptable(request)
             if refused is not None:
                 return self._answer(request, *refused)
-            return Screened(session, force_rport=session.data.dialog.symmetric)
+            return Screened(usage, force_rport=usage.data.dialog.symmetric)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -173,12 +172,12 @@ class UserAgent:
             self._serve(request, transaction, who)
 
     def _serve(self, request: Request, transaction: InviteServer | Server, who: object) -> None:
-        """Hand a request to its session or its handler; what fails there is answered all the
+        """Hand a request to its dialog's usage or its handler; what fails there is answered all the
         same, lest its transaction wait for ever."""
         try:
-            if isinstance(who, Session):
-                who.request_received(request, transaction)
-            elif isinstance(who, Identity):
+            if not isinstance(who, Identity):
+                cast(Usage, who).request_received(request, transaction)
+            else:
                 refusal = None if request.method == "INVITE" else unacceptable(request)
                 if refusal is None:
                     self.handlers[request.method](request, transaction, who)
@@ -195,9 +194,9 @@ class UserAgent:
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK of a 2xx; one without a dialog is nobody's."""
         key = (request.call_id, request.to.tag or "", request.from_.tag or "")
-        session = self._sessions.get(key)
-        if session is not None:
-            session.ack_received(request, flow)
+        usage = self._dialogs.get(key)
+        if usage is not None:
+            usage.ack_received(request, flow)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
         """A response without a transaction is too late to matter, but for the 2xx of an INVITE
@@ -205,21 +204,29 @@ class UserAgent:
         if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
             return
         key = (response.call_id, response.from_.tag or "", response.to.tag or "")
-        if key not in self._sessions:
+        if key not in self._dialogs:
             scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
             take_down(self, Dialog.forgotten(response, flow), response, flow, scope)
             scope.end()
 
-    # What the sessions ask for.
+    # What the usages ask for.
 
-    def open(self, session: Session) -> None:
-        """Requests of this session's dialog now reach it."""
-        self._sessions[session.data.dialog.key] = session
+    def open(self, usage: Usage) -> None:
+        """Requests of this usage's dialog now reach it."""
+        self._dialogs[usage.data.dialog.key] = usage
 
-    def close(self, session: Session) -> None:
+    def close(self, usage: Usage) -> None:
         """They no longer do."""
-        if self._sessions.get(session.data.dialog.key) is session:
-            del self._sessions[session.data.dialog.key]
+        self.close_as(usage.data.dialog.key, usage)
+
+    def open_as(self, key: DialogKey, usage: Usage) -> None:
+        """Requests of the dialog ``key``, one besides the usage's own, now reach it."""
+        self._dialogs[key] = usage
+
+    def close_as(self, key: DialogKey, usage: Usage) -> None:
+        """They no longer do; harmless when another has taken its place."""
+        if self._dialogs.get(key) is usage:
+            del self._dialogs[key]
 
     def send(self, request: Request, dialog: Dialog, user: Requester, scope: Scope) -> None:
         """Send a request in a client transaction of its own, once its target is resolved."""
