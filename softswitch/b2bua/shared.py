@@ -12,6 +12,7 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Redirection, Routing
 from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, RequestView
 from softswitch.scope import Auditor
@@ -72,6 +73,7 @@ class Shared:
     :ivar observer: told of every call.
     :ivar ended: told of each call once, when it has ended.
     :ivar own_fields: header fields of every INVITE that we send.
+    :ivar profile: how the "trunk" or "user" of that name is treated within a call.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Shared:
         observer: Observer,
         own_fields: Sequence[Field],
         secret: bytes,
+        profile: Callable[[str, str], Profile] = lambda kind, name: DEFAULT,
     ) -> None:
         self.clock = clock
         self.agent = agent
@@ -98,6 +101,7 @@ class Shared:
         self.credentials = credentials
         self.observer = observer
         self.own_fields = list(own_fields)
+        self.profile = profile
         self.ended: Callable[[Any], None] = lambda call: None
         self.is_alive = transport.is_alive
         self._transport = transport
