@@ -13,10 +13,13 @@ class BypassEngine:
         """Give the SDP back as it came."""
         tell(MediaAnswer(question.token, question.sdp))
 
+    def drop(self, session: str, leg: str) -> None:
+        """Nothing is held."""
+
     def release(self, session: str) -> None:
         """Nothing is held."""
 
-    def ports_in_use(self, session: str) -> int:
+    def ports_in_use(self, session: str, leg: str = "") -> int:
         """Always 0."""
         return 0
 

@@ -132,6 +132,11 @@ class RelaySession:
                 if index in partner.streams:
                     stream.join(partner.streams[index])
 
+    def fall_back(self, leg: str, agreement: Agreement) -> None:
+        """Let an older agreement hold again, unless its partner has gone."""
+        if agreement.partner in self.sides:
+            self.agree(leg, agreement)
+
     def needed(self, leg: str) -> set[int]:
         """The ``m=`` lines for which a leg needs ports: agreed, or in an open offer."""
         open_ = [f.lines for pair, f in self.forks.items() if leg in pair and f.before is None]
@@ -211,10 +216,27 @@ class RelayEngine:
             for side in known.sides.values():
                 self._close(side, list(side.streams))
 
-    def ports_in_use(self, session: str) -> int:
-        """How many ports the session has open."""
+    def drop(self, session: str, leg: str) -> None:
+        """Close a leg's ports; an early answer of it gives way to what held before."""
         known = self._sessions.get(session)
-        return 2 * sum(len(side.streams) for side in known.sides.values()) if known else 0
+        if known is None:
+            return
+        for pair, fork in list(known.forks.items()):
+            if leg in pair:
+                del known.forks[pair]
+                other = pair[0] if pair[1] == leg else pair[1]
+                before = (fork.before or {}).get(other)
+                held = known.agreed.get(other)
+                if before is not None and held is not None and held.partner == leg:
+                    known.fall_back(other, before)
+        known.agreed.pop(leg, None)
+        self._trim(session, known)
+
+    def ports_in_use(self, session: str, leg: str = "") -> int:
+        """How many ports the session, or a leg of it, has open."""
+        known = self._sessions.get(session)
+        sides = known.sides.items() if known else ()
+        return 2 * sum(len(side.streams) for name, side in sides if leg in ("", name))
 
     def stop(self) -> None:
         """Close every port, and leave the reactor."""
@@ -295,8 +317,8 @@ class RelayEngine:
         if session is None or fork is None:
             return b""
         for leg, agreement in (fork.before or {}).items():
-            if agreement is not None and agreement.partner in session.sides:
-                session.agree(leg, agreement)
+            if agreement is not None:
+                session.fall_back(leg, agreement)
             elif leg == answerer:
                 session.agreed.pop(leg, None)
         self._trim(question.session, session)

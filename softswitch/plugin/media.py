@@ -4,7 +4,8 @@
 An engine is asked and answers with an event: it calls ``tell`` with a :class:`MediaAnswer` now,
 later or never. The token says which question is answered; who asked ignores an answer whose
 token is no longer current. One *session* is what one call's media go by; its *legs* have names
-of the caller's choosing ("a", "b").
+of the asker's choosing ("a", "b1", "b2"). A leg may be offered to several others, keeps its ports
+meanwhile, and hears the one whose answer came last.
 """
 
 from collections.abc import Callable
@@ -83,11 +84,15 @@ class IMediaEngine(Interface):
         be called before ``ask`` returns.
         """
 
+    def drop(session: str, leg: str) -> None:
+        """A leg has left the session: free what it holds, and forget its open offers and those made
+        to it. An early answer of it gives way to what held before; harmless when unknown."""
+
     def release(session: str) -> None:
         """Free all that the session holds, at once; harmless when repeated or unknown."""
 
-    def ports_in_use(session: str) -> int:
-        """How many ports the session holds; 0 proves that nothing was left behind."""
+    def ports_in_use(session: str, leg: str = "") -> int:
+        """How many ports the session holds, or one leg of it; 0 proves that nothing was left."""
 
     def stop() -> None:
         """Free everything; nothing is asked afterwards."""

@@ -28,7 +28,7 @@ class CountingEngine:
     def __init__(self) -> None:
         self.sessions: dict[str, dict[str, list[int]]] = {}
         self.questions: list[MediaQuestion] = []
-        self._offered: dict[str, str] = {}
+        self._offered: set[tuple[str, str, str]] = set()
         self._ports = count(20000, 2)
 
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
@@ -39,12 +39,15 @@ class CountingEngine:
         self.questions.append(question)
         session = question.session
         if question.kind == "withdraw":
-            assert self._offered.pop(session) == question.from_leg
+            self._offered.remove((session, question.from_leg, question.to_leg))
             return
+        pair = (session, question.from_leg, question.to_leg)
+        back = (session, question.to_leg, question.from_leg)
         if question.kind == "offer":
-            self._offered[session] = question.from_leg
+            self._offered.add(pair)
+            self._offered.discard(back)
         else:
-            assert self._offered.get(session) == question.to_leg, f"{session}: no offer to answer"
+            assert back in self._offered, f"{session}: no offer to answer"
         try:
             sdp = SessionDescription.parse(question.sdp)
         except SdpSyntaxError as error:
@@ -57,14 +60,20 @@ class CountingEngine:
         led = point_at(sdp, question.far.advertise, pairs)
         tell(MediaAnswer(question.token, led.encode()))
 
+    def drop(self, session: str, leg: str) -> None:
+        """Free a leg."""
+        self.sessions.get(session, {}).pop(leg, None)
+        self._offered = {each for each in self._offered if each[0] != session or leg not in each}
+
     def release(self, session: str) -> None:
         """Free the session."""
         self.sessions.pop(session, None)
-        self._offered.pop(session, None)
+        self._offered = {each for each in self._offered if each[0] != session}
 
-    def ports_in_use(self, session: str) -> int:
+    def ports_in_use(self, session: str, leg: str = "") -> int:
         """Two for each m= line of a leg."""
-        return 2 * sum(map(len, self.sessions.get(session, {}).values()))
+        legs = self.sessions.get(session, {})
+        return 2 * sum(len(ports) for name, ports in legs.items() if leg in ("", name))
 
     def stop(self) -> None:
         """Free everything."""
@@ -78,10 +87,13 @@ class DeadEngine:
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
         """Nothing comes of it."""
 
+    def drop(self, session: str, leg: str) -> None:
+        """Nothing is held."""
+
     def release(self, session: str) -> None:
         """Nothing is held."""
 
-    def ports_in_use(self, session: str) -> int:
+    def ports_in_use(self, session: str, leg: str = "") -> int:
         """Always 0."""
         return 0
 
@@ -112,13 +124,17 @@ class SlowEngine:
 
         self._engine.ask(question, later)
 
+    def drop(self, session: str, leg: str) -> None:
+        """Free a leg at once."""
+        self._engine.drop(session, leg)
+
     def release(self, session: str) -> None:
         """Free the session at once."""
         self._engine.release(session)
 
-    def ports_in_use(self, session: str) -> int:
-        """How many ports the session holds."""
-        return self._engine.ports_in_use(session)
+    def ports_in_use(self, session: str, leg: str = "") -> int:
+        """How many ports the session holds, or a leg of it."""
+        return self._engine.ports_in_use(session, leg)
 
     def stop(self) -> None:
         """Free everything."""

@@ -193,6 +193,20 @@ def test_the_callers_ports_outlive_a_callee_that_was_passed_over(make):
     assert asker.held() == 2
 
 
+def test_a_callee_that_is_dropped_leaves_the_caller_with_the_other(make):
+    """Two callees with early media: the caller hears the later one, then who is left."""
+    asker = make()
+    for leg in ("b1", "b2"):
+        asker.ask("offer", "a", leg, sdp(AUDIO))
+    first = asker.ask("answer", "b1", "a", sdp(AUDIO))
+    assert ports(asker.ask("answer", "b2", "a", sdp(AUDIO))) == ports(first)
+    asker.engine.drop("call", "b2")
+    asker.engine.drop("call", "b2")
+    assert asker.engine.ports_in_use("call", "b2") == 0
+    assert asker.engine.ports_in_use("call", "a") == asker.engine.ports_in_use("call", "b1") == 2
+    assert asker.held() == 4
+
+
 def test_an_offer_in_the_200_is_answered_by_the_ack(make):
     """A late offer: leg b offers first."""
     asker = make()
