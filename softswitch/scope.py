@@ -52,6 +52,12 @@ class Scope:
         if self.ended_at is not None and not self._held:
             self._close()
 
+    def give(self, thing: Held) -> None:
+        """Take note that another scope holds ``thing`` from now on, timers and all."""
+        self._held.remove(thing)
+        if self.ended_at is not None and not self._held:
+            self._close()
+
     def end(self) -> None:
         """The leg has ended; close as soon as nothing is held. Harmless when repeated."""
         if self.ended_at is not None:

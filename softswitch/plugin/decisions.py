@@ -106,6 +106,23 @@ class Route:
     targets: tuple[Target, ...] = attrs.field(converter=as_targets)
 
 
+@attrs.frozen
+class Proxy:
+    """The request is forwarded to these targets as it is (RFC 3261 16): of a call no
+    back-to-back agent is made, and no audio is relayed.
+
+    A target's ``call_to`` and the credentials of its trunk are of no use here: a proxy leaves To
+    as it is, and passes challenges on.
+
+    :ivar targets: at least one; ``steps`` says in which order they are tried.
+    :ivar record_route: whether the further requests of a dialog that the request makes come this
+        way too. Without it the record of a call ends with the answer.
+    """
+
+    targets: tuple[Target, ...] = attrs.field(converter=as_targets)
+    record_route: bool = True
+
+
 def as_contacts(contacts: str | Iterable[str]) -> tuple[str, ...]:
     """One or several URIs."""
     return (contacts,) if isinstance(contacts, str) else tuple(contacts)
@@ -153,6 +170,6 @@ class PassOn:
 
 
 Admission = Allow | Challenge | Reject
-Routing = Route | Redirect | Reject
+Routing = Route | Proxy | Redirect | Reject
 Registration = Accept | Reject
 Redirection = Follow | PassOn | Reject

@@ -84,7 +84,12 @@ class TransactionLayer:
     # The user above.
 
     def send_request(
-        self, request: Request, flow: Flow, user: ClientUser, scope: Scope | None = None
+        self,
+        request: Request,
+        flow: Flow,
+        user: ClientUser,
+        scope: Scope | None = None,
+        loop: str = "",
     ) -> InviteClient | Client:
         """Put our Via on a request other than ACK, send it, and wait for its responses.
 
@@ -92,8 +97,12 @@ class TransactionLayer:
 
         :param request: without a Via of ours.
         :param scope: holds the transaction until it ends.
+        :param loop: of a request that is forwarded, the part of the branch by which it is known
+            when it comes back (16.6 step 8): token characters, no ".".
         """
         branch = compose.sealed_branch(request.call_id, self._secret)
+        if loop:
+            branch = f"{branch}.{loop}"
         request = self._with_via(request, flow, branch)
         key = client_key(branch, request.method)
         transaction = (InviteClient if request.method == "INVITE" else Client)(
@@ -102,12 +111,14 @@ class TransactionLayer:
         self.begin(transaction)
         return transaction
 
-    def send_ack(self, request: Request, flow: Flow) -> None:
+    def send_ack(self, request: Request, flow: Flow, branch: str = "") -> None:
         """Put our Via on the ACK of a 2xx and send it; there is no transaction.
 
         One that cannot be sent is counted: the 2xx will come again.
+
+        :param branch: of an ACK that is forwarded, the same for each copy (16.11).
         """
-        request = self._with_via(request, flow, compose.new_branch())
+        request = self._with_via(request, flow, branch or compose.new_branch())
         try:
             self.transport.send(request.encode(), flow)
         except TransportError:
@@ -125,6 +136,10 @@ class TransactionLayer:
             self.transport.send(response.encode(), back)
         except TransportError:
             self.counters["stateless response not delivered"] += 1
+
+    def allow_merging(self, transaction: ServerTransaction) -> None:
+        """A request is forwarded: others that are merged with it are no error (16.3)."""
+        self._merged.discard(transaction.merge)
 
     # The transport below.
 
@@ -183,10 +198,12 @@ class TransactionLayer:
         return Request(request.method, request.uri, [("Via", via), *request.fields], request.body)
 
     def _response_received(self, response: Response, flow: Flow) -> None:
-        if len(response.values("Via")) > 1:  # misrouted (8.1.3.3)
+        branch = response.top_via.branch or ""
+        # Misrouted (8.1.3.3), unless its request was forwarded: such a branch has a second part.
+        if "." not in branch and len(response.values("Via")) > 1:
             self.counters["response with several Via"] += 1
             return
-        key = client_key(response.top_via.branch or "", response.cseq.method)
+        key = client_key(branch, response.cseq.method)
         transaction = self._clients.get(key)
         if transaction is None:
             self.stray_response(response, flow)

@@ -96,9 +96,14 @@ class ServerTransaction(Transaction):
         return NameAddr.parse(to).tag if to else None
 
     def adopt(self, scope: Scope | None, user: ServerUser | None) -> None:
-        """Belong to a leg: ``scope`` holds the transaction until it ends, ``user`` is told."""
+        """Belong to a leg: ``scope`` holds the transaction until it ends, ``user`` is told.
+
+        A transaction that belongs to one already goes over to the other.
+        """
         self.user = user or UNADOPTED
         if scope is not None and not self.terminated:
+            if self.scope is not None:
+                self.scope.give(self)
             self.scope = scope
             scope.hold(self)
 
