@@ -1,34 +1,36 @@
 """The configuration: a TOML file as frozen values, checked before anything starts. Pure.
 
-A class per table, its fields named as the file's keys; ``softswitch.toml`` beside this module
-is the commented copy that serves when no file is named. What the lower floors take, listeners
-and users and trunks, is made from it by the methods of ``Config``.
+The tables stand in ``tables``; ``softswitch.toml`` beside this module is the commented copy that
+serves when no file is named. What the lower floors take, listeners and users and trunks and
+profiles, is made from it by the methods of ``Config``.
 """
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib.resources import as_file, files
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops.values import (
-    HOOKS,
-    Address,
-    Algorithm,
-    Count,
-    Host,
-    HostPort,
-    Network,
-    Port,
-    PortRange,
-    Seconds,
-    Secret,
+from softswitch.ops.tables import (
+    AuthTable,
+    GroupTable,
+    LimitsTable,
+    ListenTable,
+    MediaTable,
+    RecordsTable,
+    StoreTable,
+    SwitchTable,
+    TrunkTable,
+    UserTable,
 )
+from softswitch.ops.values import HOOKS, HostPort
 from softswitch.plugin.decisions import Route
+from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import User
 from softswitch.policy.checks import fault
 from softswitch.settings import NOT_IN_FILE, key_path, nearest, structure
@@ -48,165 +50,27 @@ _DIGEST_LENGTH = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
 
 @attrs.frozen
-class SwitchTable:
-    """``[switch]``.
-
-    :ivar domains: names for which we are responsible, besides our own addresses.
-    :ivar realm: digest realm; "" for the first domain, or "softswitch". Hashes depend on it.
-    :ivar state_directory: where the store and the records are kept.
-    :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
-    :ivar ring_seconds: a target may ring for so long, unless its route says otherwise.
-    :ivar drain_seconds: time that calls have to end by themselves when the switch stops.
-    :ivar policy_seconds: time that a policy has to answer.
-    """
-
-    domains: tuple[Host, ...] = ()
-    realm: str = ""
-    state_directory: str = "var"
-    try_seconds: Seconds = 4.0
-    ring_seconds: Seconds = 180.0
-    drain_seconds: Seconds = 10.0
-    policy_seconds: Seconds = 2.0
-
-
-@attrs.frozen
-class ListenTable:
-    """``[[listen]]``: one address and port that we serve; see ``transport.listener.Listener``.
-
-    :ivar name: for the log; "" for one made of transport, address and port.
-    :ivar algorithms: of our challenges; empty for those of ``[auth]``.
-    """
-
-    transport: Literal["udp", "tcp"]
-    bind: Address = "0.0.0.0"
-    port: Port = 5060
-    name: str = ""
-    advertise: HostPort | None = None
-    media_address: Address | None = None
-    local_networks: tuple[Network, ...] = ()
-    algorithms: tuple[Algorithm, ...] = ()
-
-    @property
-    def called(self) -> str:
-        """The name, or what stands for it."""
-        return self.name or f"{self.transport}:{HostPort(self.bind, self.port)}"
-
-
-@attrs.frozen
-class AuthTable:
-    """``[auth]``.
-
-    :ivar algorithms: one challenge each, in this order.
-    :ivar nonce_seconds: life of a nonce.
-    """
-
-    algorithms: tuple[Algorithm, ...] = ("MD5",)
-    nonce_seconds: Seconds = 300.0
-
-
-@attrs.frozen
-class GroupTable:
-    """``[groups.NAME]``: what the users of a group have in common.
-
-    :ivar algorithms: of the challenges that they get, instead of the listener's.
-    """
-
-    algorithms: tuple[Algorithm, ...]
-
-
-@attrs.frozen
-class UserTable:
-    """``[users.NAME]``: somebody who may register and call.
-
-    :ivar ha1: algorithm -> hash that ``softswitch user hash`` makes.
-    :ivar password: instead of hashes; a warning follows.
-    """
-
-    ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
-    password: Secret | None = attrs.field(default=None, repr=False)
-    display: str = ""
-    group: str = ""
-
-
-@attrs.frozen
-class TrunkTable:
-    """``[trunks.NAME]``: a gateway, carrier or PBX.
-
-    :ivar addresses: tried in this order.
-    :ivar networks: a call from here is the trunk's; empty for the addresses that are literals.
-    :ivar username: for its challenges; "" for none.
-    :ivar realm: the only realm whose challenges are answered; "" for any.
-    :ivar headers: fields that each INVITE to it bears, name -> value.
-    :ivar force_rport: answer to the source port even when its Via does not ask for it.
-    """
-
-    addresses: tuple[HostPort, ...]
-    transport: Literal["udp", "tcp"] = "udp"
-    networks: tuple[Network, ...] = ()
-    username: str = ""
-    password: Secret | None = attrs.field(default=None, repr=False)
-    realm: str = ""
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    force_rport: bool = False
-
-
-@attrs.frozen
-class MediaTable:
-    """``[media]``.
-
-    :ivar engine: "relay" carries the audio, "bypass" lets the phones send it to each other.
-    :ivar ports: of the relay, for RTP and RTCP.
-    :ivar quarantine_seconds: how long a port rests after a call.
-    """
-
-    engine: Literal["relay", "bypass"] = "relay"
-    ports: PortRange = attrs.field(default=PortRange(16384, 32767))
-    quarantine_seconds: Seconds = 5.0
-
-
-@attrs.frozen
-class StoreTable:
-    """``[store]``: the SQLite file, seen from the state directory."""
-
-    path: str = "softswitch.sqlite"
-
-
-@attrs.frozen
-class RecordsTable:
-    """``[records]``: the file of call records, JSON lines, seen from the state directory."""
-
-    path: str = "calls.jsonl"
-
-
-@attrs.frozen
-class LimitsTable:
-    """``[limits]``: what is refused unread; bytes of a message, header fields."""
-
-    max_message_udp: Count = 16 * 1024
-    max_message_stream: Count = 64 * 1024
-    max_fields: Count = 128
-
-
-@attrs.frozen
 class Config:
     """A whole configuration.
 
+    :ivar dialog: how everybody is treated within a call who has no other profile.
     :ivar policy: each a policy's name under "use" and its options, in the order of asking.
     :ivar file: where it was read, for errors.
     :ivar directory: relative paths in it start here.
     """
 
-    switch: SwitchTable = SwitchTable()
+    switch: SwitchTable = attrs.field(factory=SwitchTable)
     listen: tuple[ListenTable, ...] = ()
-    auth: AuthTable = AuthTable()
+    auth: AuthTable = attrs.field(factory=AuthTable)
+    dialog: Profile = attrs.field(factory=Profile)
     groups: Mapping[str, GroupTable] = attrs.field(factory=dict)
     users: Mapping[str, UserTable] = attrs.field(factory=dict)
     trunks: Mapping[str, TrunkTable] = attrs.field(factory=dict)
     policy: tuple[Mapping[str, Any], ...] = ()
-    media: MediaTable = MediaTable()
-    store: StoreTable = StoreTable()
-    records: RecordsTable = RecordsTable()
-    limits: LimitsTable = LimitsTable()
+    media: MediaTable = attrs.field(factory=MediaTable)
+    store: StoreTable = attrs.field(factory=StoreTable)
+    records: RecordsTable = attrs.field(factory=RecordsTable)
+    limits: LimitsTable = attrs.field(factory=LimitsTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
 
@@ -258,6 +122,33 @@ class Config:
             for name, table in self.trunks.items()
         )
 
+    @cached_property
+    def profiles(self) -> dict[tuple[str, str], Profile]:
+        """How each trunk and each group is treated: "trunk" or "group" and its name -> that.
+
+        :raises ConfigError: a ``dialog`` table is wrong.
+        """
+        tables: list[tuple[str, Mapping[str, GroupTable | TrunkTable]]] = [
+            ("group", self.groups),
+            ("trunk", self.trunks),
+        ]
+        return {
+            (kind, name): self._profile(key_path(f"{kind}s", name), table.dialog)
+            for kind, found in tables
+            for name, table in found.items()
+        }
+
+    def profile_of(self, kind: str, name: str) -> Profile:
+        """How somebody is treated within a call.
+
+        :param kind: "trunk", or "user" for one of that name; anything else has no profile of its
+            own.
+        """
+        if kind == "user":
+            user = self.users.get(name)
+            kind, name = "group", user.group if user is not None else ""
+        return self.profiles.get((kind, name), self.dialog)
+
     def datagram_limits(self) -> Limits:
         """What is too large on UDP."""
         return Limits(self.limits.max_message_udp, self.limits.max_fields)
@@ -277,10 +168,20 @@ class Config:
 
     def offered(self, group: str) -> tuple[str, ...]:
         """Algorithms with which a user of the group may be challenged, by any listener."""
-        if group in self.groups:
-            return self.groups[group].algorithms
+        own = self.groups[group].algorithms if group in self.groups else None
+        if own is not None:
+            return own
         found = (table.algorithms or self.auth.algorithms for table in self.listen)
         return tuple(dict.fromkeys(algorithm for each in found for algorithm in each))
+
+    def _profile(self, key: str, cells: Mapping[str, Any]) -> Profile:
+        """``[dialog]``, with what a table of a trunk or group changes in it."""
+        path = f"{key}.dialog"
+        own = structure(cells, Profile, file=self.file, path=path)
+        try:
+            return self.dialog.changed({cell: getattr(own, cell) for cell in cells})
+        except ValueError as error:
+            raise ConfigError(f"{self.file}: {path}", str(error)) from None
 
     def _user(self, name: str, table: UserTable) -> User:
         hashes: dict[str, str] = {
@@ -317,6 +218,7 @@ def load(path: Path | None = None, directory: Path = Path()) -> Config:
     )
     for key, mend in _contradictions(config):
         raise ConfigError(f"{path}: {key}", mend)
+    _ = config.profiles
     return config
 
 
@@ -334,7 +236,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     if not config.auth.algorithms:
         yield "auth.algorithms", 'at least one is wanted, such as "MD5"'
     for name, group in config.groups.items():
-        if not group.algorithms:
+        if group.algorithms == ():
             yield f"{key_path('groups', name)}.algorithms", 'at least one is wanted, such as "MD5"'
     for name, user in config.users.items():
         yield from _user_contradictions(config, key_path("users", name), name, user)

@@ -89,7 +89,7 @@ class House:
             clock,
             self.users.get,
             by_listener={each.name: each.algorithms for each in self.transport.listeners},
-            by_group={name: group.algorithms for name, group in config.groups.items()},
+            by_group={name: group.algorithms or () for name, group in config.groups.items()},
             lifetime=config.auth.nonce_seconds,
         )
         self.policies = PolicyChain(
@@ -125,6 +125,7 @@ class House:
                 self.policies,
                 [("User-Agent", USER_AGENT)],
                 os.urandom(16),
+                config.profile_of,
             )
         )
 

@@ -14,8 +14,9 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from softswitch.errors import ConfigError
-from softswitch.ops.config import Config, ListenTable, load
+from softswitch.ops.config import Config, load
 from softswitch.ops.service import make_service, refuse
+from softswitch.ops.tables import ListenTable
 
 log = Logger()
 

@@ -6,10 +6,14 @@ A profile belongs to a trunk or a user group; each leg of a call has one. The co
 call (``Route.dialog``, ``Target.dialog``).
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
 
 import attrs
+
+from softswitch.sip.fields import TOKEN
+from softswitch.sip.names import canonical
 
 #: Header fields that cross by default, with every X- field besides.
 CROSSING = (
@@ -24,6 +28,59 @@ CROSSING = (
     "Warning",
     "X-*",
 )
+
+
+#: Fields that belong to the transaction, the dialog, the body or authentication, lower case.
+RESERVED: Final = frozenset(
+    (
+        *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "timestamp"),
+        *("route", "record-route", "path", "service-route"),
+        *("content-length", "content-type", "content-encoding", "content-disposition"),
+        *("authorization", "www-authenticate", "authentication-info"),
+        *("proxy-authorization", "proxy-authenticate", "proxy-authentication-info"),
+        *("require", "proxy-require", "supported", "unsupported", "allow", "rack", "rseq"),
+        *("replaces", "expires", "min-expires", "session-expires", "min-se"),
+    )
+)
+
+#: Fields that have a rule of their own for when they cross, or are ours on each leg, lower case.
+RULED: Final = frozenset(
+    (
+        *("p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy"),
+        *("identity", "identity-info", "date", "diversion", "history-info"),
+        *("content-language", "content-transfer-encoding", "mime-version"),
+        *("user-agent", "server", "retry-after", "subscription-state", "event"),
+    )
+)
+
+_NAME: Final = re.compile(rf"{TOKEN}|\*")
+
+
+class Crossing(dict[str, bool]):
+    """Which header fields cross: a field's name -> whether it does, found out once for each name.
+
+    Every field of every message is asked about, so the answer has to cost a look into a dict.
+
+    :param names: as in ``Profile.crossing``, in any case.
+    """
+
+    __slots__ = ("_names", "_prefixes")
+
+    #: Names that are remembered; the rest of what strangers think up is worked out each time.
+    LIMIT = 1024
+
+    def __init__(self, names: Iterable[str]) -> None:
+        lower = [canonical(name).lower() for name in names]
+        self._names = frozenset(name for name in lower if not name.endswith("*"))
+        self._prefixes = tuple(name[:-1] for name in lower if name.endswith("*"))
+
+    def __missing__(self, name: str) -> bool:
+        lower = name.lower()
+        listed = lower in self._names or lower.startswith(self._prefixes)
+        crosses = listed and lower not in RESERVED and lower not in RULED
+        if len(self) < self.LIMIT:
+            self[name] = crosses
+        return crosses
 
 
 @attrs.frozen
@@ -49,7 +106,9 @@ class Profile:
     :ivar refresher: who refreshes where we may choose.
     :ivar probe_seconds: OPTIONS within the dialog so often, where no session timer runs; 0 never.
     :ivar crossing: names of header fields that leave for this peer when the other side has sent
-        them; "X-*" stands for every name that begins so.
+        them; "X-*" stands for every name that begins so. What is in ``RESERVED`` or ``RULED`` is
+        never among them.
+    :ivar crosses: ``crossing``, ready to be asked.
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
     :ivar connected: how this peer is told who it talks to after a transfer or a pick-up:
         "pai", "rpid", or "none".
@@ -74,11 +133,33 @@ class Profile:
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
     transfer_hears: Literal["ringback", "hold"] = "ringback"
+    crosses: Crossing = attrs.field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda profile: Crossing(profile.crossing), takes_self=True),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """:raises ValueError: says which cell cannot hold what it does."""
+        if self.min_se < 90:
+            raise ValueError("min_se: 90 seconds or more are wanted")
+        if self.session_expires and self.session_expires < self.min_se:
+            raise ValueError(f"session_expires: 0, or at least min_se ({self.min_se}), is wanted")
+        if self.probe_seconds < 0:
+            raise ValueError("probe_seconds: a number of seconds, 0 or more, is wanted")
+        for name in self.crossing:
+            lower = canonical(name).lower()
+            if not _NAME.fullmatch(name):
+                raise ValueError("crossing: names of header fields are wanted")
+            if lower in RESERVED or lower in RULED:
+                raise ValueError(f"crossing: whether {canonical(name)} crosses is not on this list")
 
     def changed(self, cells: Mapping[str, Any]) -> "Profile":
         """This profile with some cells overridden.
 
         :raises TypeError: there is no such cell.
+        :raises ValueError: a cell cannot hold that.
         """
         return attrs.evolve(self, **cells) if cells else self
 

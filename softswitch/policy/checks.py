@@ -22,21 +22,11 @@ from softswitch.plugin.decisions import (
     Route,
     Target,
 )
+from softswitch.plugin.profile import RESERVED
 from softswitch.plugin.views import Identity
 from softswitch.sip.digest import ALGORITHMS
 from softswitch.sip.names import canonical
 from softswitch.sip.uri import Uri
-
-#: Fields that belong to the transaction, the dialog, the body or authentication, lower case.
-RESERVED: Final = {
-    *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "timestamp"),
-    *("route", "record-route", "path", "service-route"),
-    *("content-length", "content-type", "content-encoding", "content-disposition"),
-    *("authorization", "www-authenticate", "authentication-info"),
-    *("proxy-authorization", "proxy-authenticate", "proxy-authentication-info"),
-    *("require", "proxy-require", "supported", "unsupported", "allow", "rack", "rseq"),
-    *("replaces", "expires", "min-expires", "session-expires", "min-se"),
-}
 
 #: Controls but for TAB, and surrogates that stand for no byte: neither may be sent.
 _UNFIT: Final = re.compile("[\x00-\x08\n-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")

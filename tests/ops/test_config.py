@@ -7,10 +7,9 @@ import attrs
 import pytest
 
 from softswitch.errors import ConfigError
-from softswitch.ops.config import (
-    DEMONSTRATION,
+from softswitch.ops.config import DEMONSTRATION, Config, load
+from softswitch.ops.tables import (
     AuthTable,
-    Config,
     GroupTable,
     LimitsTable,
     ListenTable,
@@ -20,9 +19,9 @@ from softswitch.ops.config import (
     SwitchTable,
     TrunkTable,
     UserTable,
-    load,
 )
 from softswitch.ops.values import HostPort, PortRange
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.views import User
 from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
@@ -74,6 +73,7 @@ def test_the_commented_file_shows_every_key():
     for name, shape in {
         "switch": SwitchTable,
         "auth": AuthTable,
+        "dialog": Profile,
         "media": MediaTable,
         "store": StoreTable,
         "records": RecordsTable,
@@ -87,7 +87,7 @@ def test_the_commented_file_shows_every_key():
         nested = name in ("groups", "users", "trunks")
         entries = table if name == "listen" else table.values() if nested else [table]
         shown = {key for entry in entries for key in entry}
-        assert shown == {field.name for field in attrs.fields(shape)}, name
+        assert shown == {field.name for field in attrs.fields(shape) if field.init}, name
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
         *("trunks", "users", "registration", "dialplan", "redirects", "located", "follow")
@@ -97,7 +97,7 @@ def test_the_commented_file_shows_every_key():
 def test_the_values_in_the_commented_file_are_the_defaults(read):
     """Tables that are shown with their defaults hold just these."""
     shown, silent = load(), read("")
-    for name in ("auth", "media", "store", "records", "limits"):
+    for name in ("auth", "dialog", "media", "store", "records", "limits"):
         assert getattr(shown, name) == getattr(silent, name)
     assert shown.switch == attrs.evolve(silent.switch, realm="softswitch")
 
@@ -202,6 +202,42 @@ def test_a_trunk_is_what_the_trunks_take(read):
     )
 
 
+def test_a_trunk_and_a_group_differ_from_everybody(read):
+    """``[dialog]`` is everybody's profile; what a trunk's or a group's own table does not hold is
+    as there. Who has none, or is unknown, is treated as everybody (issue 3)."""
+    config = read(
+        """
+        [dialog]
+        refer = "refuse"
+        crossing = ["Subject"]
+        [groups.desk]
+        [groups.desk.dialog]
+        refer = "end"
+        [groups.plain]
+        algorithms = ["MD5"]
+        [users]
+        a = { password = "x", group = "desk" }
+        b = { password = "x", group = "plain" }
+        c = { password = "x" }
+        [trunks.carrier]
+        addresses = ["127.33.2.1"]
+        [trunks.carrier.dialog]
+        trusted = true
+        session_expires = 1800
+        """
+    )
+    everybody = Profile(refer="refuse", crossing=("Subject",))
+    assert config.dialog == everybody
+    assert config.profile_of("user", "a") == attrs.evolve(everybody, refer="end")
+    for kind, name in (("user", "b"), ("user", "c"), ("user", "?"), ("trunk", "?"), ("peer", "a")):
+        assert config.profile_of(kind, name) is config.dialog
+    carrier = config.profile_of("trunk", "carrier")
+    assert carrier == attrs.evolve(everybody, trusted=True, session_expires=1800)
+    assert carrier is config.profile_of("trunk", "carrier")
+    assert config.directory_of_users()["a"].ha1.keys() == {"MD5"}
+    assert read("").dialog == DEFAULT
+
+
 def test_the_rest_is_plain_values(read, tmp_path):
     """Limits per kind of transport, a port range in either spelling, paths from where the switch
     runs, policies with their options untouched."""
@@ -281,6 +317,26 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ('[trunks.t]\naddresses = ["a"]\nusername = "u"', "username and password go together"),
         ('[trunks.t]\naddresses = ["a"]\nheaders = { Via = "x" }', "trunks.t: header Via"),
         ('[trunks.t]\naddresses = ["a"]\nnetworks = ["10.0.0.1/8"]', "it has host bits set"),
+        ("[dialog]\nrefers = 1", "dialog.refers: no such key; did you mean refer?"),
+        ('[dialog]\nrefer = "drop"', 'dialog.refer: "relay" or "end" or "refuse" is wanted'),
+        ("[dialog]\ntrusted = 1", "dialog.trusted: true or false is wanted"),
+        ("[dialog]\nmin_se = 60", "dialog: min_se: 90 seconds or more are wanted"),
+        ("[dialog]\nsession_expires = 80", "dialog: session_expires: 0, or at least min_se (90)"),
+        ("[dialog]\nprobe_seconds = -1", "dialog: probe_seconds: a number of seconds, 0 or more"),
+        ('[dialog]\ncrossing = ["a b"]', "dialog: crossing: names of header fields are wanted"),
+        ('[dialog]\ncrossing = ["via"]', "dialog: crossing: whether Via crosses is not on this"),
+        ('[dialog]\ncrossing = ["Privacy"]', "crossing: whether Privacy crosses is not on this"),
+        ("[dialog]\ncrosses = {}", "dialog.crosses: no such key"),
+        ("[groups.g.dialog]\ninfos = 1", "groups.g.dialog.infos: no such key; did you mean info?"),
+        ("[groups.g]\ndialog = 1", "groups.g.dialog: a table is wanted, not 1"),
+        (
+            '[trunks."a b"]\naddresses = ["a"]\ndialog = { early = "all" }',
+            'trunks."a b".dialog.early: "one" or "each" is wanted',
+        ),
+        (
+            "[dialog]\nsession_expires = 100\n[groups.g.dialog]\nmin_se = 200",
+            "groups.g.dialog: session_expires: 0, or at least min_se (200), is wanted",
+        ),
         ("[[policy]]", "policy[0].use: the name of a policy, in quotes, is wanted"),
         ("[[policy]]\nuse = 3", "policy[0].use: the name of a policy, in quotes, is wanted"),
         ('[media]\nengine = "rtpengine"', 'media.engine: "relay" or "bypass" is wanted'),

@@ -1,0 +1,163 @@
+"""The tables of the configuration: a class for each, its fields named as the file's keys. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from softswitch.ops.values import (
+    Address,
+    Algorithm,
+    Count,
+    Host,
+    HostPort,
+    Network,
+    Port,
+    PortRange,
+    Seconds,
+    Secret,
+)
+
+
+@attrs.frozen
+class SwitchTable:
+    """``[switch]``.
+
+    :ivar domains: names for which we are responsible, besides our own addresses.
+    :ivar realm: digest realm; "" for the first domain, or "softswitch". Hashes depend on it.
+    :ivar state_directory: where the store and the records are kept.
+    :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
+    :ivar ring_seconds: a target may ring for so long, unless its route says otherwise.
+    :ivar drain_seconds: time that calls have to end by themselves when the switch stops.
+    :ivar policy_seconds: time that a policy has to answer.
+    """
+
+    domains: tuple[Host, ...] = ()
+    realm: str = ""
+    state_directory: str = "var"
+    try_seconds: Seconds = 4.0
+    ring_seconds: Seconds = 180.0
+    drain_seconds: Seconds = 10.0
+    policy_seconds: Seconds = 2.0
+
+
+@attrs.frozen
+class ListenTable:
+    """``[[listen]]``: one address and port that we serve; see ``transport.listener.Listener``.
+
+    :ivar name: for the log; "" for one made of transport, address and port.
+    :ivar algorithms: of our challenges; empty for those of ``[auth]``.
+    """
+
+    transport: Literal["udp", "tcp"]
+    bind: Address = "0.0.0.0"
+    port: Port = 5060
+    name: str = ""
+    advertise: HostPort | None = None
+    media_address: Address | None = None
+    local_networks: tuple[Network, ...] = ()
+    algorithms: tuple[Algorithm, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The name, or what stands for it."""
+        return self.name or f"{self.transport}:{HostPort(self.bind, self.port)}"
+
+
+@attrs.frozen
+class AuthTable:
+    """``[auth]``.
+
+    :ivar algorithms: one challenge each, in this order.
+    :ivar nonce_seconds: life of a nonce.
+    """
+
+    algorithms: tuple[Algorithm, ...] = ("MD5",)
+    nonce_seconds: Seconds = 300.0
+
+
+@attrs.frozen
+class GroupTable:
+    """``[groups.NAME]``: what the users of a group have in common.
+
+    :ivar algorithms: of the challenges that they get, instead of the listener's; None for those.
+    :ivar dialog: cells of ``plugin.profile.Profile`` in which they differ from ``[dialog]``.
+    """
+
+    algorithms: tuple[Algorithm, ...] | None = None
+    dialog: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class UserTable:
+    """``[users.NAME]``: somebody who may register and call.
+
+    :ivar ha1: algorithm -> hash that ``softswitch user hash`` makes.
+    :ivar password: instead of hashes; a warning follows.
+    """
+
+    ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
+    password: Secret | None = attrs.field(default=None, repr=False)
+    display: str = ""
+    group: str = ""
+
+
+@attrs.frozen
+class TrunkTable:
+    """``[trunks.NAME]``: a gateway, carrier or PBX.
+
+    :ivar addresses: tried in this order.
+    :ivar networks: a call from here is the trunk's; empty for the addresses that are literals.
+    :ivar username: for its challenges; "" for none.
+    :ivar realm: the only realm whose challenges are answered; "" for any.
+    :ivar headers: fields that each INVITE to it bears, name -> value.
+    :ivar force_rport: answer to the source port even when its Via does not ask for it.
+    :ivar dialog: cells of ``plugin.profile.Profile`` in which it differs from ``[dialog]``.
+    """
+
+    addresses: tuple[HostPort, ...]
+    transport: Literal["udp", "tcp"] = "udp"
+    networks: tuple[Network, ...] = ()
+    username: str = ""
+    password: Secret | None = attrs.field(default=None, repr=False)
+    realm: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    force_rport: bool = False
+    dialog: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class MediaTable:
+    """``[media]``.
+
+    :ivar engine: "relay" carries the audio, "bypass" lets the phones send it to each other.
+    :ivar ports: of the relay, for RTP and RTCP.
+    :ivar quarantine_seconds: how long a port rests after a call.
+    """
+
+    engine: Literal["relay", "bypass"] = "relay"
+    ports: PortRange = attrs.field(default=PortRange(16384, 32767))
+    quarantine_seconds: Seconds = 5.0
+
+
+@attrs.frozen
+class StoreTable:
+    """``[store]``: the SQLite file, seen from the state directory."""
+
+    path: str = "softswitch.sqlite"
+
+
+@attrs.frozen
+class RecordsTable:
+    """``[records]``: the file of call records, JSON lines, seen from the state directory."""
+
+    path: str = "calls.jsonl"
+
+
+@attrs.frozen
+class LimitsTable:
+    """``[limits]``: what is refused unread; bytes of a message, header fields."""
+
+    max_message_udp: Count = 16 * 1024
+    max_message_stream: Count = 64 * 1024
+    max_fields: Count = 128
