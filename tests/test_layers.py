@@ -54,6 +54,7 @@ SANS_IO = (
     "testing.network",
     "testing.peer",
     "testing.phone",
+    "testing.reliable",
 )
 
 #: What they may import all the same: the marker interface by which Twisted finds a plug-in.

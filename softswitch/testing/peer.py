@@ -82,7 +82,9 @@ class Peer:
         :param caller: From field value.
         :param to: To field value.
         """
-        described = [SDP] if body else []
+        fields = list(fields)
+        named = any(name == "Content-Type" for name, _ in fields)
+        described = [SDP] if body and not named else []
         via = f"SIP/2.0/{self.transport} {in_uri(self.host)}:{self.port};rport"
         return Request(
             method,

@@ -5,7 +5,7 @@ repeated here. It retransmits, acknowledges and proves its password by itself; w
 does wrong, a test makes it do.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from softswitch.sip import compose, digest
@@ -18,6 +18,15 @@ from softswitch.wheel import Timer
 
 T1 = 0.5
 T2 = 4.0
+
+#: With what a phone answers requests other than INVITE; what is not here gets 405.
+ANSWERS = {"OPTIONS": 200, "BYE": 200, "CANCEL": 200, "PRACK": 200}
+#: With what a phone answers them that can do everything.
+ALL_ANSWERS = {
+    **ANSWERS,
+    **dict.fromkeys(("UPDATE", "INFO", "MESSAGE", "NOTIFY", "SUBSCRIBE"), 200),
+    "REFER": 202,
+}
 
 
 class Phone(Peer):
@@ -32,6 +41,11 @@ class Phone(Peer):
     :ivar tries: whether it answers an INVITE with 100 at once.
     :ivar heeds_cancel: whether a CANCEL or BYE makes it answer an open INVITE with 487.
     :ivar lost_acks: how many ACKs of a 2xx it still forgets to send.
+    :ivar supported: option tags that its INVITEs, UPDATEs and answers to them name.
+    :ivar allow: methods that they name.
+    :ivar session_expires: their Session-Expires; "" for none (RFC 4028).
+    :ivar answers: what the ``answers`` of its new lines are; outside a call, too.
+    :ivar requests: what came outside a call, and made none.
     """
 
     def __init__(
@@ -52,6 +66,11 @@ class Phone(Peer):
         self.tries = True
         self.heeds_cancel = True
         self.lost_acks = 0.0
+        self.supported: Sequence[str] = ()
+        self.allow: Sequence[str] = ()
+        self.session_expires = ""
+        self.answers: dict[str, int] = dict(ANSWERS)
+        self.requests: list[Request] = []
         self.registered = 0
         self._nc = count(1)
         self._sent: dict[str, _Sent] = {}
@@ -74,7 +93,22 @@ class Phone(Peer):
         assert self.lines, f"{self.name} has no call"
         return self.lines[-1]
 
+    @property
+    def abilities(self) -> list[Field]:
+        """Header fields that say what it can do."""
+        said = (
+            ("Supported", ", ".join(self.supported)),
+            ("Allow", ", ".join(self.allow)),
+            ("Session-Expires", self.session_expires),
+        )
+        return [(name, value) for name, value in said if value]
+
     # What a test has it do.
+
+    def can(self, *supported: str) -> None:
+        """Serve and name every method, and these option tags."""
+        self.supported, self.allow = supported, ("INVITE", "ACK", *ALL_ANSWERS)
+        self.answers = dict(ALL_ANSWERS)
 
     def register(self, expires: int = 3600, fields: Iterable[Field] = ()) -> int:
         """Register, and say with what status; 0 when no answer has come yet."""
@@ -101,25 +135,46 @@ class Phone(Peer):
 
         :param sdp: None for the phone's own; empty for none at all.
         """
-        host, port = self.switch
-        uri = number if ":" in number else f"sip:{number}@{in_uri(host)}:{port}"
-        line = Line(self, compose.new_call_id(self.host), True)
-        line.local = f"{caller or self.own};tag={line.tag}"
-        line.remote, line.target = f"<{uri}>", uri
-        self.lines.append(line)
-        line.reinvite(self.sdp() if sdp is None else sdp, fields)
+        line = self.dial(number, caller)
+        line.reinvite(line.described if sdp is None else sdp, fields)
         return line
 
-    def ring(self, status: int = 180, *, sdp: bytes = b"", fields: Iterable[Field] = ()) -> None:
-        """Answer the INVITE with 180 or another provisional status."""
-        self.line.respond(status, sdp=sdp, fields=fields)
+    def dial(self, number: str, caller: str = "") -> Line:
+        """A line to a number at the switch, or a whole URI, on which nothing was sent yet: for a
+        first request other than INVITE, as SUBSCRIBE or MESSAGE."""
+        line = Line(self, compose.new_call_id(self.host), True)
+        line.local = f"{caller or self.own};tag={line.tag}"
+        line.target = self.uri(number)
+        line.remote = f"<{line.target}>"
+        self.lines.append(line)
+        return line
+
+    def uri(self, number: str) -> str:
+        """A number at the switch as a URI; a URI stays."""
+        host, port = self.switch
+        return number if ":" in number else f"sip:{number}@{in_uri(host)}:{port}"
+
+    def ring(
+        self,
+        status: int = 180,
+        *,
+        sdp: bytes = b"",
+        fields: Iterable[Field] = (),
+        reliable: bool = False,
+    ) -> None:
+        """Answer the INVITE with 180 or another provisional status.
+
+        :param reliable: until its PRACK comes (RFC 3262).
+        """
+        self.line.respond(status, sdp=sdp, fields=fields, reliable=reliable)
 
     def answer(self, *, sdp: bytes | None = None, fields: Iterable[Field] = ()) -> None:
         """Answer the INVITE with 200, again and again until its ACK comes.
 
         :param sdp: None for the phone's own; empty for none at all.
         """
-        self.line.respond(200, sdp=self.sdp() if sdp is None else sdp, fields=fields)
+        line = self.line
+        line.respond(200, sdp=line.described if sdp is None else sdp, fields=fields)
 
     def refuse(self, status: int, *, fields: Iterable[Field] = ()) -> None:
         """Answer the INVITE with 300 to 699."""
@@ -151,13 +206,21 @@ class Phone(Peer):
         self._sent[key] = _Sent(request, tell)
         self._repeat(key, request.encode(), again=self.transport == "UDP")
 
-    def respond(self, request: Request, response: Response, source: Address) -> None:
-        """Answer a request; a final answer to an INVITE is repeated until its ACK."""
+    def respond(self, request: Request, response: Response, source: Address) -> str:
+        """Answer a request; a final answer to an INVITE is repeated until its ACK, a reliable
+        provisional one until its PRACK.
+
+        :returns: what ``stop`` ends the repetition with.
+        """
         key, data = _key(request), response.encode()
         self._answers[key] = data
         lasting = request.method == "INVITE" and response.status >= 200
         again = lasting and (self.transport == "UDP" or response.status < 300)
-        self._repeat(key, data, source, again=again)
+        number = response.get("RSeq")
+        if number is not None:
+            key = f"{key} {response.to.tag} {number}"
+        self._repeat(key, data, source, again=again or number is not None)
+        return key
 
     def heard(self, message: Message, source: Address) -> None:
         """Do what a phone does by itself."""
@@ -174,7 +237,7 @@ class Phone(Peer):
             return
         first = not sent.ack
         if response.status >= 200 or sent.request.method == "INVITE":
-            self._stop(_key(response))
+            self.stop(_key(response))
         if response.status < 200:
             if first:
                 sent.tell(response)
@@ -203,9 +266,10 @@ class Phone(Peer):
     def _proven(self, sent: "_Sent", response: Response) -> bool:
         """Answer a challenge with a new request, once."""
         request = sent.request
-        if response.status != 401 or not self.password or request.get("Authorization"):
+        asks, proves = _PROOFS.get(response.status, ("", ""))
+        if not proves or not self.password or request.get(proves):
             return False
-        challenge = digest.best(digest.parse_challenges(response.all("WWW-Authenticate")))
+        challenge = digest.best(digest.parse_challenges(response.all(asks)))
         if challenge is None:
             return False
         ha1 = digest.ha1(self.name, challenge.realm, self.password, challenge.algorithm)
@@ -214,12 +278,13 @@ class Phone(Peer):
         )
         via = request.top_via
         via.params["branch"] = compose.new_branch()
-        again = request.replaced("Via", [str(via)]).replaced("Authorization", [str(proof)])
+        again = request.replaced("Via", [str(via)]).replaced(proves, [str(proof)])
         number = request.cseq.number + 1
         again = again.replaced("CSeq", [f"{number} {request.method}"])
-        line = next((line for line in self.lines if line.sent is request), None)
+        line = next((line for line in self.lines if line.newest is request), None)
         if line is not None:
-            line.sent, line.cseq = again, number
+            line.newest, line.cseq = again, number
+            line.sent = again if request.method == "INVITE" else line.sent
         self.ask(again, sent.tell)
         return True
 
@@ -238,7 +303,7 @@ class Phone(Peer):
 
     def _serve(self, request: Request, line: Line | None, source: Address) -> None:
         """A request that came for the first time."""
-        if request.to.tag is None and request.method == "INVITE":
+        if request.to.tag is None and request.method in ("INVITE", "SUBSCRIBE"):
             line = Line(self, request.call_id, False)
             line.local = f"{request.get('To')};tag={line.tag}"
             self.lines.append(line)
@@ -246,14 +311,17 @@ class Phone(Peer):
         elif line is not None:
             line.request_received(request, source)
         else:
-            status = 200 if request.method == "OPTIONS" else 481
+            self.requests.append(request)
+            status = self.answers.get(request.method, 481)
+            if request.to.tag is not None or request.method == "BYE":
+                status = 481
             answer = compose.response(request, status, to_tag=compose.new_tag())
             self.respond(request, answer, source)
 
     def _line_of(self, request: Request) -> Line | None:
         for line in reversed(self.lines):
             if line.call_id == request.call_id:
-                known = (None, line.tag, *(line.forks if request.method == "ACK" else ()))
+                known = (None, line.tag, *line.forks)
                 if request.to.tag in known:
                     return line
         return None
@@ -269,7 +337,7 @@ class Phone(Peer):
         passed: float = 0.0,
     ) -> None:
         """Send, and unless ``again`` is false go on with it for 64*T1."""
-        self._stop(key)
+        self.stop(key)
         self._put(data, to)
         if again and passed + wait < 64 * T1:
             self._repeats[key] = self.network.clock.callLater(
@@ -281,9 +349,10 @@ class Phone(Peer):
 
     def stop_answering(self, request: Request) -> None:
         """The ACK has come: the final answer is not repeated."""
-        self._stop(_key(request))
+        self.stop(_key(request))
 
-    def _stop(self, key: str) -> None:
+    def stop(self, key: str) -> None:
+        """Repeat a request or an answer no more."""
         timer = self._repeats.pop(key, None)
         if timer is not None:
             timer.cancel()
@@ -299,6 +368,13 @@ class _Sent:
         self.request = request
         self.tell = tell
         self.ack = b""
+
+
+#: Status of a challenge -> where it stands, and where its answer does (RFC 3261 22).
+_PROOFS = {
+    401: ("WWW-Authenticate", "Authorization"),
+    407: ("Proxy-Authenticate", "Proxy-Authorization"),
+}
 
 
 def _key(message: Message) -> str:
