@@ -131,6 +131,13 @@ class Session(Machine):
             response = compose_within(self.data, status, reason, fields, body)
             self._repeat(self._transaction, response)
 
+    def hand_over(self) -> InviteServer:
+        """Their first INVITE is somebody else's to answer: the session ends without a word."""
+        transaction, self._transaction = self._transaction, None
+        assert transaction is not None
+        self.fire(Event.REJECT, 0, None, ())
+        return transaction
+
     def accept(self, fields: Iterable[Field], body: bytes) -> None:
         """Send 200 to their INVITE, again and again until its ACK has come."""
         self.fire(Event.ACCEPT, fields, body)
