@@ -1,0 +1,340 @@
+"""The exchange of INVITE and answer (RFC 3261 sections 13 and 14): the machine of a session. Pure.
+
+There is at most one exchange at a time (RFC 3261 14), and the machine at the foot of this file is
+that exchange, the first INVITE and later ones alike. What begins and ends it stands in
+``session``.
+"""
+
+import random
+from collections.abc import Iterable
+from enum import StrEnum
+
+from softswitch.dialog.dialog import ALLOW, Dialog
+from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester, take_down
+from softswitch.dialog.usage import (
+    Dialogs,
+    Event,
+    Life,
+    SessionData,
+    SessionUser,
+    State,
+    compose_within,
+)
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.machine import Machine
+from softswitch.scope import Scope
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import REASONS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+from softswitch.wheel import Clock, Timer
+
+
+class Exchange(Machine):
+    """The exchange of INVITE and answer within a session."""
+
+    __slots__ = (
+        "_agent",
+        "_clock",
+        "_credentials",
+        "_requester",
+        "_timers",
+        "_transaction",
+        "_wait",
+        "data",
+        "scope",
+        "user",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        agent: Dialogs,
+        scope: Scope,
+        dialog: Dialog,
+        transaction: InviteServer | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.data = SessionData(dialog)
+        self.scope = scope
+        self.user: SessionUser
+        self._clock = clock
+        self._agent = agent
+        self._credentials = credentials
+        self._requester: Requester | None = None
+        self._transaction: InviteServer | None = None
+        self._timers: dict[str, Timer] = {}
+        self._wait = 0.0
+        scope.hold(self)
+        if transaction is not None:
+            self._take(transaction)
+            self.data.calling = False
+            self.data.state = State.THEIRS
+            agent.open(self)
+
+    @property
+    def state(self) -> State:
+        """Where the exchange stands; kept in ``data`` so that it is written down with it."""
+        return self.data.state
+
+    @state.setter
+    def state(self, state: StrEnum) -> None:
+        assert isinstance(state, State)
+        self.data.state = state
+
+    def leftovers(self) -> list[str]:
+        """Names of the timers that are still set (for the scope)."""
+        return list(self._timers)
+
+    def let_go(self) -> None:
+        """Forget everybody: the scope has closed, and nothing can happen any more."""
+        self._transaction = None
+        self._requester = None
+        del self.user
+
+    # What comes in.
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A request within the dialog, ACK apart: the session's."""
+        raise NotImplementedError
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK of our 2xx, or a copy of it."""
+        invite = self.data.invite
+        if invite is not None and request.cseq.number == invite.cseq.number:
+            self.data.dialog.flow = flow
+            self.fire(Event.ACK, request)
+
+    def cancelled(self, transaction: InviteServer, cancel: Request) -> None:
+        """From the transaction: their CANCEL."""
+        if transaction is self._transaction:
+            self.fire(Event.CANCELLED, cancel)
+
+    def transaction_failed(self, transaction: InviteServer | Server, reason: str) -> None:
+        """From the transaction: our final answer cannot be delivered, or was never acknowledged."""
+        if transaction is self._transaction and self.state is State.ANSWERED:
+            self.fire(Event.ACK_MISSING)
+
+    def response_received(self, response: Response, requester: Requester) -> None:
+        """From the requester: an answer to our INVITE."""
+        status = response.status
+        if requester is not self._requester:
+            if 200 <= status < 300:
+                self._take_down_or_acknowledge(response, requester)
+        elif status < 200:
+            if self.state is State.OURS:
+                self.user.provisional_received(response)
+        elif status >= 300:
+            glare = status == 491 and self.data.life is Life.CONFIRMED
+            self.fire(Event.GLARE if glare else Event.REFUSED, status, response.reason, response)
+        else:
+            self._accepted(response, requester)
+
+    def challenged(self, response: Response, requester: Requester) -> None:
+        """From the requester: the INVITE was sent again, with credentials."""
+        if requester is self._requester and self.state is State.OURS:
+            self.user.provisional_received(response)
+
+    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
+        """From the requester: our INVITE got no final answer."""
+        if requester is self._requester:
+            self.fire(Event.REFUSED, status, reason, None)
+
+    # Actions of the table.
+
+    def _invite_received(self, transaction: InviteServer) -> None:
+        self._take(transaction)
+        self.user.invite_received(transaction.request)
+
+    def _accept(self, fields: Iterable[Field], body: bytes) -> None:
+        data, t1 = self.data, self._agent.timers.t1
+        assert self._transaction is not None
+        self._stop_timers()
+        fields = [("Contact", data.dialog.contact), ("Allow", ALLOW), *fields]
+        self._transaction.respond(compose_within(data, 200, None, fields, body))
+        data.life = Life.CONFIRMED
+        data.ack_due = self._clock.seconds() + 64 * t1
+        self._wait = t1
+        self._timers["2xx resend"] = self._clock.callLater(t1, self._resend)
+        self._timers["ACK"] = self._clock.callLater(64 * t1, self.fire, Event.ACK_MISSING)
+
+    def _resend(self) -> None:
+        assert self._transaction is not None
+        self._transaction.resend()
+        self._wait = min(2 * self._wait, self._agent.timers.t2)
+        self._timers["2xx resend"] = self._clock.callLater(self._wait, self._resend)
+
+    def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
+        if self._transaction is not None:
+            self._transaction.respond(compose_within(self.data, status, reason, fields))
+        self._come_to_nothing()
+
+    def _cancelled(self, cancel: Request | None) -> None:
+        self._reject(487, None, ())
+        self.user.invite_cancelled(cancel)
+
+    def _acknowledged(self, ack: Request) -> None:
+        self._settle()
+        if self.data.hang_up is not None:
+            self._send_bye()
+        else:
+            self.user.acknowledged(ack)
+
+    def _ack_missing(self) -> None:
+        wanted = self.data.hang_up is not None
+        self._send_bye()
+        if not wanted:
+            self.user.session_ended(None, "No ACK")
+
+    def _send_invite(self, fields: Iterable[Field], body: bytes, max_forwards: int) -> None:
+        data = self.data
+        data.invite = data.dialog.request("INVITE", fields, body, max_forwards)
+        data.invite_cseq = data.dialog.local_cseq
+        self._requester = Requester(self._agent, data.dialog, self, self.scope, self._credentials)
+        self._requester.start(data.invite)
+
+    def _wait_for_glare(self, status: int, reason: str, response: Response | None) -> None:
+        # RFC 3261 14.1: the owner of the Call-ID waits longer; here that is the one who invited.
+        wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
+        self._timers["491"] = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
+
+    def _give_way(self, transaction: InviteServer) -> None:
+        """Theirs goes first (RFC 3261 14.1); whoever asked for ours has to ask again."""
+        self._settle()
+        self.user.invite_refused(491, REASONS[491], None)
+        self._invite_received(transaction)
+
+    def _retry(self) -> None:
+        del self._timers["491"]
+        invite = self.data.invite
+        assert invite is not None
+        kept = [field for field in invite.fields if field[0] not in WRITTEN_ANEW]
+        self._send_invite(kept, invite.body, invite.max_forwards or 70)
+
+    def _taken(self, response: Response) -> None:
+        first = self.data.life is Life.EARLY
+        self.data.life = Life.CONFIRMED
+        if first:
+            self._agent.open(self)
+        self.user.invite_accepted(response)
+
+    def _refused(self, status: int, reason: str, response: Response | None) -> None:
+        self._come_to_nothing()
+        self.user.invite_refused(status, reason, response)
+
+    def _cancel(self, fields: list[Field]) -> None:
+        if self._requester is not None:
+            self._requester.cancel(fields)
+
+    def _taken_too_late(self, response: Response) -> None:
+        self._acknowledge((), b"")
+        if self.data.life is Life.EARLY:
+            self._send_bye()
+        elif self.data.life is Life.CONFIRMED:
+            self.user.invite_crossed()
+
+    def _come_to_nothing(self, *_: object) -> None:
+        """No 2xx came of the exchange; the first one's end is the session's."""
+        self._settle()
+        if self.data.life is Life.EARLY:
+            self._end()
+
+    def _acknowledge(self, fields: Iterable[Field], body: bytes) -> None:
+        data = self.data
+        data.ack = data.dialog.ack(data.invite_cseq, fields, body)
+        self._agent.send_ack(data.ack, data.dialog)
+        data.invite = None
+
+    # Helpers.
+
+    def _take(self, transaction: InviteServer) -> None:
+        self._transaction = transaction
+        self.data.invite = transaction.request
+        transaction.adopt(self.scope, self)
+
+    def _accepted(self, response: Response, requester: Requester) -> None:
+        """A 2xx to our present INVITE: the first, a copy of it, or one from another fork."""
+        data = self.data
+        tag = response.to.tag or ""
+        if self.state in (State.OURS, State.GIVEN_UP) and data.dialog.remote_tag in ("", tag):
+            assert requester.flow is not None
+            try:
+                data.dialog.established(response, requester.flow)
+            except SipSyntaxError as error:
+                take_down(self._agent, data.dialog, response, requester.flow, self.scope)
+                self.fire(Event.REFUSED, 502, error.reason, None)
+                return
+            data.invite_cseq = response.cseq.number
+            self.fire(Event.TAKEN, response)
+        else:
+            self._take_down_or_acknowledge(response, requester)
+
+    def _take_down_or_acknowledge(self, response: Response, requester: Requester) -> None:
+        """Another 2xx (RFC 3261 13.2.2.4): a copy is acknowledged again, a fork is ended."""
+        data = self.data
+        if response.to.tag == data.dialog.remote_tag:
+            if data.ack is not None and data.ack.cseq.number == response.cseq.number:
+                self._agent.send_ack(data.ack, data.dialog)
+            return
+        assert requester.flow is not None
+        take_down(self._agent, data.dialog, response, requester.flow, self.scope)
+
+    def _repeat(self, transaction: InviteServer, response: Response) -> None:
+        """Now and each minute, lest a proxy on the way give up (RFC 3261 13.3.1.1)."""
+        transaction.respond(response)
+        self._stop_timers()
+        self._timers["1xx"] = self._clock.callLater(60.0, self._repeat, transaction, response)
+
+    def _settle(self) -> None:
+        """The exchange is over: no timer of it stays, and the INVITE is forgotten."""
+        self.data.invite = None
+        self.data.ack_due = None
+        self._stop_timers()
+
+    def _stop_timers(self) -> None:
+        for name in list(self._timers):
+            self._timers.pop(name).cancel()
+
+    def _send_bye(self) -> None:
+        dialog = self.data.dialog
+        fields, self.data.hang_up = self.data.hang_up, None
+        self._settle()
+        self._end()
+        request = dialog.request("BYE", fields or ())
+        Requester(self._agent, dialog, NOBODY, self.scope, self._credentials).start(request)
+
+    def _end(self) -> None:
+        if self.data.life is Life.ENDED:
+            return
+        self.data.life = Life.ENDED
+        # Who is asked again and says goodbye may never answer: only a CANCEL sets an end to it.
+        if self.state is State.OURS:
+            self.fire(Event.CANCEL, [])
+        elif self.state is State.ANSWERED:
+            self.state = State.IDLE
+        self._agent.close(self)
+        self.scope.release(self)
+
+
+Exchange.TABLE = {
+    (State.IDLE, Event.INVITE_RECEIVED): (State.THEIRS, Exchange._invite_received),
+    (State.IDLE, Event.INVITE): (State.OURS, Exchange._send_invite),
+    (State.IDLE, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
+    (State.THEIRS, Event.ACCEPT): (State.ANSWERED, Exchange._accept),
+    (State.THEIRS, Event.REJECT): (State.IDLE, Exchange._reject),
+    (State.THEIRS, Event.CANCELLED): (State.IDLE, Exchange._cancelled),
+    (State.ANSWERED, Event.ACK): (State.IDLE, Exchange._acknowledged),
+    (State.ANSWERED, Event.ACK_MISSING): (State.IDLE, Exchange._ack_missing),
+    (State.OURS, Event.TAKEN): (State.ACCEPTED, Exchange._taken),
+    (State.OURS, Event.REFUSED): (State.IDLE, Exchange._refused),
+    (State.OURS, Event.GLARE): (State.WAITING, Exchange._wait_for_glare),
+    (State.OURS, Event.CANCEL): (State.GIVEN_UP, Exchange._cancel),
+    (State.WAITING, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
+    (State.WAITING, Event.INVITE_RECEIVED): (State.THEIRS, Exchange._give_way),
+    (State.WAITING, Event.RETRY): (State.OURS, Exchange._retry),
+    (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Exchange._taken_too_late),
+    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Exchange._come_to_nothing),
+    (State.GIVEN_UP, Event.GLARE): (State.IDLE, Exchange._come_to_nothing),
+    (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Exchange._acknowledge),
+}
