@@ -18,7 +18,7 @@ from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
 from softswitch.flow import Flow
 from softswitch.machine import Machine
-from softswitch.plugin.decisions import Redirect, Reject, Route, Routing
+from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing
 from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.record import Attempt, CallRecord
 from softswitch.plugin.views import Identity, RequestView
@@ -44,6 +44,7 @@ class Event(StrEnum):
 
     ROUTED = "routed"
     TURNED_AWAY = "turned away"
+    PROXIED = "forwarded"
     ANSWERED = "callee answered"
     BRIDGED = "caller told"
     EXHAUSTED = "all targets failed"
@@ -140,6 +141,8 @@ class Call(Machine):
             return
         if isinstance(decision, Route):
             self.fire(Event.ROUTED, decision)
+        elif isinstance(decision, Proxy):
+            self.fire(Event.PROXIED, decision)
         else:
             self.fire(Event.TURNED_AWAY, decision)
 
@@ -269,6 +272,12 @@ class Call(Machine):
 
     def _route(self, route: Route) -> None:
         self._hunt.begin(route.targets)
+
+    def _hand_over(self, decision: Proxy) -> None:
+        transaction = self.caller.session.hand_over()
+        self.end_leg(self.caller.name)
+        self.data.record.to_tag = ""
+        self._shared.handed_over(self, transaction, decision)
 
     def _turn_away(self, decision: Redirect | Reject) -> None:
         if isinstance(decision, Redirect):
@@ -408,6 +417,7 @@ def _reason(request: Request | None) -> list[Field]:
 Call.TABLE = {
     (State.ASKING, Event.ROUTED): (State.HUNTING, Call._route),
     (State.ASKING, Event.TURNED_AWAY): (State.ENDED, Call._turn_away),
+    (State.ASKING, Event.PROXIED): (State.ENDED, Call._hand_over),
     (State.ASKING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ASKING, Event.SHUT): (State.ENDED, Call._shut_early),
     (State.HUNTING, Event.ANSWERED): (State.ANSWERING, Call._answer),

@@ -10,14 +10,16 @@ from softswitch.dialog.requester import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Redirection, Routing
+from softswitch.plugin.decisions import Proxy, Redirection, Routing
 from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
-from softswitch.plugin.views import CallView, RequestView
+from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.scope import Auditor
 from softswitch.sip.message import Field, Request
 from softswitch.sip.uri import Uri
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
 from softswitch.transport.layer import Destination, TransportLayer
 from softswitch.transport.listener import Facing
 from softswitch.wheel import Clock, Timer
@@ -35,6 +37,10 @@ class CallSettings:
     try_seconds: float = 4.0
     ring_seconds: float = 180.0
     media_seconds: float = 4.0
+
+
+#: The proxy: it answers the request, and sees the record of an INVITE to its end.
+Forward = Callable[[Request, InviteServer | Server, Identity, Proxy, CallRecord | None], None]
 
 
 class Policies(Protocol):
@@ -72,6 +78,9 @@ class Shared:
     :ivar credentials: trunk name -> what answers its challenges, None without any.
     :ivar observer: told of every call.
     :ivar ended: told of each call once, when it has ended.
+    :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
+        the INVITE's transaction and the decision.
+    :ivar forward: the proxy; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar profile: how the "trunk" or "user" of that name is treated within a call.
     """
@@ -103,6 +112,8 @@ class Shared:
         self.own_fields = list(own_fields)
         self.profile = profile
         self.ended: Callable[[Any], None] = lambda call: None
+        self.handed_over: Callable[[Any, InviteServer, Proxy], None]
+        self.forward: Forward
         self.is_alive = transport.is_alive
         self._transport = transport
         self._resolver = resolver

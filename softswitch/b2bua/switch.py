@@ -1,17 +1,27 @@
 """The switch: new INVITEs become calls; what runs is known, counted and ended. Pure."""
 
 from collections import Counter
+from functools import partial
+from typing import Final
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.call import Call, new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.usage import unacceptable
 from softswitch.errors import SipSyntaxError
-from softswitch.plugin.views import Identity
+from softswitch.plugin.decisions import Proxy, Routing
+from softswitch.plugin.record import CallRecord
+from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
+
+#: Status, reason phrase and fields of a refusal.
+Refusal = tuple[int, str | None, list[Field]]
+
+#: What no back-to-back agent can be made of may still be forwarded as it is (RFC 3261 16.3).
+_NO_MATTER_TO_A_PROXY: Final = frozenset((400, 415, 420))
 
 
 class Switch:
@@ -28,6 +38,7 @@ class Switch:
         self.draining = False
         self._shared = shared
         shared.ended = self._ended
+        shared.handed_over = self._handed_over
         shared.agent.handlers["INVITE"] = self.invite_received
 
     def invite_received(
@@ -45,7 +56,12 @@ class Switch:
                 return
         except SipSyntaxError as error:
             refusal = (error.status, error.reason, [])
-        self._turn_away(request, transaction, identity, *refusal)
+        if refusal[0] in _NO_MATTER_TO_A_PROXY:
+            view = RequestView(request, transaction.flow, identity)
+            told = partial(self._forward_or_refuse, request, transaction, identity, refusal)
+            self._shared.policies.ask_route(view, told)
+        else:
+            self._turn_away(request, transaction, identity, refusal)
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
@@ -57,7 +73,26 @@ class Switch:
         self.counters["ended"] += 1
         self._shared.observer.call_ended(call.data.record)
 
-    def _refusal(self, request: Request) -> tuple[int, str | None, list[Field]] | None:
+    def _handed_over(self, call: Call, transaction: InviteServer, decision: Proxy) -> None:
+        del self.calls[call.id]
+        data = call.data
+        self._shared.forward(data.invite, transaction, data.identity, decision, data.record)
+
+    def _forward_or_refuse(
+        self,
+        request: Request,
+        transaction: InviteServer,
+        identity: Identity,
+        refusal: Refusal,
+        decision: Routing,
+    ) -> None:
+        if isinstance(decision, Proxy) and not transaction.answered:
+            record = self._record(request, identity, "")
+            self._shared.forward(request, transaction, identity, decision, record)
+        else:
+            self._turn_away(request, transaction, identity, refusal)
+
+    def _refusal(self, request: Request) -> Refusal | None:
         """Why an INVITE cannot become a call: status, reason phrase and fields.
 
         :raises SipSyntaxError: Contact cannot be read, or is missing.
@@ -74,22 +109,24 @@ class Switch:
         return None
 
     def _turn_away(
-        self,
-        request: Request,
-        transaction: InviteServer,
-        identity: Identity,
-        status: int,
-        reason: str | None,
-        fields: list[Field],
+        self, request: Request, transaction: InviteServer, identity: Identity, refusal: Refusal
     ) -> None:
         """Refuse an INVITE of somebody known; there is a record of that too."""
-        tag = compose.new_tag()
+        status, reason, fields = refusal
+        tag, who = compose.new_tag(), "switch"
+        if transaction.answered:  # with 487, for it was cancelled while a policy thought
+            status, reason, tag, who = 487, None, "", "caller"
         response = compose.response(request, status, reason, to_tag=tag, fields=fields)
-        transaction.respond(response)
-        now = self._shared.clock.seconds()
-        record = new_record(compose.new_tag(), request, identity, tag, now)
-        record.ended, record.hung_up = now, "switch"
+        if not transaction.answered:
+            transaction.respond(response)
+        record = self._record(request, identity, tag)
+        record.ended, record.hung_up = record.invited, who
         record.status, record.reason = status, response.reason
         self.counters["ended"] += 1
-        self._shared.observer.call_started(record)
         self._shared.observer.call_ended(record)
+
+    def _record(self, request: Request, identity: Identity, tag: str) -> CallRecord:
+        """The record of an INVITE that has become no call of ours."""
+        record = new_record(compose.new_tag(), request, identity, tag, self._shared.clock.seconds())
+        self._shared.observer.call_started(record)
+        return record
