@@ -63,6 +63,20 @@ class Gate(Protocol):
         """The WWW-Authenticate fields of a challenge to a peer on ``flow``."""
 
 
+class Forwarding(Protocol):
+    """Forwards what is sent within dialogs that are not ours: the proxy (RFC 3261 16)."""
+
+    def screen(self, request: Request, flow: Flow) -> Response | Screened | None:
+        """Look at a request with a Route before any state is made for it; let in with itself as
+        the identity. None where the route is not of the proxy's making."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """One that was let in."""
+
+    def ack_received(self, request: Request, flow: Flow) -> bool:
+        """Forward an ACK with a Route; False where the route is not of the proxy's making."""
+
+
 class _Asking:
     """An admission question that may be answered later than the request must be screened."""
 
@@ -98,6 +112,7 @@ class UserAgent:
     """Dispatches requests; sends on behalf of the sessions and the other usages of a dialog.
 
     :ivar handlers: method -> who serves it outside of a dialog.
+    :ivar proxy: serves what follows a route of its making; None without one.
     :ivar timers: of RFC 3261 table 4.
     :param domains: which names and addresses mean us.
     :param gate: asked about each request outside of a dialog.
@@ -115,6 +130,7 @@ class UserAgent:
         locate: Locate = lambda user: (),
     ) -> None:
         self.handlers: dict[str, Handler] = {"OPTIONS": self._options}
+        self.proxy: Forwarding | None = None
         self.timers = transactions.timers
         self.transport = transport
         self._transactions = transactions
@@ -142,6 +158,10 @@ class UserAgent:
             return self._answer(request, error.status, reason=error.reason)
 
     def _screen(self, request: Request, flow: Flow) -> Response | Screened:
+        if self.proxy is not None and request.get("Route") is not None:
+            screened = self.proxy.screen(request, flow)
+            if screened is not None:
+                return screened
         tag = request.to.tag
         if tag is not None:
             usage = self._dialogs.get((request.call_id, tag, request.from_.tag or ""))
@@ -183,6 +203,8 @@ class UserAgent:
                     self.handlers[request.method](request, transaction, who)
                 else:
                     transaction.respond(self._answer(request, *refusal))
+            elif self.proxy is not None and who is self.proxy:
+                self.proxy.request_received(request, transaction)
         except SipSyntaxError as error:
             if not transaction.answered:
                 transaction.respond(self._answer(request, error.status, reason=error.reason))
@@ -193,6 +215,12 @@ class UserAgent:
 
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK of a 2xx; one without a dialog is nobody's."""
+        if self.proxy is not None and request.get("Route") is not None:
+            try:
+                if self.proxy.ack_received(request, flow):
+                    return
+            except SipSyntaxError:
+                return  # an ACK is never answered
         key = (request.call_id, request.to.tag or "", request.from_.tag or "")
         usage = self._dialogs.get(key)
         if usage is not None:

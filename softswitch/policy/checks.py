@@ -17,6 +17,7 @@ from softswitch.plugin.decisions import (
     Challenge,
     Follow,
     PassOn,
+    Proxy,
     Redirect,
     Reject,
     Route,
@@ -39,7 +40,7 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
 
     :param known_trunk: whether a trunk of that name exists; None: any may be named.
     """
-    if isinstance(decision, Route | Follow):
+    if isinstance(decision, Route | Proxy | Follow):
         if not decision.targets:
             return "no targets"
         return _first(_target(target, known_trunk) for target in decision.targets)
