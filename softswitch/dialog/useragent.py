@@ -203,8 +203,6 @@ class UserAgent:
                     self.handlers[request.method](request, transaction, who)
                 else:
                     transaction.respond(self._answer(request, *refusal))
-            elif self.proxy is not None and who is self.proxy:
-                self.proxy.request_received(request, transaction)
         except SipSyntaxError as error:
             if not transaction.answered:
                 transaction.respond(self._answer(request, error.status, reason=error.reason))
