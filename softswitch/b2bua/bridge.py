@@ -6,98 +6,38 @@ at once is the easy case of the same path. An answer whose token is no longer cu
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal
 
 import attrs
 
 from softswitch.b2bua import crossing
+from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
-from softswitch.dialog.usage import Life
+from softswitch.b2bua.steps import Asked, BridgeData, BridgeUser, Kind, Step
 from softswitch.errors import MediaError, SdpSyntaxError
-from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion
+from softswitch.plugin.media import IMediaEngine, MediaAnswer
+from softswitch.sdp.rewrite import fits
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.wheel import Clock, Timer
+from softswitch.wheel import Clock
 
 #: A re-INVITE that has no final answer by then has none. It is longer than timer B, which finds a
 #: peer that says nothing at all: that one is gone, and so is the call (RFC 3261 12.2.1.2).
 RENEGOTIATION_SECONDS = 40.0
 
+#: Offers that we make of our own accord until what both sides hold to fits, or is left alone.
+OFFERS = 2
 
-class Kind(StrEnum):
-    """What a step does to the leg that it reaches."""
-
-    INVITE = "invite"
-    PROVISIONAL = "provisional"
-    ACCEPT = "accept"
-    ACKNOWLEDGE = "acknowledge"
-
-
-@attrs.define
-class Step:
-    """One message that crosses; plain data.
-
-    :ivar kind: what is to be done.
-    :ivar source: name of the leg it comes from.
-    :ivar status: of a response, 0 for a request.
-    :ivar reason: phrase of a response.
-    :ivar fields: header fields that cross.
-    :ivar body: as received.
-    :ivar is_sdp: whether the body is a session description.
-    :ivar max_forwards: for an INVITE.
-    """
-
-    kind: Kind
-    source: str
-    status: int = 0
-    reason: str = ""
-    fields: list[Field] = attrs.Factory(list)
-    body: bytes = b""
-    is_sdp: bool = False
-    max_forwards: int = 70
-
-
-@attrs.define
-class BridgeData:
-    """What a bridge knows; plain data.
-
-    :ivar session: name of its media session.
-    :ivar offerer: name of the leg whose offer awaits an answer; "" when none does.
-    :ivar inviter: name of the leg that re-negotiates; "" when none does.
-    :ivar steps: what is to cross, the first one being asked about.
-    :ivar token: of the question that the first step waits for; 0 when it waits for nothing.
-    :ivar asked: how many questions there have been.
-    """
-
-    session: str
-    offerer: str = ""
-    inviter: str = ""
-    steps: list[Step] = attrs.Factory(list)
-    token: int = 0
-    asked: int = 0
-
-
-class BridgeUser(Protocol):
-    """The call."""
-
-    def bridge_invited(self, bridge: "Bridge") -> None:
-        """An INVITE has gone to leg b, or a re-INVITE to either."""
-
-    def bridge_answered(self, bridge: "Bridge") -> None:
-        """The first 2xx has gone to the caller."""
-
-    def bridge_failed(self, bridge: "Bridge", status: int, reason: str) -> None:
-        """The call cannot go on over this bridge: its media cannot be had."""
+_DESCRIBED: Field = ("Content-Type", "application/sdp")
 
 
 class Bridge:
-    """Joins leg ``a``, the caller's, and leg ``b``.
+    """Joins leg ``a``, the one that was there first, and leg ``b``.
 
     :param engine: rewrites session descriptions; None lets them pass unchanged.
     :param deadline: seconds within which the engine must have answered.
     """
 
-    __slots__ = ("_clock", "_deadline", "_engine", "_timer", "_user", "a", "b", "data", "ended")
+    __slots__ = ("_inquiry", "_user", "a", "b", "data", "ended")
 
     def __init__(
         self,
@@ -114,32 +54,53 @@ class Bridge:
         self.b = b
         self.ended = False
         self._user = user
-        self._engine = engine
-        self._clock = clock
-        self._deadline = deadline
-        self._timer: Timer | None = None
+        self._inquiry = engine and Inquiry(data, engine, clock, deadline, self._told)
         b.scope.hold(self)
 
     def leftovers(self) -> list[str]:
-        """Ports of the media engine and its question, while there are any (for the scope)."""
-        left = [] if self._timer is None else ["media question"]
-        if self._engine is not None and self._engine.ports_in_use(self.data.session):
-            left.append("ports")
-        return left
+        """Its question to the media engine, while there is one (for the scope)."""
+        return ["media question"] if self._inquiry is not None and self._inquiry.open else []
+
+    def other(self, leg: Leg) -> Leg:
+        """The leg on the far side of ``leg``."""
+        return self.b if leg is self.a else self.a
+
+    # The first INVITE.
 
     def invite(self, fields: list[Field], request: Request) -> None:
         """Carry the caller's INVITE to leg b."""
         self._cross(Kind.INVITE, self.a, request, fields, max_forwards=crossing.hops(request))
 
+    def offer(self, fields: list[Field], max_forwards: int) -> None:
+        """Invite leg b with what leg a, which is in a call already, holds to."""
+        agreed = self.a.data.media.state.remote
+        described = [*fields, _DESCRIBED] if agreed else fields
+        self._append(
+            Step(
+                Kind.INVITE,
+                self.a.name,
+                fields=described,
+                body=agreed,
+                is_sdp=bool(agreed),
+                max_forwards=max_forwards,
+            )
+        )
+
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller."""
+        if not (self.data.offerer or self.data.settled) and crossing.is_sdp(response):
+            self.data.prack_tag = response.to.tag or ""
         fields = crossing.fields(response) + crossing.describing(response)
         self._cross(Kind.PROVISIONAL, self.b, response, fields, response.status, response.reason)
 
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
-        offerer = self.data.offerer
-        if offerer == self.other(leg).name or not (offerer or crossing.is_sdp(response)):
+        data = self.data
+        over = data.settled and not data.answered
+        owed = data.offerer == self.other(leg).name or not (
+            data.offerer or crossing.is_sdp(response)
+        )
+        if over or owed:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response) + crossing.describing(response)
@@ -153,30 +114,56 @@ class Bridge:
         else:
             self._finish()
 
+    def pracked(self, leg: Leg, request: Request) -> None:
+        """Carry over the PRACK that answers an early offer, or makes a new one (RFC 3262 5)."""
+        if self.data.offerer == self.other(leg).name and not self.data.settled:
+            self._cross(Kind.PRACK, leg, request, crossing.describing(request))
+        else:
+            self.updated(leg, request, Asked.PRACK)
+
+    # What is negotiated later.
+
     def reinvited(self, leg: Leg, request: Request) -> None:
-        """Carry a leg's re-INVITE to the other, unless the other is busy (RFC 3261 14.2)."""
-        other = self.other(leg)
-        data = self.data
-        if data.inviter or data.steps or not other.session.idle:
+        """Carry a leg's re-INVITE to the other, unless the other is busy (RFC 3261 14.2). One that
+        says what was agreed already only keeps the session alive, and ends here (RFC 4028)."""
+        agreed = leg.data.media.state
+        if self._busy or not self.other(leg).session.idle:
             leg.session.reject(491, None)
+        elif request.body and request.body == agreed.remote:
+            leg.session.accept([_DESCRIBED], agreed.local)
+        else:
+            self._renegotiate(Kind.INVITE, leg, request, Asked.INVITE)
+
+    def updated(self, leg: Leg, request: Request, asked: Asked = Asked.UPDATE) -> None:
+        """Carry a leg's offer in an UPDATE or PRACK over: as an UPDATE, or as a re-INVITE to a peer
+        that knows none (RFC 3311 5.2)."""
+        session = self.other(leg).session
+        self.data.asked = asked
+        if self._busy or not (session.can_update or session.idle):
+            if self.data.answered:
+                self._reject(leg, 491, None)
+            else:
+                self._reject(leg, 500, None, [("Retry-After", "2")])
             return
-        self._fork(leg)
-        fields = crossing.fields(request) + crossing.describing(request)
-        self._cross(Kind.INVITE, leg, request, fields, max_forwards=crossing.hops(request))
+        translated = session.idle and (leg.profile.update == "translate" or not session.can_update)
+        kind = Kind.INVITE if translated else Kind.UPDATE
+        self._renegotiate(kind, leg, request, asked)
 
     def restore(self, leg: Leg) -> None:
-        """Offer a leg anew what the other holds to: it has accepted what was taken back. Without
-        an engine nobody keeps descriptions, and the next re-INVITE has to settle it."""
+        """Offer a leg anew what the other holds to: it was told something else. Without an engine
+        nobody keeps descriptions, and the next re-INVITE has to settle it."""
         other = self.other(leg)
         agreed = other.data.media.state.remote
-        if agreed and leg.session.idle and other.session.idle:
-            self._fork(other)
-            described = [("Content-Type", "application/sdp")]
-            self._append(Step(Kind.INVITE, other.name, fields=described, body=agreed, is_sdp=True))
+        if not agreed or self._busy or not (leg.session.idle and other.session.idle):
+            return
+        self.data.offers += 1
+        self._fork(other)
+        self._append(Step(Kind.INVITE, other.name, fields=[_DESCRIBED], body=agreed, is_sdp=True))
 
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
-        """Carry the refusal of a re-INVITE back; the call stays as it was."""
+        """Carry the refusal of a re-INVITE or UPDATE back; the call stays as it was."""
         other = self.other(leg)
+        unasked = self.data.offers
         self._withdraw(other)
         # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
         told = status if status == 491 else crossing.status(status)
@@ -185,6 +172,8 @@ class Bridge:
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone on that side.
             self._user.bridge_failed(self, status, reason)
+        elif unasked:
+            self._user.bridge_refused(self, status, reason)
 
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""
@@ -192,18 +181,18 @@ class Bridge:
         self.other(leg).keep()
         self.other(leg).session.cancel()
 
-    def other(self, leg: Leg) -> Leg:
-        """The leg on the far side of ``leg``."""
-        return self.b if leg is self.a else self.a
-
     def end(self) -> None:
-        """Free the media and forget what was to cross. Harmless when repeated."""
+        """Forget what was to cross; leg b leaves the media. Harmless when repeated."""
         if self.ended:
             return
         self.ended = True
+        data = self.data
         self._forget()
-        if self._engine is not None:
-            self._engine.release(self.data.session)
+        if data.inviter:
+            self.a.data.media.roll_back()
+            self.b.data.media.roll_back()
+            if data.inviter == data.a and not data.answered:
+                self._reject(self.a, 500, None, [("Retry-After", "2")])
         self.b.scope.release(self)
 
     # Steps.
@@ -220,6 +209,8 @@ class Bridge:
     ) -> None:
         body = message.body
         is_sdp = crossing.is_sdp(message)
+        if is_sdp and self.data.settled and not (self.data.answered or self.data.inviter):
+            fields, body, is_sdp = _undescribed(fields), b"", False
         self._append(Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards))
 
     def _append(self, step: Step) -> None:
@@ -232,70 +223,35 @@ class Bridge:
         """Go on with what waits, until a step has to wait for the engine itself."""
         steps = self.data.steps
         while steps and not self.data.token:
-            if steps[0].is_sdp and self._engine is not None:
-                self._ask(self._engine)
+            if steps[0].is_sdp and self._inquiry is not None:
+                step = steps[0]
+                self._inquiry.ask(self._note_offer(step), step.body, *self._legs(step))
                 return
             step = steps.pop(0)
-            self._note_offer(step)
+            if step.is_sdp:
+                self._note_offer(step)
             self._deliver(step, step.body)
 
-    def _note_offer(self, step: Step) -> bool:
-        """Note whose offer is open.
-
-        :returns: whether the step's description is an offer.
-        """
+    def _note_offer(self, step: Step) -> Literal["offer", "answer"]:
+        """Note whose offer is open, and say whether the step's description is one."""
         data = self.data
-        if not step.is_sdp:
-            return False
         if data.offerer in ("", step.source):
             data.offerer = step.source
-            return True
+            return "offer"
         if step.kind is not Kind.PROVISIONAL:
             data.offerer = ""
-        return False
-
-    def _ask(self, engine: IMediaEngine) -> None:
-        """Ask the engine about the first step."""
-        data = self.data
-        step = data.steps[0]
-        data.asked += 1
-        data.token = token = data.asked
-        source, target = self._legs(step)
-        kind: Literal["offer", "answer"] = "offer" if self._note_offer(step) else "answer"
-        question = MediaQuestion(
-            token,
-            data.session,
-            kind,
-            step.body,
-            source.name,
-            target.name,
-            source.data.network,
-            target.data.network,
-            source.data.source,
-        )
-        engine.ask(question, self._told)
-        if data.token == token:
-            self._timer = self._clock.callLater(
-                self._deadline, self._told, MediaAnswer(token, error=_SILENT)
-            )
+        return "answer"
 
     def _told(self, answer: MediaAnswer) -> None:
         """The engine has answered, or its deadline has."""
-        data = self.data
-        if self.ended or answer.token != data.token:
-            return
-        data.token = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        step = data.steps.pop(0)
-        source, target = self._legs(step)
+        step = self.data.steps.pop(0)
+        source, _ = self._legs(step)
         if answer.error is not None:
             self._failed(step, answer.error)
         else:
             try:
                 source.data.media.incoming(step.body)
-                sdp = target.data.media.outgoing(answer.sdp, target.data.network.advertise)
+                sdp = self._described(step, answer.sdp)
             except SdpSyntaxError as error:
                 self._failed(step, error)
             else:
@@ -303,28 +259,68 @@ class Bridge:
         if not self.ended:
             self._next()
 
+    def _described(self, step: Step, sdp: bytes) -> bytes:
+        """What a leg is told. The first answer to its offer stays, whoever answers after that and
+        wherever the engine leads the media by then (RFC 3261 13.2.1).
+
+        :raises SdpSyntaxError: ``sdp`` cannot be read.
+        """
+        _, target = self._legs(step)
+        held = b""
+        if step.kind in (Kind.PROVISIONAL, Kind.ACCEPT) and self.data.offerer != step.source:
+            idle = target.session.idle
+            held = target.data.media.state.local if idle else target.data.answer
+        if not held:
+            return target.data.media.outgoing(sdp, target.data.network.advertise)
+        self.data.misfit = not fits(held, sdp)
+        return held
+
     def _deliver(self, step: Step, body: bytes) -> None:
         """Do to the far leg what the step says."""
-        _, target = self._legs(step)
+        source, target = self._legs(step)
         session = target.session
         if step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
-            session.invite(step.fields, body, step.max_forwards)
+            session.invite(step.fields, body, step.max_forwards, bool(body) or source.can_prack)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
+            if step.is_sdp and self.data.offerer == target.name:
+                target.data.answer = body
             session.provisional(step.status, step.reason, step.fields, body)
         elif step.kind is Kind.ACCEPT:
-            if session.idle:  # nobody asked: what it held to was offered to the other
-                self._finish()
-                return
-            first = session.data.life is Life.EARLY
-            session.accept(step.fields, body)
-            if first:
-                self._user.bridge_answered(self)
+            self._accept(step, target, body)
+        elif step.kind is Kind.UPDATE:
+            target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
+            session.update(step.fields, body)
+        elif step.kind is Kind.PRACK:
+            self.data.settled = True
+            session.prack(self.data.prack_tag, step.fields, body)
         else:
             session.acknowledge(step.fields, body)
             self._finish()
+
+    def _accept(self, step: Step, target: Leg, body: bytes) -> None:
+        """A 2xx reaches the other side: who asked is answered, as he asked; who did not ask, since
+        he was offered what the other holds to, hears nothing."""
+        data, session = self.data, target.session
+        first = not data.answered and not data.inviter
+        data.answered = data.answered or first
+        if data.inviter == target.name and data.asked is not Asked.INVITE and not data.offers:
+            if data.asked is Asked.UPDATE:
+                session.accept_update(step.fields, body)
+            else:
+                session.answer_prack(200, step.fields, body)
+            self._finish()
+        elif session.idle:
+            self._finish()
+        else:
+            if not body and target.data.answer and not data.settled:
+                body, step.fields = target.data.answer, [*step.fields, _DESCRIBED]
+            session.accept(step.fields, body)
+        target.data.answer = b""
+        if first:
+            self._user.bridge_answered(self)
 
     def _unanswered(self, leg: Leg) -> None:
         """A re-INVITE got a 100 at best: the call stays as it was."""
@@ -337,9 +333,8 @@ class Bridge:
         """The engine cannot serve a step."""
         source, _ = self._legs(step)
         if step.kind is Kind.PROVISIONAL:
-            described = [field for field in step.fields if field[0] not in crossing.DESCRIBING]
-            self._deliver(attrs.evolve(step, fields=described), b"")
-        elif step.kind is Kind.INVITE and self.data.inviter:
+            self._deliver(attrs.evolve(step, fields=_undescribed(step.fields)), b"")
+        elif self.data.inviter == source.name and step.kind in (Kind.INVITE, Kind.UPDATE):
             self._withdraw(source)
             self._reject(source, error.status, error.reason)
         else:
@@ -348,11 +343,32 @@ class Bridge:
     def _legs(self, step: Step) -> tuple[Leg, Leg]:
         return (self.a, self.b) if step.source == self.a.name else (self.b, self.a)
 
+    # Re-negotiation.
+
+    @property
+    def _busy(self) -> bool:
+        """Whether something is being negotiated, over this bridge or another of leg a's."""
+        data, media = self.data, self.a.data.media
+        return bool(data.inviter or data.steps) or media.pending is not None
+
+    def _renegotiate(self, kind: Kind, leg: Leg, request: Request, asked: Asked) -> None:
+        self._fork(leg)
+        self.data.asked = asked
+        self.data.offers = 0
+        fields = crossing.fields(request) + crossing.describing(request)
+        self._cross(kind, leg, request, fields, max_forwards=crossing.hops(request))
+
     def _reject(
         self, leg: Leg, status: int, reason: str | None, fields: Iterable[Field] = ()
     ) -> None:
-        """Refuse a leg's re-INVITE, unless it was ours, to ``restore`` what it held to."""
-        if not leg.session.idle:
+        """Refuse what a leg asked for, unless it did not ask: it was ours, to ``restore``."""
+        if self.data.offers:
+            self.data.offers = 0
+        elif self.data.asked is Asked.UPDATE:
+            leg.session.reject_update(status, reason, fields)
+        elif self.data.asked is Asked.PRACK:
+            leg.session.answer_prack(status, fields, b"")
+        elif not leg.session.idle:
             leg.session.reject(status, reason, fields)
 
     def _fork(self, inviter: Leg) -> None:
@@ -363,11 +379,19 @@ class Bridge:
         self.b.data.media.fork()
 
     def _finish(self) -> None:
-        """A re-negotiation has succeeded: what was agreed on trial now holds."""
-        if self.data.inviter:
-            self.data.inviter = ""
+        """An exchange has succeeded: what was agreed on trial now holds. Who holds to something
+        that does not fit is offered what does."""
+        data = self.data
+        if data.inviter:
+            data.settled = True
+            data.inviter = ""
             self.a.data.media.commit()
             self.b.data.media.commit()
+        misfit, data.misfit = data.misfit, False
+        if misfit and data.offers < OFFERS:
+            self.restore(self.a)
+        if not data.inviter:
+            data.offers = 0
 
     def _withdraw(self, offerer: Leg) -> None:
         """A re-negotiation has failed: what was agreed before still holds."""
@@ -376,32 +400,16 @@ class Bridge:
         self.a.data.media.roll_back()
         self.b.data.media.roll_back()
         data.inviter = ""
-        if self._engine is not None and data.offerer:
-            by, to = (offerer, self.other(offerer))
-            question = MediaQuestion(
-                0,
-                data.session,
-                "withdraw",
-                b"",
-                by.name,
-                to.name,
-                by.data.network,
-                to.data.network,
-                by.data.source,
-            )
-            self._engine.ask(question, _heedless)
+        if self._inquiry is not None and data.offerer:
+            self._inquiry.withdraw(offerer, self.other(offerer))
         data.offerer = ""
 
     def _forget(self) -> None:
         self.data.steps.clear()
-        self.data.token = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._inquiry is not None:
+            self._inquiry.forget()
 
 
-_SILENT = MediaError("Media Engine Silent")
-
-
-def _heedless(answer: MediaAnswer) -> None:
-    """Nobody waits for what becomes of a withdrawal."""
+def _undescribed(fields: list[Field]) -> list[Field]:
+    """The fields of a message whose body is left behind."""
+    return [field for field in fields if field[0] not in crossing.DESCRIBING]

@@ -7,74 +7,26 @@ observers.
 
 from enum import StrEnum
 
-import attrs
-
-from softswitch.b2bua import crossing
-from softswitch.b2bua.bridge import Bridge, BridgeData
-from softswitch.b2bua.hunt import Failure, Hunt, HuntData
+from softswitch.b2bua import crossing, within
+from softswitch.b2bua.bridge import Bridge
+from softswitch.b2bua.hunt import Failure, Hunt
 from softswitch.b2bua.leg import Leg, LegData
+from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.steps import BridgeData
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
 from softswitch.flow import Flow
 from softswitch.machine import Machine
-from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing
+from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
 from softswitch.plugin.media import MediaNetwork
-from softswitch.plugin.record import Attempt, CallRecord
+from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
-
-
-class State(StrEnum):
-    """How far a call has come."""
-
-    ASKING = "asking"
-    HUNTING = "hunting"
-    ANSWERING = "answering"
-    TALKING = "talking"
-    ENDED = "ended"
-
-
-class Event(StrEnum):
-    """What can happen to a call."""
-
-    ROUTED = "routed"
-    TURNED_AWAY = "turned away"
-    PROXIED = "forwarded"
-    ANSWERED = "callee answered"
-    BRIDGED = "caller told"
-    EXHAUSTED = "all targets failed"
-    CANCELLED = "caller gave up"
-    HUNG_UP = "one side hung up"
-    SHUT = "switch stops"
-
-
-@attrs.define
-class CallData:
-    """What a call knows; plain data.
-
-    :ivar id: unique for ever; in the log and the record.
-    :ivar invite: the caller's INVITE.
-    :ivar identity: who called.
-    :ivar record: what is left of the call in the end.
-    :ivar state: how far it has come.
-    :ivar hunt: what is tried and is still to be tried.
-    :ivar legs: those that have not ended, by name.
-    :ivar bridges: those that have not ended, by the name of leg b.
-    """
-
-    id: str
-    invite: Request
-    identity: Identity
-    record: CallRecord
-    state: State = State.ASKING
-    hunt: HuntData = attrs.Factory(HuntData)
-    legs: dict[str, LegData] = attrs.Factory(dict)
-    bridges: dict[str, BridgeData] = attrs.Factory(dict)
 
 
 class Call(Machine):
@@ -109,7 +61,7 @@ class Call(Machine):
         self._legs: dict[str, Leg] = {}
         self._bridges: dict[str, Bridge] = {}
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
-        self.caller = self._new_leg("a", dialog, flow, transaction)
+        self.caller = self._new_leg("a", dialog, flow, transaction, identity.kind, identity.name)
 
     @property
     def state(self) -> State:
@@ -159,7 +111,7 @@ class Call(Machine):
     def leg_answered(self, leg: Leg, response: Response) -> None:
         """The callee answered, or a re-INVITE was."""
         leg.keep()
-        bridge = self._bridge()
+        bridge = self._bridge_of(leg)
         if self.state is State.HUNTING:
             self.fire(Event.ANSWERED, leg, response)
         elif bridge is not None:
@@ -169,7 +121,7 @@ class Call(Machine):
         """A try failed, or a re-INVITE was refused."""
         leg.keep()
         trial = self._hunt.trial_of(leg)
-        bridge = self._bridge()
+        bridge = self._bridge_of(leg)
         if trial is not None:
             self._hunt.refused(trial, status, reason, response)
         elif bridge is not None:
@@ -177,7 +129,7 @@ class Call(Machine):
 
     def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
         """The caller gave up, or a re-INVITE was cancelled."""
-        bridge = self._bridge()
+        bridge = self._bridge_of(leg)
         if self.state is State.TALKING and bridge is not None:
             bridge.cancelled(leg)
         else:
@@ -185,21 +137,65 @@ class Call(Machine):
 
     def leg_reinvited(self, leg: Leg, request: Request) -> None:
         """One side re-negotiates."""
-        bridge = self._bridge()
-        if self.state is State.TALKING and bridge is not None:
+        bridge = self._bridge_of(leg)
+        if leg.profile.reinvite == "refuse":
+            leg.session.reject(488, None)
+        elif self.state is State.TALKING and bridge is not None:
             bridge.reinvited(leg, request)
         else:
             leg.session.reject(491, None)
 
+    def leg_updated(self, leg: Leg, request: Request) -> None:
+        """One side re-negotiates by UPDATE, be it before the answer."""
+        bridge = self._bridge_of(leg)
+        if leg.profile.update == "refuse":
+            leg.session.reject_update(488, None)
+        elif bridge is None:
+            leg.session.reject_update(500, None, [("Retry-After", "2")])
+        else:
+            bridge.updated(leg, request)
+
+    def leg_update_accepted(self, leg: Leg, response: Response) -> None:
+        """One side agreed to the other's UPDATE."""
+        leg.keep()
+        bridge = self._bridge_of(leg)
+        if bridge is not None:
+            bridge.accepted(leg, response)
+
+    def leg_update_refused(
+        self, leg: Leg, status: int, reason: str, response: Response | None
+    ) -> None:
+        """One side refused the other's UPDATE."""
+        leg.keep()
+        bridge = self._bridge_of(leg)
+        if bridge is not None:
+            bridge.refused(leg, status, reason, response)
+
+    def leg_pracked(self, leg: Leg, request: Request) -> None:
+        """The caller answers an early offer in its PRACK, or makes one."""
+        bridge = self._bridge_of(leg)
+        if bridge is None:
+            leg.session.answer_prack(500, [("Retry-After", "2")], b"")
+        else:
+            bridge.pracked(leg, request)
+
+    def leg_requested(
+        self, leg: Leg, request: Request, transaction: InviteServer | Server
+    ) -> None:
+        """One side sends something that negotiates nothing."""
+        bridge = self._bridge_of(leg)
+        far = None if bridge is None else bridge.other(leg)
+        within.treat(leg, far, request, transaction, self._transfer)
+
     def leg_crossed(self, leg: Leg) -> None:
         """One side accepted what the other had taken back."""
-        bridge = self._bridge()
+        bridge = self._bridge_of(leg)
         if bridge is not None:
             bridge.restore(leg)
 
     def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
         """The caller's ACK, or that of a re-INVITE."""
-        bridge = self._bridge()
+        bridge = self._bridge_of(leg)
         if bridge is not None:
             bridge.acknowledged(leg, ack)
 
@@ -217,6 +213,9 @@ class Call(Machine):
         """The caller has been told of the answer."""
         self.fire(Event.BRIDGED)
 
+    def bridge_refused(self, bridge: Bridge, status: int, reason: str) -> None:
+        """One side did not want what the other holds to: they stay as they are."""
+
     def bridge_failed(self, bridge: Bridge, status: int, reason: str) -> None:
         """The media for a try, or for the call, cannot be had."""
         trial = self._hunt.trial_of(bridge.b)
@@ -228,15 +227,11 @@ class Call(Machine):
 
     # From the hunt.
 
-    def new_callee(self, name: str, dialog: Dialog, flow: Flow, trunk: str | None) -> Bridge:
+    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
-        shared = self._shared
-        leg = self._new_leg(name, dialog, flow, None, trunk)
-        data = self.data.bridges[name] = BridgeData(f"{self.id}/{name}")
-        seconds = shared.settings.media_seconds
-        bridge = Bridge(data, self.caller, leg, self, shared.engine, shared.clock, seconds)
-        self._bridges[name] = bridge
-        return bridge
+        kind, peer = ("trunk", target.trunk) if target.trunk else ("user", dialog.registered)
+        leg = self._new_leg(name, dialog, flow, None, kind, peer, target)
+        return self._new_bridge(self.caller, leg)
 
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
         """A try is given up."""
@@ -244,14 +239,18 @@ class Call(Machine):
 
     def end_leg(self, name: str) -> None:
         """Let a leg and its bridge go; harmless when they have gone."""
+        shared = self._shared
         bridge = self._bridges.pop(name, None)
         if bridge is not None:
             bridge.end()
             del self.data.bridges[name]
         leg = self._legs.pop(name, None)
         if leg is not None:
-            leg.end()
             del self.data.legs[name]
+            if shared.engine is not None:
+                shared.engine.drop(self.id, name)
+                shared.expect_no_ports(leg.scope, self.id, name)
+            leg.end()
 
     def hunt_began(self, attempt: Attempt) -> None:
         """For the record."""
@@ -286,6 +285,7 @@ class Call(Machine):
             self._fail("switch", decision.status, decision.reason, list(decision.headers.items()))
 
     def _answer(self, leg: Leg, response: Response) -> None:
+        self.data.joined = leg.name
         self._hunt.answered(leg, response)
         self._bridges[leg.name].accepted(leg, response)
 
@@ -360,6 +360,8 @@ class Call(Machine):
                 attempt.ended = now
         for name in list(self._legs):
             self.end_leg(name)
+        if self._shared.engine is not None:
+            self._shared.engine.release(self.id)
         self._shared.ended(self)
 
     def _new_leg(
@@ -368,40 +370,46 @@ class Call(Machine):
         dialog: Dialog,
         flow: Flow,
         transaction: InviteServer | None,
-        trunk: str | None = None,
+        kind: str,
+        peer: str,
+        target: Target | None = None,
     ) -> Leg:
+        """A leg towards a peer whose profile is that of the ``kind`` named ``peer``."""
         shared = self._shared
         facing = shared.facing(flow)
         scope = Scope(f"{self.id}/{name}", shared.auditor)
-        credentials = None if trunk is None else shared.credentials(trunk)
-        session = Session(shared.clock, shared.agent, scope, dialog, transaction, credentials)
+        credentials = shared.credentials(peer) if target is not None and kind == "trunk" else None
+        cells = {} if target is None else dict(target.dialog)
+        profile = shared.profile(kind, peer).changed(cells)
+        session = Session(
+            shared.clock, shared.agent, scope, dialog, transaction, credentials, profile
+        )
         network = MediaNetwork(facing.media_bind, facing.media_host)
-        data = LegData(name, session.data, network, flow.remote_host)
-        leg = Leg(data, session, self, shared.clock)
+        data = LegData(name, session.data, network, flow.remote_host, kind, peer, cells)
+        leg = Leg(data, session, self, shared.clock, profile)
         self.data.legs[name] = data
         self._legs[name] = leg
         return leg
 
-    def _bridge(self) -> Bridge | None:
-        """The bridge of a call that was answered; the others have gone by then."""
-        return next(iter(self._bridges.values()), None)
+    def _new_bridge(self, a: Leg, b: Leg) -> Bridge:
+        shared = self._shared
+        data = self.data.bridges[b.name] = BridgeData(self.id, a.name, b.name)
+        seconds = shared.settings.media_seconds
+        bridge = Bridge(data, a, b, self, shared.engine, shared.clock, seconds)
+        self._bridges[b.name] = bridge
+        return bridge
 
-
-def new_record(
-    name: str, request: Request, identity: Identity, to_tag: str, now: float
-) -> CallRecord:
-    """What a call's record says from the beginning."""
-    return CallRecord(
-        id=name,
-        call_id_a=request.call_id,
-        from_tag=request.from_.tag or "",
-        identity_kind=identity.kind,
-        identity=identity.name,
-        caller=str(request.from_.uri),
-        called=request.uri,
-        invited=now,
-        to_tag=to_tag,
-    )
+    def _bridge_of(self, leg: Leg) -> Bridge | None:
+        """The bridge over which a leg talks, or before the answer is to; None while there is none,
+        or no single one."""
+        bridges = self._bridges
+        found = bridges.get(leg.name) or bridges.get(self.data.joined)
+        if found is not None or not bridges:
+            return found
+        offering = [each for each in bridges.values() if each.data.offerer == each.b.name]
+        if offering:
+            return offering[0]
+        return next(iter(bridges.values())) if len(bridges) == 1 else None
 
 
 def _contact_fields(uris: "list[str] | tuple[str, ...]") -> list[Field]:

@@ -104,7 +104,7 @@ class HuntData:
 class HuntUser(Protocol):
     """The call."""
 
-    def new_callee(self, name: str, dialog: Dialog, flow: Flow, trunk: str | None) -> Bridge:
+    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
 
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
@@ -302,7 +302,7 @@ class Hunt:
         trial.leg = f"b{number}"
         dialog = self._dialog(target, flow)
         trial.attempt.call_id_b = dialog.call_id
-        bridge = self._user.new_callee(trial.leg, dialog, flow, target.trunk)
+        bridge = self._user.new_callee(trial.leg, dialog, flow, target)
         fields: list[Field] = [
             *crossing.fields(invite),
             *crossing.describing(invite),

@@ -5,15 +5,21 @@ happens to it is told to its call and, where it concerns the other side, to its 
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from softswitch.dialog.session import Session
-from softswitch.dialog.usage import SessionData
+from softswitch.dialog.usage import SessionData, answer
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.message import Request, Response
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+from softswitch.sip.names import METHODS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
 
 
@@ -25,7 +31,11 @@ class LegData:
     :ivar session: its signalling.
     :ivar network: how the relay looks from its peer.
     :ivar source: address from which its peer's signalling comes.
+    :ivar kind: who its peer is: "user", "trunk" or "peer"; with ``peer`` it says which profile.
+    :ivar peer: the name of the user or trunk; "" for others.
+    :ivar cells: what a policy has overridden in the profile for this call.
     :ivar media: its session descriptions.
+    :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
     :ivar deadline: when it is given up, by the clock; None for never.
     """
 
@@ -33,7 +43,11 @@ class LegData:
     session: SessionData
     network: MediaNetwork
     source: str
+    kind: str = "peer"
+    peer: str = ""
+    cells: dict[str, Any] = attrs.Factory(dict)
     media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    answer: bytes = b""
     deadline: float | None = None
 
 
@@ -61,6 +75,25 @@ class LegUser(Protocol):
     def leg_acknowledged(self, leg: "Leg", ack: Request) -> None:
         """They acknowledged our 2xx."""
 
+    def leg_pracked(self, leg: "Leg", request: Request) -> None:
+        """Their PRACK bears a description."""
+
+    def leg_updated(self, leg: "Leg", request: Request) -> None:
+        """They re-negotiate by UPDATE."""
+
+    def leg_update_accepted(self, leg: "Leg", response: Response) -> None:
+        """2xx to our UPDATE."""
+
+    def leg_update_refused(
+        self, leg: "Leg", status: int, reason: str, response: Response | None
+    ) -> None:
+        """Our UPDATE failed."""
+
+    def leg_requested(
+        self, leg: "Leg", request: Request, transaction: InviteServer | Server
+    ) -> None:
+        """They send something else within the dialog, which is to be answered."""
+
     def leg_hung_up(self, leg: "Leg", request: Request | None, reason: str) -> None:
         """They hung up, or were found dead."""
 
@@ -71,12 +104,21 @@ class Leg:
     :ivar data: what it knows.
     :ivar session: its INVITE usage.
     :ivar scope: owns everything of the leg that must end.
+    :ivar profile: how its peer is treated.
     """
 
-    __slots__ = ("_call", "_clock", "_timer", "data", "scope", "session")
+    __slots__ = ("_call", "_clock", "_timer", "data", "profile", "scope", "session")
 
-    def __init__(self, data: LegData, session: Session, call: LegUser, clock: Clock) -> None:
+    def __init__(
+        self,
+        data: LegData,
+        session: Session,
+        call: LegUser,
+        clock: Clock,
+        profile: Profile = DEFAULT,
+    ) -> None:
         self.data = data
+        self.profile = profile
         self.session = session
         self.scope = session.scope
         self._call = call
@@ -90,6 +132,15 @@ class Leg:
     def name(self) -> str:
         """ "a", "b1" ..."""
         return self.data.name
+
+    @property
+    def can_prack(self) -> bool:
+        """Whether its peer takes provisional responses reliably, and may."""
+        return self.profile.reliable != "never" and self.session.supports("100rel")
+
+    def belong_to(self, call: LegUser) -> None:
+        """Be told to another call from now on."""
+        self._call = call
 
     def leftovers(self) -> list[str]:
         """The name of its timer while it is set (for the scope)."""
@@ -152,9 +203,59 @@ class Leg:
         """Their ACK."""
         self._call.leg_acknowledged(self, ack)
 
+    def prack_received(self, request: Request) -> None:
+        """Their PRACK with a description."""
+        self._call.leg_pracked(self, request)
+
+    def update_received(self, request: Request) -> None:
+        """Their UPDATE with an offer."""
+        self._call.leg_updated(self, request)
+
+    def update_accepted(self, response: Response) -> None:
+        """2xx to our UPDATE."""
+        self._call.leg_update_accepted(self, response)
+
+    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our UPDATE failed."""
+        self._call.leg_update_refused(self, status, reason, response)
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """Any other request of theirs."""
+        self._call.leg_requested(self, request, transaction)
+
+    def description(self) -> bytes:
+        """What we have agreed to, for a re-INVITE that only keeps the session alive."""
+        return self.data.media.state.local
+
     def session_ended(self, request: Request | None, reason: str) -> None:
         """They are gone."""
         self._call.leg_hung_up(self, request, reason)
+
+    def prack_received(self, request: Request) -> None:
+        """A PRACK with an offer, or the answer to ours."""
+        self.session.answer_prack(488)
+
+    def update_received(self, request: Request) -> None:
+        """Their UPDATE, with an offer."""
+        self.session.reject_update(488)
+
+    def update_accepted(self, response: Response) -> None:
+        """2xx to our UPDATE."""
+
+    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our UPDATE failed."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """Another request of theirs."""
+        if request.method == "OPTIONS":
+            status = 200
+        else:
+            status = 405 if request.method in METHODS else 501
+        answer(transaction, self.scope, status, fields=CAPABILITIES)
+
+    def description(self) -> bytes:
+        """What was last sent to them and agreed."""
+        return self.data.media.state.local
 
 
 class _Over(LegUser):
@@ -180,6 +281,25 @@ class _Over(LegUser):
 
     def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
         pass
+
+    def leg_pracked(self, leg: Leg, request: Request) -> None:
+        pass
+
+    def leg_updated(self, leg: Leg, request: Request) -> None:
+        pass
+
+    def leg_update_accepted(self, leg: Leg, response: Response) -> None:
+        pass
+
+    def leg_update_refused(
+        self, leg: Leg, status: int, reason: str, response: Response | None
+    ) -> None:
+        pass
+
+    def leg_requested(
+        self, leg: Leg, request: Request, transaction: InviteServer | Server
+    ) -> None:
+        answer(transaction, leg.scope, 481)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
         pass

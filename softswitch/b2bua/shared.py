@@ -15,7 +15,7 @@ from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity, RequestView
-from softswitch.scope import Auditor
+from softswitch.scope import Auditor, Scope
 from softswitch.sip.message import Field, Request
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
@@ -135,6 +135,11 @@ class Shared:
     def mark(self, invite: Request) -> str:
         """Our mark for calls to that INVITE's Request-URI."""
         return crossing.mark(invite.request_uri, self._secret)
+
+    def expect_no_ports(self, scope: Scope, session: str, leg: str) -> None:
+        """A leg has left its media session: a port that it still holds is a leak."""
+        if self.engine is not None and self.engine.ports_in_use(session, leg):
+            self.auditor.leaked(scope, ["ports"])
 
     def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
         """Call ``tell`` with a flow to where ``uri`` leads, now or later; None for nowhere, or when

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Final
 
 from softswitch.b2bua import crossing
-from softswitch.b2bua.call import Call, new_record
+from softswitch.b2bua.call import Call
+from softswitch.b2bua.progress import new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.usage import unacceptable
 from softswitch.errors import SipSyntaxError

@@ -28,6 +28,32 @@ NOT_THROUGH_A_RELAY = frozenset(
 )
 
 
+def fits(held: bytes, answer: bytes) -> bool:
+    """Whether a peer that holds to one answer can go on when another one has come to hold: the
+    same sections are in use, in the same direction, and all that it may send is taken.
+
+    :raises SdpSyntaxError: either cannot be read.
+    """
+    if held == answer:
+        return True
+    one, other = SessionDescription.parse(held), SessionDescription.parse(answer)
+    return len(one.media) == len(other.media) and all(
+        a.refused == b.refused
+        and (a.refused or (a.direction == b.direction and _codecs(a) <= _codecs(b)))
+        for a, b in zip(one.media, other.media, strict=True)
+    )
+
+
+def _codecs(section: MediaSection) -> set[tuple[str, str]]:
+    """Each format of a section with what its ``a=rtpmap`` says; "" for a static one."""
+    mapped = dict.fromkeys(section.formats, "")
+    for value in section.attributes("rtpmap"):
+        number, _, name = value.partition(" ")
+        if number in mapped and int(number) >= 96:
+            mapped[number] = name.strip().upper()
+    return set(mapped.items())
+
+
 def address_type(host: str) -> str:
     """IP6 for a literal with a colon, else IP4."""
     return "IP6" if ":" in host else "IP4"

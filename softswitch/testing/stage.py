@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from zope.interface import implementer
 
-from softswitch.b2bua.call import CallData
+from softswitch.b2bua.progress import CallData
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
 from softswitch.ops.values import HOOKS

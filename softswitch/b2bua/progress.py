@@ -1,0 +1,82 @@
+"""What a call knows: how far it has come, its legs and bridges, its record. Pure.
+
+``call`` does what stands here.
+"""
+
+from enum import StrEnum
+
+import attrs
+
+from softswitch.b2bua.hunt import HuntData
+from softswitch.b2bua.leg import LegData
+from softswitch.b2bua.steps import BridgeData
+from softswitch.plugin.record import CallRecord
+from softswitch.plugin.views import Identity
+from softswitch.sip.message import Request
+
+
+class State(StrEnum):
+    """How far a call has come."""
+
+    ASKING = "asking"
+    HUNTING = "hunting"
+    ANSWERING = "answering"
+    TALKING = "talking"
+    ENDED = "ended"
+
+
+class Event(StrEnum):
+    """What can happen to a call."""
+
+    ROUTED = "routed"
+    TURNED_AWAY = "turned away"
+    PROXIED = "forwarded"
+    ANSWERED = "callee answered"
+    BRIDGED = "caller told"
+    EXHAUSTED = "all targets failed"
+    CANCELLED = "caller gave up"
+    HUNG_UP = "one side hung up"
+    SHUT = "switch stops"
+
+
+@attrs.define
+class CallData:
+    """What a call knows; plain data.
+
+    :ivar id: unique for ever; in the log and the record.
+    :ivar invite: the caller's INVITE.
+    :ivar identity: who called.
+    :ivar record: what is left of the call in the end.
+    :ivar state: how far it has come.
+    :ivar hunt: what is tried and is still to be tried.
+    :ivar joined: name of the bridge over which both sides talk; "" before the answer.
+    :ivar legs: those that have not ended, by name.
+    :ivar bridges: those that have not ended, by the name of leg b.
+    """
+
+    id: str
+    invite: Request
+    identity: Identity
+    record: CallRecord
+    state: State = State.ASKING
+    hunt: HuntData = attrs.Factory(HuntData)
+    joined: str = ""
+    legs: dict[str, LegData] = attrs.Factory(dict)
+    bridges: dict[str, BridgeData] = attrs.Factory(dict)
+
+
+def new_record(
+    name: str, request: Request, identity: Identity, to_tag: str, now: float
+) -> CallRecord:
+    """What a call's record says from the beginning."""
+    return CallRecord(
+        id=name,
+        call_id_a=request.call_id,
+        from_tag=request.from_.tag or "",
+        identity_kind=identity.kind,
+        identity=identity.name,
+        caller=str(request.from_.uri),
+        called=request.uri,
+        invited=now,
+        to_tag=to_tag,
+    )

@@ -1,0 +1,110 @@
+"""What crosses a bridge, step by step: the data, and whom the bridge tells. Pure.
+
+``bridge`` does what stands here.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from softswitch.sip.message import Field
+
+if TYPE_CHECKING:
+    from softswitch.b2bua.bridge import Bridge
+
+
+class Kind(StrEnum):
+    """What a step does to the leg that it reaches."""
+
+    INVITE = "invite"
+    PROVISIONAL = "provisional"
+    ACCEPT = "accept"
+    ACKNOWLEDGE = "acknowledge"
+    UPDATE = "update"
+    PRACK = "prack"
+
+
+class Asked(StrEnum):
+    """By what a leg asked for a re-negotiation, and is to be answered."""
+
+    INVITE = "INVITE"
+    UPDATE = "UPDATE"
+    PRACK = "PRACK"
+
+
+@attrs.define
+class Step:
+    """One message that crosses; plain data.
+
+    :ivar kind: what is to be done.
+    :ivar source: name of the leg it comes from.
+    :ivar status: of a response, 0 for a request.
+    :ivar reason: phrase of a response.
+    :ivar fields: header fields that cross.
+    :ivar body: as received.
+    :ivar is_sdp: whether the body is a session description.
+    :ivar max_forwards: for an INVITE.
+    """
+
+    kind: Kind
+    source: str
+    status: int = 0
+    reason: str = ""
+    fields: list[Field] = attrs.Factory(list)
+    body: bytes = b""
+    is_sdp: bool = False
+    max_forwards: int = 70
+
+
+@attrs.define
+class BridgeData:
+    """What a bridge knows; plain data.
+
+    :ivar session: name of the call's media session.
+    :ivar a: name of the leg on the near side, the caller's or a transferee's.
+    :ivar b: name of the leg on the far side.
+    :ivar answered: whether a first 2xx has crossed.
+    :ivar offerer: name of the leg whose offer awaits an answer; "" when none does.
+    :ivar settled: whether offer and answer of the first INVITE are done and replaced before its
+        2xx, so that what its responses still describe does not count.
+    :ivar prack_tag: To tag of the provisional response whose offer the caller's PRACK answers.
+    :ivar inviter: name of the leg that re-negotiates; "" when none does.
+    :ivar asked: by what it asked.
+    :ivar offers: how many offers of ours followed each other without anybody's asking.
+    :ivar misfit: whether a leg holds to an answer that does not fit what the other does by now.
+    :ivar steps: what is to cross, the first one being asked about.
+    :ivar token: of the question that the first step waits for; 0 when it waits for nothing.
+    :ivar questions: how many there have been.
+    """
+
+    session: str
+    a: str
+    b: str
+    answered: bool = False
+    offerer: str = ""
+    settled: bool = False
+    prack_tag: str = ""
+    inviter: str = ""
+    asked: Asked = Asked.INVITE
+    offers: int = 0
+    misfit: bool = False
+    steps: list[Step] = attrs.Factory(list)
+    token: int = 0
+    questions: int = 0
+
+
+class BridgeUser(Protocol):
+    """The call."""
+
+    def bridge_invited(self, bridge: "Bridge") -> None:
+        """An INVITE has gone to leg b, or a re-INVITE to either."""
+
+    def bridge_answered(self, bridge: "Bridge") -> None:
+        """The first 2xx has crossed: both sides talk."""
+
+    def bridge_refused(self, bridge: "Bridge", status: int, reason: str) -> None:
+        """An offer of ours, for which nobody had asked, came to nothing."""
+
+    def bridge_failed(self, bridge: "Bridge", status: int, reason: str) -> None:
+        """The call cannot go on over this bridge: its media cannot be had, or a side is dead."""

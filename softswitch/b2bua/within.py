@@ -1,0 +1,108 @@
+"""Requests within a call that negotiate nothing: what the in-dialog table says of each. Pure.
+
+``Profile`` holds the table; what is relayed gets the far peer's answer, not ours (RFC 6086,
+RFC 3428 8, RFC 3261 11).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from softswitch.b2bua import crossing
+from softswitch.b2bua.leg import Leg
+from softswitch.dialog.usage import CAPABILITIES, answer
+from softswitch.sip import compose
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import METHODS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+
+#: Method -> what its peer is told when the table refuses it.
+REFUSED = {"INFO": 415, "MESSAGE": 405, "OPTIONS": 405, "REFER": 603}
+
+#: Method -> the fields that cross with it besides those that always do.
+PASSING = {
+    "INFO": frozenset(("Info-Package", "Recv-Info")),
+    "OPTIONS": frozenset(("Accept", "Allow", "Supported")),
+    "REFER": frozenset(("Refer-To", "Referred-By", "Refer-Sub")),
+    "NOTIFY": frozenset(("Event", "Subscription-State")),
+}
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def treat(
+    leg: Leg,
+    far: Leg | None,
+    request: Request,
+    transaction: InviteServer | Server,
+    transfer: Callable[[Leg, Request, Server], None],
+) -> None:
+    """Do with a request what its sender's profile says.
+
+    :param far: the leg that it would reach; None while there is none, or no single one.
+    :param transfer: takes a REFER that ends here.
+    """
+    method = request.method
+    assert isinstance(transaction, Server)
+    treatment = treatment_of(leg, far, method)
+    if treatment == "end" and method == "REFER":
+        transfer(leg, request, transaction)
+    elif treatment == "end":
+        fields = CAPABILITIES if method == "OPTIONS" else ()
+        answer(transaction, leg.scope, 200, fields=fields)
+    elif treatment == "refuse":
+        fields = [("Accept", "application/sdp")] if method == "INFO" else CAPABILITIES
+        answer(transaction, leg.scope, REFUSED[method], fields=fields)
+    elif treatment == "relay" and far is None:
+        answer(transaction, leg.scope, 500, fields=[("Retry-After", "2")])
+    elif treatment == "relay" and far is not None:
+        relay(leg, far, request, transaction)
+    elif method == "NOTIFY":
+        answer(transaction, leg.scope, 481)
+    elif method == "SUBSCRIBE":
+        answer(transaction, leg.scope, 489)
+    else:
+        answer(transaction, leg.scope, 405 if method in METHODS else 501, fields=CAPABILITIES)
+
+
+def treatment_of(leg: Leg, far: Leg | None, method: str) -> str:
+    """What the table says: "relay", "end" or "refuse"; "" for what it does not know.
+
+    A NOTIFY within a call answers a REFER that was relayed the other way.
+    """
+    if method == "NOTIFY":
+        return "relay" if far is not None and far.profile.refer == "relay" else ""
+    if method not in REFUSED:
+        return ""
+    treatment: str = getattr(leg.profile, method.lower())
+    return treatment
+
+
+def relay(leg: Leg, far: Leg, request: Request, transaction: Server) -> None:
+    """Send a request on, and its answer back."""
+    transaction.adopt(leg.scope, None)
+    method = request.method
+    fields = _crossing(request, method)
+    told = partial(_answered, transaction, method)
+    far.session.request(method, fields, request.body, told, crossing.hops(request))
+
+
+def _answered(
+    transaction: Server, method: str, status: int, reason: str, response: Response | None
+) -> None:
+    if transaction.answered:
+        return
+    told = crossing.status(status)
+    fields = _crossing(response, method) if response is not None else []
+    body = response.body if response is not None else b""
+    transaction.respond(
+        compose.response(
+            transaction.request, told, reason if told == status else None, fields=fields, body=body
+        )
+    )
+
+
+def _crossing(message: Message, method: str) -> list[Field]:
+    names = PASSING.get(method, _NOTHING)
+    own = [field for field in message.fields if field[0] in names] if names else []
+    return [*own, *crossing.fields(message), *crossing.describing(message)]
