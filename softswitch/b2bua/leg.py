@@ -10,10 +10,13 @@ from typing import Protocol
 import attrs
 
 from softswitch.dialog.session import Session
-from softswitch.dialog.usage import SessionData
+from softswitch.dialog.usage import CAPABILITIES, SessionData, answer
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.sip.message import Request, Response
+from softswitch.sip.names import METHODS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
 
 
@@ -155,6 +158,32 @@ class Leg:
     def session_ended(self, request: Request | None, reason: str) -> None:
         """They are gone."""
         self._call.leg_hung_up(self, request, reason)
+
+    def prack_received(self, request: Request) -> None:
+        """A PRACK with an offer, or the answer to ours."""
+        self.session.answer_prack(488)
+
+    def update_received(self, request: Request) -> None:
+        """Their UPDATE, with an offer."""
+        self.session.reject_update(488)
+
+    def update_accepted(self, response: Response) -> None:
+        """2xx to our UPDATE."""
+
+    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our UPDATE failed."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """Another request of theirs."""
+        if request.method == "OPTIONS":
+            status = 200
+        else:
+            status = 405 if request.method in METHODS else 501
+        answer(transaction, self.scope, status, fields=CAPABILITIES)
+
+    def description(self) -> bytes:
+        """What was last sent to them and agreed."""
+        return self.data.media.state.local
 
 
 class _Over(LegUser):
