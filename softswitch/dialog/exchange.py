@@ -23,8 +23,9 @@ from softswitch.dialog.usage import (
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import Machine
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.scope import Scope
-from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
@@ -35,16 +36,17 @@ class Exchange(Machine):
     """The exchange of INVITE and answer within a session."""
 
     __slots__ = (
-        "_agent",
-        "_clock",
-        "_credentials",
         "_requester",
-        "_timers",
-        "_transaction",
-        "_wait",
+        "agent",
+        "clock",
+        "credentials",
         "data",
+        "profile",
         "scope",
+        "timers",
+        "transaction",
         "user",
+        "wait",
     )
 
     def __init__(
@@ -55,20 +57,23 @@ class Exchange(Machine):
         dialog: Dialog,
         transaction: InviteServer | None = None,
         credentials: Credentials | None = None,
+        profile: Profile = DEFAULT,
     ) -> None:
         self.data = SessionData(dialog)
         self.scope = scope
         self.user: SessionUser
-        self._clock = clock
-        self._agent = agent
-        self._credentials = credentials
+        self.clock = clock
+        self.agent = agent
+        self.credentials = credentials
+        self.profile = profile
         self._requester: Requester | None = None
-        self._transaction: InviteServer | None = None
-        self._timers: dict[str, Timer] = {}
-        self._wait = 0.0
+        self.transaction: InviteServer | None = None
+        self.timers: dict[str, Timer] = {}
+        self.wait = 0.0
         scope.hold(self)
         if transaction is not None:
             self._take(transaction)
+            self.learn(transaction.request)
             self.data.calling = False
             self.data.state = State.THEIRS
             agent.open(self)
@@ -85,13 +90,20 @@ class Exchange(Machine):
 
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""
-        return list(self._timers)
+        return list(self.timers)
 
     def let_go(self) -> None:
         """Forget everybody: the scope has closed, and nothing can happen any more."""
-        self._transaction = None
+        self.transaction = None
         self._requester = None
         del self.user
+
+    def learn(self, message: Message) -> None:
+        """Take note of what the peer says that it can do."""
+        if message.get("Allow") is not None:
+            self.data.allow = ", ".join(message.all("Allow"))
+        if message.get("Supported") is not None:
+            self.data.supported = ", ".join(message.all("Supported"))
 
     # What comes in.
 
@@ -108,17 +120,19 @@ class Exchange(Machine):
 
     def cancelled(self, transaction: InviteServer, cancel: Request) -> None:
         """From the transaction: their CANCEL."""
-        if transaction is self._transaction:
+        if transaction is self.transaction:
             self.fire(Event.CANCELLED, cancel)
 
     def transaction_failed(self, transaction: InviteServer | Server, reason: str) -> None:
         """From the transaction: our final answer cannot be delivered, or was never acknowledged."""
-        if transaction is self._transaction and self.state is State.ANSWERED:
+        if transaction is self.transaction and self.state is State.ANSWERED:
             self.fire(Event.ACK_MISSING)
 
     def response_received(self, response: Response, requester: Requester) -> None:
         """From the requester: an answer to our INVITE."""
         status = response.status
+        if 100 < status < 300:
+            self.learn(response)
         if requester is not self._requester:
             if 200 <= status < 300:
                 self._take_down_or_acknowledge(response, requester)
@@ -145,29 +159,30 @@ class Exchange(Machine):
 
     def _invite_received(self, transaction: InviteServer) -> None:
         self._take(transaction)
+        self.learn(transaction.request)
         self.user.invite_received(transaction.request)
 
     def _accept(self, fields: Iterable[Field], body: bytes) -> None:
-        data, t1 = self.data, self._agent.timers.t1
-        assert self._transaction is not None
+        data, t1 = self.data, self.agent.timers.t1
+        assert self.transaction is not None
         self._stop_timers()
         fields = [("Contact", data.dialog.contact), ("Allow", ALLOW), *fields]
-        self._transaction.respond(compose_within(data, 200, None, fields, body))
+        self.transaction.respond(compose_within(data, 200, None, fields, body))
         data.life = Life.CONFIRMED
-        data.ack_due = self._clock.seconds() + 64 * t1
-        self._wait = t1
-        self._timers["2xx resend"] = self._clock.callLater(t1, self._resend)
-        self._timers["ACK"] = self._clock.callLater(64 * t1, self.fire, Event.ACK_MISSING)
+        data.ack_due = self.clock.seconds() + 64 * t1
+        self.wait = t1
+        self.timers["2xx resend"] = self.clock.callLater(t1, self._resend)
+        self.timers["ACK"] = self.clock.callLater(64 * t1, self.fire, Event.ACK_MISSING)
 
     def _resend(self) -> None:
-        assert self._transaction is not None
-        self._transaction.resend()
-        self._wait = min(2 * self._wait, self._agent.timers.t2)
-        self._timers["2xx resend"] = self._clock.callLater(self._wait, self._resend)
+        assert self.transaction is not None
+        self.transaction.resend()
+        self.wait = min(2 * self.wait, self.agent.timers.t2)
+        self.timers["2xx resend"] = self.clock.callLater(self.wait, self._resend)
 
     def _reject(self, status: int, reason: str | None, fields: Iterable[Field]) -> None:
-        if self._transaction is not None:
-            self._transaction.respond(compose_within(self.data, status, reason, fields))
+        if self.transaction is not None:
+            self.transaction.respond(compose_within(self.data, status, reason, fields))
         self._come_to_nothing()
 
     def _cancelled(self, cancel: Request | None) -> None:
@@ -191,13 +206,13 @@ class Exchange(Machine):
         data = self.data
         data.invite = data.dialog.request("INVITE", fields, body, max_forwards)
         data.invite_cseq = data.dialog.local_cseq
-        self._requester = Requester(self._agent, data.dialog, self, self.scope, self._credentials)
+        self._requester = Requester(self.agent, data.dialog, self, self.scope, self.credentials)
         self._requester.start(data.invite)
 
     def _wait_for_glare(self, status: int, reason: str, response: Response | None) -> None:
         # RFC 3261 14.1: the owner of the Call-ID waits longer; here that is the one who invited.
         wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
-        self._timers["491"] = self._clock.callLater(wait / 100, self.fire, Event.RETRY)
+        self.timers["491"] = self.clock.callLater(wait / 100, self.fire, Event.RETRY)
 
     def _give_way(self, transaction: InviteServer) -> None:
         """Theirs goes first (RFC 3261 14.1); whoever asked for ours has to ask again."""
@@ -206,7 +221,7 @@ class Exchange(Machine):
         self._invite_received(transaction)
 
     def _retry(self) -> None:
-        del self._timers["491"]
+        del self.timers["491"]
         invite = self.data.invite
         assert invite is not None
         kept = [field for field in invite.fields if field[0] not in WRITTEN_ANEW]
@@ -216,7 +231,7 @@ class Exchange(Machine):
         first = self.data.life is Life.EARLY
         self.data.life = Life.CONFIRMED
         if first:
-            self._agent.open(self)
+            self.agent.open(self)
         self.user.invite_accepted(response)
 
     def _refused(self, status: int, reason: str, response: Response | None) -> None:
@@ -243,13 +258,13 @@ class Exchange(Machine):
     def _acknowledge(self, fields: Iterable[Field], body: bytes) -> None:
         data = self.data
         data.ack = data.dialog.ack(data.invite_cseq, fields, body)
-        self._agent.send_ack(data.ack, data.dialog)
+        self.agent.send_ack(data.ack, data.dialog)
         data.invite = None
 
     # Helpers.
 
     def _take(self, transaction: InviteServer) -> None:
-        self._transaction = transaction
+        self.transaction = transaction
         self.data.invite = transaction.request
         transaction.adopt(self.scope, self)
 
@@ -262,7 +277,7 @@ class Exchange(Machine):
             try:
                 data.dialog.established(response, requester.flow)
             except SipSyntaxError as error:
-                take_down(self._agent, data.dialog, response, requester.flow, self.scope)
+                take_down(self.agent, data.dialog, response, requester.flow, self.scope)
                 self.fire(Event.REFUSED, 502, error.reason, None)
                 return
             data.invite_cseq = response.cseq.number
@@ -275,16 +290,16 @@ class Exchange(Machine):
         data = self.data
         if response.to.tag == data.dialog.remote_tag:
             if data.ack is not None and data.ack.cseq.number == response.cseq.number:
-                self._agent.send_ack(data.ack, data.dialog)
+                self.agent.send_ack(data.ack, data.dialog)
             return
         assert requester.flow is not None
-        take_down(self._agent, data.dialog, response, requester.flow, self.scope)
+        take_down(self.agent, data.dialog, response, requester.flow, self.scope)
 
     def _repeat(self, transaction: InviteServer, response: Response) -> None:
         """Now and each minute, lest a proxy on the way give up (RFC 3261 13.3.1.1)."""
         transaction.respond(response)
         self._stop_timers()
-        self._timers["1xx"] = self._clock.callLater(60.0, self._repeat, transaction, response)
+        self.timers["1xx"] = self.clock.callLater(60.0, self._repeat, transaction, response)
 
     def _settle(self) -> None:
         """The exchange is over: no timer of it stays, and the INVITE is forgotten."""
@@ -293,8 +308,8 @@ class Exchange(Machine):
         self._stop_timers()
 
     def _stop_timers(self) -> None:
-        for name in list(self._timers):
-            self._timers.pop(name).cancel()
+        for name in list(self.timers):
+            self.timers.pop(name).cancel()
 
     def _send_bye(self) -> None:
         dialog = self.data.dialog
@@ -302,7 +317,7 @@ class Exchange(Machine):
         self._settle()
         self._end()
         request = dialog.request("BYE", fields or ())
-        Requester(self._agent, dialog, NOBODY, self.scope, self._credentials).start(request)
+        Requester(self.agent, dialog, NOBODY, self.scope, self.credentials).start(request)
 
     def _end(self) -> None:
         if self.data.life is Life.ENDED:
@@ -313,7 +328,7 @@ class Exchange(Machine):
             self.fire(Event.CANCEL, [])
         elif self.state is State.ANSWERED:
             self.state = State.IDLE
-        self._agent.close(self)
+        self.agent.close(self)
         self.scope.release(self)
 
 

@@ -155,6 +155,28 @@ class _Nobody(RequestUser):
 
 NOBODY = _Nobody()
 
+#: Told the final answer to a request: status, reason, and the response unless none came.
+Tell = Callable[[int, str, Response | None], None]
+
+
+class Inquiry(RequestUser):
+    """Waits for the final answer to one request."""
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def response_received(self, response: Response, requester: Requester) -> None:
+        if response.status >= 200:
+            self._tell(response.status, response.reason, response)
+
+    def challenged(self, response: Response, requester: Requester) -> None:
+        pass
+
+    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
+        self._tell(status, reason, None)
+
 
 def take_down(sender: Sender, dialog: Dialog, response: Response, flow: Flow, scope: Scope) -> None:
     """Acknowledge and end what a 2xx has made and nobody wants, or can use (RFC 3261 13.2.2.4).

@@ -10,19 +10,16 @@ import random
 from collections.abc import Iterable
 
 from softswitch.dialog.exchange import Exchange
-from softswitch.dialog.usage import (
-    CAPABILITIES,
-    Event,
-    Life,
-    State,
-    answer,
-    compose_within,
-)
-from softswitch.errors import SipSyntaxError
+from softswitch.dialog.requester import Inquiry, Requester, Tell
+from softswitch.dialog.usage import Event, Life, State, answer, compose_within
+from softswitch.errors import SipSyntaxError, StateError
+from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Request
-from softswitch.sip.names import METHODS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
+
+#: What a peer is expected to serve that has sent no Allow.
+BASIC = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
 
 
 class Session(Exchange):
@@ -34,6 +31,7 @@ class Session(Exchange):
     :param scope: owns the transactions and timers.
     :param transaction: of the INVITE that began it, None where we are to invite.
     :param credentials: answers the peer's challenges.
+    :param profile: how the peer is treated.
     """
 
     __slots__ = ()
@@ -48,10 +46,45 @@ class Session(Exchange):
         """Whether their 2xx still waits for our ACK, for want of an answer to its offer."""
         return self.data.state is State.ACCEPTED
 
+    @property
+    def can_update(self) -> bool:
+        """Whether ``update`` may be called: the peer serves UPDATE, and no offer is open between us
+        (RFC 3311 5.1)."""
+        return False
+
+    def allows(self, method: str) -> bool:
+        """Whether the peer serves a method, by its last Allow; of one that has sent none, only what
+        RFC 3261 has is expected."""
+        allow = self.data.allow
+        return method in (BASIC if allow is None else split_values(allow))
+
+    def supports(self, option_tag: str) -> bool:
+        """Whether the peer knows an extension, by its last Supported.
+
+        :param option_tag: lower case.
+        """
+        return option_tag in split_values(self.data.supported.lower())
+
+    def reliably(self, body: bytes) -> bool:
+        """Whether a provisional response with this body would be sent reliably (RFC 3262 3): only
+        such a one may bear an offer."""
+        return False
+
     # What the leg asks for.
 
-    def invite(self, fields: Iterable[Field], body: bytes, max_forwards: int = 70) -> None:
-        """Send an INVITE: the first one, or one that re-negotiates."""
+    def invite(
+        self,
+        fields: Iterable[Field],
+        body: bytes,
+        max_forwards: int = 70,
+        *,
+        reliable: bool = True,
+    ) -> None:
+        """Send an INVITE: the first one, or one that re-negotiates.
+
+        :param reliable: whether provisional responses may come reliably (RFC 3262), if the profile
+            lets them.
+        """
         self.fire(Event.INVITE, fields, body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
@@ -60,14 +93,14 @@ class Session(Exchange):
 
     def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
         """Send 101 to 199 to their INVITE; ignored when it has been answered."""
-        if self.state is State.THEIRS and self._transaction is not None:
+        if self.state is State.THEIRS and self.transaction is not None:
             fields = [("Contact", self.data.dialog.contact), *fields]
             response = compose_within(self.data, status, reason, fields, body)
-            self._repeat(self._transaction, response)
+            self._repeat(self.transaction, response)
 
     def hand_over(self) -> InviteServer:
         """Their first INVITE is somebody else's to answer: the session ends without a word."""
-        transaction, self._transaction = self._transaction, None
+        transaction, self.transaction = self.transaction, None
         assert transaction is not None
         self.fire(Event.REJECT, 0, None, ())
         return transaction
@@ -100,6 +133,51 @@ class Session(Exchange):
         if self.state is not State.ANSWERED:
             self._send_bye()
 
+    def prack(self, tag: str, fields: Iterable[Field], body: bytes) -> None:
+        """Answer the offer in the reliable provisional response that came with this To tag
+        (RFC 3262 5); ignored when none waits for that."""
+
+    def answer_prack(self, status: int, fields: Iterable[Field] = (), body: bytes = b"") -> None:
+        """Answer the PRACK of which ``prack_received`` told, with the answer to its offer; ignored
+        when it has been answered, or its INVITE is over."""
+
+    def update(self, fields: Iterable[Field], body: bytes, tag: str = "") -> None:
+        """Send an UPDATE (RFC 3311); one that meets theirs is sent again by itself.
+
+        :param tag: of the early dialog; "" for the confirmed one, or the last that was made.
+        :raises StateError: when ``can_update`` is false.
+        """
+        raise StateError("no UPDATE can be sent now")
+
+    def accept_update(self, fields: Iterable[Field], body: bytes) -> None:
+        """Answer their UPDATE with 200; ignored when it has been answered, or the session is
+        over."""
+
+    def reject_update(
+        self, status: int, reason: str | None = None, fields: Iterable[Field] = ()
+    ) -> None:
+        """Refuse their UPDATE; all stays as it was. Ignored likewise."""
+
+    def request(
+        self,
+        method: str,
+        fields: Iterable[Field],
+        body: bytes,
+        tell: Tell,
+        max_forwards: int = 70,
+        tag: str = "",
+    ) -> None:
+        """Send any other request within the dialog, also after its end (RFC 5057).
+
+        A 408 or 481 does not end the session by itself.
+
+        :param tell: called once with the final answer, maybe at once.
+        :param tag: of the early dialog; "" for the confirmed one, or the last that was made.
+        """
+        dialog = self.data.dialog
+        requester = Requester(self.agent, dialog, Inquiry(tell), self.scope, self.credentials)
+        requester.start(dialog.request(method, fields, body, max_forwards))
+
     # What comes in.
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
@@ -116,11 +194,14 @@ class Session(Exchange):
         elif request.method == "BYE":
             answer(transaction, self.scope, 200)
             self._bye_received(request)
-        elif request.method == "OPTIONS":
-            answer(transaction, self.scope, 200, fields=CAPABILITIES)
+        elif request.method == "PRACK":
+            answer(transaction, self.scope, 481)
+        elif request.method == "UPDATE" and not request.body:
+            answer(transaction, self.scope, 200, fields=[("Contact", self.data.dialog.contact)])
+        elif request.method == "UPDATE":
+            answer(transaction, self.scope, 488)
         else:
-            status = 405 if request.method in METHODS else 501
-            answer(transaction, self.scope, status, fields=CAPABILITIES)
+            self.user.request_received(request, transaction)
 
     # Helpers.
 

@@ -115,6 +115,9 @@ class SessionData:
     :ivar ack: our last ACK, sent again for each further copy of its 2xx.
     :ivar ack_due: when their ACK must have come, by the clock; None when none is awaited.
     :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
+    :ivar allow: the methods that the peer last said it serves, a field value; None before.
+    :ivar supported: the extensions that it last said it knows, a field value.
+    :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made.
     """
 
     dialog: Dialog
@@ -126,6 +129,9 @@ class SessionData:
     ack: Request | None = None
     ack_due: float | None = None
     hang_up: list[Field] | None = None
+    allow: str | None = None
+    supported: str = ""
+    early: dict[str, Dialog] = attrs.Factory(dict)
 
 
 def compose_within(
@@ -175,7 +181,33 @@ class SessionUser(Protocol):
         """The ACK of our 2xx came, the first copy of it."""
 
     def session_ended(self, request: Request | None, reason: str) -> None:
-        """The confirmed session ended on their side: their BYE, or None and the reason."""
+        """The confirmed session ended on their side: their BYE, or None and the reason.
+
+        Also when the 2xx was still held back for want of a PRACK: the request is then the CANCEL or
+        BYE that crossed it, or None.
+        """
+
+    def prack_received(self, request: Request) -> None:
+        """A PRACK with a session description. Where it answers the offer of a reliable provisional
+        response of ours, it has been answered already; else it is an offer, to be followed by
+        ``answer_prack``."""
+
+    def update_received(self, request: Request) -> None:
+        """An UPDATE with an offer: to be followed by ``accept_update`` or ``reject_update``."""
+
+    def update_accepted(self, response: Response) -> None:
+        """2xx to our UPDATE."""
+
+    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Our UPDATE failed; None where no response came. The session stays as it was."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """Any request within the dialog that is not the session's own, in order by its CSeq: to be
+        answered with ``answer``, now or later."""
+
+    def description(self) -> bytes:
+        """The session description that this side last sent and that was agreed; empty when there
+        is none. A refresh offers it again, unchanged."""
 
 
 class _Knowing(Protocol):

@@ -6,6 +6,7 @@ or a header field that belongs to the core counts as rubbish, and the request is
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import attrs
 
@@ -52,6 +53,44 @@ class Reject:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+#: How ringing came to nothing: somebody was busy, rang and was not answered, or was not there.
+Outcome = Literal["busy", "no_answer", "unreachable"]
+
+#: Why a call was diverted (RFC 5806 4).
+DivertedFor = Literal[
+    "unknown",
+    "user-busy",
+    "no-answer",
+    "unavailable",
+    "unconditional",
+    "time-of-day",
+    "do-not-disturb",
+    "deflection",
+    "follow-me",
+    "out-of-service",
+    "away",
+]
+
+
+def as_cells(cells: Any) -> Any:
+    """Cells of a profile with tuples for lists, which is what a profile holds."""
+    if not isinstance(cells, Mapping):
+        return cells
+    return {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
+
+
+@attrs.frozen
+class Diversion:
+    """A call is forwarded, and whoever is rung shall know by whom (RFC 5806, RFC 7044).
+
+    :ivar by: SIP, SIPS or TEL URI of who forwards.
+    :ivar reason: why.
+    """
+
+    by: str
+    reason: DivertedFor = "unconditional"
+
+
 @attrs.frozen
 class Target:
     """One place to ring.
@@ -66,6 +105,7 @@ class Target:
     :ivar flow: send on this flow instead of resolving the URI: the one on which a phone
         registered.
     :ivar call_to: URI of the new leg's To; None for the target's own.
+    :ivar dialog: cells of its profile (``plugin.profile.Profile``) that are others in this call.
     """
 
     uri: str
@@ -76,6 +116,7 @@ class Target:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     flow: Flow | None = None
     call_to: str | None = None
+    dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
 
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:
@@ -101,9 +142,20 @@ class Route:
     """The call, or other request, goes to these targets.
 
     :ivar targets: at least one; ``steps`` says in which order they ring.
+    :ivar dialog: cells of the caller's profile (``plugin.profile.Profile``) that are others in
+        this call; a target has its own.
+    :ivar forward: where the call goes on when all targets have failed, by what came of it; such a
+        route may have a ``forward`` in its turn. Its ``dialog`` means nothing.
+    :ivar diversions: who has forwarded the call to these targets, the first one first.
     """
 
     targets: tuple[Target, ...] = attrs.field(converter=as_targets)
+    dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
+    forward: Mapping[Outcome, "Route"] = attrs.field(factory=dict)
+    diversions: tuple[Diversion, ...] = attrs.field(default=(), converter=tuple)
+
+
+attrs.resolve_types(Route)
 
 
 @attrs.frozen

@@ -6,16 +6,20 @@ message as it is: no line end hides in it, and no field that keeps the protocol 
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from softswitch.errors import SipSyntaxError
+from softswitch.errors import ConfigError, SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import (
     Accept,
     Allow,
     Challenge,
+    Diversion,
+    DivertedFor,
     Follow,
+    Outcome,
     PassOn,
     Proxy,
     Redirect,
@@ -23,8 +27,9 @@ from softswitch.plugin.decisions import (
     Route,
     Target,
 )
-from softswitch.plugin.profile import RESERVED
+from softswitch.plugin.profile import RESERVED, Profile
 from softswitch.plugin.views import Identity
+from softswitch.settings import structure
 from softswitch.sip.digest import ALGORITHMS
 from softswitch.sip.names import canonical
 from softswitch.sip.uri import Uri
@@ -33,6 +38,9 @@ from softswitch.sip.uri import Uri
 _UNFIT: Final = re.compile("[\x00-\x08\n-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _DIALLED: Final = frozenset(("sip", "sips", "tel"))
+
+#: How often a call may be forwarded.
+FORWARDINGS: Final = 5
 
 
 def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) -> str:
@@ -43,7 +51,9 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
     if isinstance(decision, Route | Proxy | Follow):
         if not decision.targets:
             return "no targets"
-        return _first(_target(target, known_trunk) for target in decision.targets)
+        return _first(_target(target, known_trunk) for target in decision.targets) or (
+            _route(decision, known_trunk) if isinstance(decision, Route) else ""
+        )
     check = _CHECKS.get(type(decision))
     return "no decision" if check is None else check(decision)
 
@@ -91,6 +101,60 @@ def _pass_on(_: PassOn) -> str:
     return ""
 
 
+def _route(route: Route, known_trunk: Callable[[str], bool] | None, before: int = 0) -> str:
+    """All but the targets.
+
+    :param before: how often the call has been forwarded before it goes here.
+    """
+    if not route.dialog and not route.forward and not route.diversions:
+        return ""
+    before += len(route.diversions)
+    if before > FORWARDINGS:
+        return f"forwarded more than {FORWARDINGS} times"
+    if not isinstance(route.forward, Mapping):
+        return "forward is no mapping"
+    for outcome, further in route.forward.items():
+        if outcome not in get_args(Outcome):
+            return f"unfit outcome {outcome!r}"
+        if not isinstance(further, Route) or not further.diversions:
+            return "forward wants routes, with who diverts the call"
+        wrong = _first(_target(each, known_trunk) for each in further.targets)
+        if wrong or not further.targets:
+            return wrong or "no targets"
+        if wrong := _route(further, known_trunk, before):
+            return wrong
+    return _cells(route.dialog) or _first(map(_diversion, route.diversions))
+
+
+def _diversion(diversion: object) -> str:
+    if not isinstance(diversion, Diversion):
+        return f"{type(diversion).__name__} is no diversion"
+    if diversion.reason not in get_args(DivertedFor):
+        return f"unfit reason {diversion.reason!r}"
+    return _uri(diversion.by, _DIALLED)
+
+
+def _cells(cells: object) -> str:
+    """What is wrong with what overrides a profile."""
+    if not isinstance(cells, Mapping):
+        return "dialog is no mapping"
+    try:
+        return _judged(tuple(cells.items())) if cells else ""
+    except TypeError:  # unhashable, as no cell's value is
+        return "unfit dialog"
+
+
+@lru_cache
+def _judged(cells: tuple[tuple[str, object], ...]) -> str:
+    """The configuration's own look at a profile, which takes its time."""
+    table = {name: list(cell) if isinstance(cell, tuple) else cell for name, cell in cells}
+    try:
+        structure(table, Profile, file="dialog")
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
     if not isinstance(target, Target):
         return f"{type(target).__name__} is no target"
@@ -108,6 +172,7 @@ def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
         _uri(target.uri, _DIALLED)
         or (_uri(target.call_to, _DIALLED) if target.call_to is not None else "")
         or _headers(target.headers)
+        or _cells(target.dialog)
     )
 
 

@@ -20,6 +20,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import Requester
 from softswitch.dialog.session import Session
+from softswitch.dialog.usage import CAPABILITIES, answer
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
@@ -275,6 +276,29 @@ class _Call:
     def acknowledged(self, ack: Request) -> None:
         """From the session: the call stands."""
         self._phone.tell("answered")
+
+    def prack_received(self, request: Request) -> None:
+        """From the session: nothing is offered but once."""
+        self._session.answer_prack(488)
+
+    def update_received(self, request: Request) -> None:
+        """From the session: likewise."""
+        self._session.reject_update(488)
+
+    def update_accepted(self, response: Response) -> None:
+        """Never: none is sent."""
+
+    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
+        """Never: none is sent."""
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """From the session: whether the call stands is all that can be asked."""
+        status = 200 if request.method == "OPTIONS" else 405
+        answer(transaction, self._session.scope, status, fields=CAPABILITIES)
+
+    def description(self) -> bytes:
+        """For the session."""
+        return self.voice.description
 
     def session_ended(self, request: Request | None, reason: str) -> None:
         """From the session: they hung up."""

@@ -1,7 +1,10 @@
 """What a policy may decide, and what it sees."""
 
+import json
+
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Follow, Redirect, Route, Target, steps
+from softswitch.plain import from_plain, to_plain
+from softswitch.plugin.decisions import Diversion, Follow, Redirect, Route, Target, steps
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip.message import Request
 
@@ -21,6 +24,19 @@ def test_targets_ring_in_turn_unless_they_share_a_group():
     c, d = Target("sip:c@x", group=1, q=0.5), Target("sip:d@x", group=1, q=0.5)
     assert steps([c, a, b, d]) == [[a], [b], [c, d]]
     assert steps([]) == []
+
+
+def test_a_route_is_plain_data():
+    """So that a hunt can keep what is to come: overridden cells and forwarding too."""
+    route = Route(
+        [Target("sip:a@x", dialog={"crossing": ["Subject"], "trusted": True})],
+        dialog={"min_se": 120},
+        forward={"busy": Route(["sip:b@x"], diversions=[Diversion("sip:a@x", "user-busy")])},
+    )
+    plain = to_plain(route)
+    rebuilt = from_plain(Route, json.loads(json.dumps(plain)))
+    assert rebuilt == route
+    assert to_plain(rebuilt) == plain
 
 
 def test_a_view_reads_any_spelling_of_a_field():

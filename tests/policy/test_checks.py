@@ -9,6 +9,7 @@ from softswitch.plugin.decisions import (
     Accept,
     Allow,
     Challenge,
+    Diversion,
     Follow,
     PassOn,
     Redirect,
@@ -16,8 +17,9 @@ from softswitch.plugin.decisions import (
     Route,
     Target,
 )
+from softswitch.plugin.profile import RESERVED
 from softswitch.plugin.views import Identity
-from softswitch.policy.checks import RESERVED, fault
+from softswitch.policy.checks import FORWARDINGS, fault
 
 FLOW = Flow("lan", "TCP", "127.0.0.1", 5060, "127.0.0.2", 5062, 1)
 URI = "sip:bob@10.0.0.1"
@@ -33,6 +35,16 @@ URI = "sip:bob@10.0.0.1"
         Reject(603, "Nein", {"X-Why": "é", "Retry-After": "5"}),
         Route([URI, "sips:a@[2001:db8::1]:5061;transport=tcp", "tel:+44-123"]),
         Route([Target(URI, 20, 1, 0.5, None, {"Alert-Info": "<urn:x>"}, FLOW, "sip:bob@x")]),
+        Route([URI], dialog={"refer": "relay", "crossing": ["Subject", "X-*"]}),
+        Route([Target(URI, dialog={"min_se": 120, "session_expires": 240, "trusted": True})]),
+        Route(
+            [URI],
+            forward={
+                "busy": Route([URI], diversions=[Diversion("sip:bob@x", "user-busy")]),
+                "no_answer": Route([URI], diversions=[Diversion("tel:+44", "no-answer")]),
+            },
+            diversions=[Diversion("sip:alice@x")],
+        ),
         Follow([URI]),
         PassOn(),
         Redirect([URI, "mailto:bob@example.org"], 380),
@@ -81,6 +93,23 @@ def test_sound(sound):
         Route([Target(URI, q=True)]),
         Route([Target(URI, flow=("127.0.0.1", 5060))]),
         Route([Target(URI, call_to="bob")]),
+        Route([URI], dialog={"refers": "relay"}),
+        Route([URI], dialog={"refer": "drop"}),
+        Route([URI], dialog={"refer": ["relay"]}),
+        Route([URI], dialog={"trusted": {}}),
+        Route([URI], dialog=["refer"]),
+        Route([Target(URI, dialog={"min_se": 1})]),
+        Route([Target(URI, dialog={"crossing": "Subject"})]),
+        Route([URI], forward={"bored": Route([URI], diversions=[Diversion(URI)])}),
+        Route([URI], forward={"busy": URI}),
+        Route([URI], forward={"busy": Route([URI])}),
+        Route([URI], forward={"busy": Route([], diversions=[Diversion(URI)])}),
+        Route([URI], forward={"busy": Route(["bob"], diversions=[Diversion(URI)])}),
+        Route([URI], forward=[URI]),
+        Route([URI], diversions=[URI]),
+        Route([URI], diversions=[Diversion("bob")]),
+        Route([URI], diversions=[Diversion(URI, "bored")]),
+        Route([URI], diversions=[Diversion(URI)] * (FORWARDINGS + 1)),
         Follow([]),
         Redirect([]),
         Redirect(["bob"]),
@@ -129,3 +158,23 @@ def test_the_name_of_a_trunk():
     route = Route([Target(URI, trunk="carrier")])
     assert fault(route) == fault(route, {"carrier"}.__contains__) == ""
     assert fault(route, {"other"}.__contains__) == "no trunk 'carrier'"
+
+
+def test_a_cell_that_nobody_knows_is_named():
+    """With what would be right, as in the configuration (issue 3)."""
+    wrong = fault(Route([Target(URI, dialog={"refers": "relay"})]))
+    assert wrong == "dialog: refers: no such key; did you mean refer?"
+
+
+def forwarded(times):
+    """A route that is forwarded so often, each time because somebody is busy."""
+    who = [Diversion(URI, "user-busy")]
+    if times == 1:
+        return Route([URI], diversions=who)
+    return Route([URI], diversions=who, forward={"busy": forwarded(times - 1)})
+
+
+def test_a_call_is_not_forwarded_for_ever():
+    """Five times at most, whatever the way (issue 3)."""
+    assert fault(forwarded(FORWARDINGS)) == ""
+    assert fault(forwarded(FORWARDINGS + 1)) == "forwarded more than 5 times"
