@@ -54,7 +54,9 @@ class Bridge:
         self.b = b
         self.ended = False
         self._user = user
-        self._inquiry = engine and Inquiry(data, engine, clock, deadline, self._told)
+        self._inquiry = (
+            None if engine is None else Inquiry(data, engine, clock, deadline, self._told)
+        )
         b.scope.hold(self)
 
     def leftovers(self) -> list[str]:
@@ -282,7 +284,8 @@ class Bridge:
         if step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
-            session.invite(step.fields, body, step.max_forwards, bool(body) or source.can_prack)
+            reliable = bool(body) or source.can_prack
+            session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
             if step.is_sdp and self.data.offerer == target.name:

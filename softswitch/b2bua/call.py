@@ -16,6 +16,7 @@ from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
+from softswitch.dialog.usage import answer
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
@@ -27,6 +28,7 @@ from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
 
 
 class Call(Machine):
@@ -179,13 +181,14 @@ class Call(Machine):
         else:
             bridge.pracked(leg, request)
 
-    def leg_requested(
-        self, leg: Leg, request: Request, transaction: InviteServer | Server
-    ) -> None:
+    def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:
         """One side sends something that negotiates nothing."""
         bridge = self._bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
         within.treat(leg, far, request, transaction, self._transfer)
+
+    def _transfer(self, leg: Leg, request: Request, transaction: Server) -> None:
+        answer(transaction, leg.scope, 603)
 
     def leg_crossed(self, leg: Leg) -> None:
         """One side accepted what the other had taken back."""

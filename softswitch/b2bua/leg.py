@@ -17,9 +17,6 @@ from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.message import Request, Response
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
-from softswitch.sip.names import METHODS
-from softswitch.transaction.invite_server import InviteServer
-from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
 
 
@@ -231,32 +228,6 @@ class Leg:
         """They are gone."""
         self._call.leg_hung_up(self, request, reason)
 
-    def prack_received(self, request: Request) -> None:
-        """A PRACK with an offer, or the answer to ours."""
-        self.session.answer_prack(488)
-
-    def update_received(self, request: Request) -> None:
-        """Their UPDATE, with an offer."""
-        self.session.reject_update(488)
-
-    def update_accepted(self, response: Response) -> None:
-        """2xx to our UPDATE."""
-
-    def update_refused(self, status: int, reason: str, response: Response | None) -> None:
-        """Our UPDATE failed."""
-
-    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
-        """Another request of theirs."""
-        if request.method == "OPTIONS":
-            status = 200
-        else:
-            status = 405 if request.method in METHODS else 501
-        answer(transaction, self.scope, status, fields=CAPABILITIES)
-
-    def description(self) -> bytes:
-        """What was last sent to them and agreed."""
-        return self.data.media.state.local
-
 
 class _Over(LegUser):
     """The call of a leg that has ended: it hears of nothing any more."""
@@ -296,9 +267,7 @@ class _Over(LegUser):
     ) -> None:
         pass
 
-    def leg_requested(
-        self, leg: Leg, request: Request, transaction: InviteServer | Server
-    ) -> None:
+    def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:
         answer(transaction, leg.scope, 481)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
