@@ -14,7 +14,7 @@ from typing import Protocol
 import attrs
 
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import Requester, RequestUser
+from softswitch.dialog.requester import Inquiry, Requester, Tell
 from softswitch.dialog.usage import CAPABILITIES, Dialogs, answer
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
@@ -26,9 +26,6 @@ from softswitch.sip.names import METHODS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
-
-#: Told the final status of a request, its reason phrase and the response; None where none came.
-Tell = Callable[[int, str, Response | None], None]
 
 #: Sends a NOTIFY with these fields and this body, and tells once what became of it, now or
 #: later: ``partial(session.request, "NOTIFY")`` is one.
@@ -287,30 +284,6 @@ Notifier.TABLE = {
 }
 
 
-class Told(RequestUser):
-    """Tells what became of one request, once."""
-
-    __slots__ = ("_tell",)
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell: Tell | None = tell
-
-    def response_received(self, response: Response, requester: Requester) -> None:
-        if response.status >= 200:
-            self._once(response.status, response.reason, response)
-
-    def challenged(self, response: Response, requester: Requester) -> None:
-        pass
-
-    def request_failed(self, status: int, reason: str, requester: Requester) -> None:
-        self._once(status, reason, None)
-
-    def _once(self, status: int, reason: str, response: Response | None) -> None:
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell(status, reason, response)
-
-
 @attrs.define
 class SubscriptionData:
     """What a subscription in a dialog of its own knows; plain data.
@@ -390,7 +363,7 @@ class Subscription:
     def _notify(self, fields: list[Field], body: bytes, tell: Tell) -> None:
         dialog = self.data.dialog
         request = dialog.request("NOTIFY", fields, body)
-        Requester(self._agent, dialog, Told(tell), self._scope).start(request)
+        Requester(self._agent, dialog, Inquiry(tell), self._scope).start(request)
 
     def _over(self) -> None:
         user, self._user = self._user, None
