@@ -50,6 +50,7 @@ SANS_IO = (
     "b2bua",
     "registrar",
     "testing.clock",
+    "testing.legs",
     "testing.line",
     "testing.network",
     "testing.peer",

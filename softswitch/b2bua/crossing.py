@@ -8,24 +8,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 from softswitch.errors import SipSyntaxError
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
 from softswitch.sip.uri import Uri
-
-#: Fields that cross in requests and responses, with every X- field besides.
-CROSSING = frozenset(
-    (
-        "Reason",
-        "Alert-Info",
-        "Call-Info",
-        "Subject",
-        "Priority",
-        "User-to-User",
-        "Answer-Mode",
-        "Geolocation",
-        "Warning",
-    )
-)
 
 #: Fields that describe a body and go where it goes.
 DESCRIBING = frozenset(("Content-Type", "Content-Disposition", "Content-Language", "MIME-Version"))
@@ -50,11 +36,18 @@ STATUS: Mapping[int, int] = {
 }
 
 
-def fields(message: Message) -> list[Field]:
-    """The fields of a message that the other leg may see."""
-    return [
-        field for field in message.fields if field[0] in CROSSING or field[0][:2] in ("X-", "x-")
-    ]
+def fields(message: Message, to: Profile = DEFAULT) -> list[Field]:
+    """The fields of a message that the other leg may see, as its profile says."""
+    crosses = to.crosses
+    return [field for field in message.fields if crosses[field[0]]]
+
+
+def reasons(message: Message | None, to: Profile = DEFAULT) -> list[Field]:
+    """The Reason fields (RFC 3326), with whatever cause, of what ends one leg, for the other's
+    BYE or CANCEL; none where no message said so."""
+    if message is None or not to.crosses["Reason"]:
+        return []
+    return [("Reason", value) for value in message.all("Reason")]
 
 
 def describing(message: Message) -> list[Field]:

@@ -23,8 +23,8 @@ DialogKey = tuple[str, str, str]
 #: The methods that we serve, as a field value.
 ALLOW = ", ".join(compose.ALLOW)
 
-#: Requests whose Contact moves the peer's target (RFC 3261 12.2, RFC 3311).
-REFRESHING = frozenset({"INVITE", "UPDATE"})
+#: Requests whose Contact moves the peer's target (RFC 3261 12.2, RFC 3311, RFC 5057 5.4).
+REFRESHING = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
 @attrs.define

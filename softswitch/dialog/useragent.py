@@ -165,6 +165,9 @@ class UserAgent:
         tag = request.to.tag
         if tag is not None:
             usage = self._dialogs.get((request.call_id, tag, request.from_.tag or ""))
+            if usage is None and request.method == "NOTIFY":
+                # It makes the dialog, and may come before the 2xx (RFC 6665 4.4.1).
+                usage = self._dialogs.get((request.call_id, tag, ""))
             if usage is None:
                 return compose.response(request, 481)
             refused = unacceptable(request)

@@ -2,6 +2,9 @@
 
 import pytest
 
+from softswitch.b2bua import crossing
+from softswitch.plugin.profile import Profile
+from softswitch.sip.message import Request
 from softswitch.testing.media import CountingEngine
 
 PRIVATE = [
@@ -190,3 +193,29 @@ def test_the_reason_of_a_bye_crosses(stage):
     bob.answer()
     alice.hang_up([("Reason", 'Q.850;cause=16;text="Normal"')])
     assert bob.line.requests[-1].get("Reason") == 'Q.850;cause=16;text="Normal"'
+
+
+@pytest.mark.parametrize("transport", ["UDP"])
+def test_the_reason_of_a_cancel_and_of_a_failure_crosses(make_stage, transport):
+    """With its Q.850 cause (RFC 3326 2)."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    cause = [("Reason", 'Q.850;cause=17;text="User busy"')]
+    line = alice.call("bob")
+    bob.line.respond(486, fields=cause)
+    assert line.responses[-1].all("Reason") == [cause[0][1]]
+    alice.call("bob")
+    alice.cancel(cause)
+    sent = [packet.data for packet in stage.network.log if packet.data.startswith(b"CANCEL")]
+    assert b'Reason: Q.850;cause=17;text="User busy"' in sent[-1]
+
+
+def test_the_receiving_sides_profile_says_what_crosses():
+    """Its list, in its spelling; and whether a Reason may go with what ends a call (issue 3)."""
+    offered = [("Subject", "lunch"), ("x-Mine", "1"), ("Organization", "us"), ("Reason", "SIP")]
+    message = Request("BYE", "sip:bob@127.0.0.1", offered)
+    assert crossing.fields(message) == [offered[0], offered[1], offered[3]]
+    assert crossing.fields(message, Profile(crossing=("organization", "X-M*"))) == offered[1:3]
+    assert crossing.fields(message, Profile(crossing=())) == []
+    assert crossing.reasons(message) == [offered[3]]
+    assert crossing.reasons(message, Profile(crossing=())) == crossing.reasons(None) == []
