@@ -92,20 +92,18 @@ class Bridge:
         """Carry leg b's ringing or early media to the caller."""
         if not (self.data.offerer or self.data.settled) and crossing.is_sdp(response):
             self.data.prack_tag = response.to.tag or ""
-        fields = crossing.fields(response) + crossing.describing(response)
+        fields = crossing.fields(response, self.a.profile) + crossing.describing(response)
         self._cross(Kind.PROVISIONAL, self.b, response, fields, response.status, response.reason)
 
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
-        data = self.data
+        data, other = self.data, self.other(leg)
         over = data.settled and not data.answered
-        owed = data.offerer == self.other(leg).name or not (
-            data.offerer or crossing.is_sdp(response)
-        )
+        owed = data.offerer == other.name or not (data.offerer or crossing.is_sdp(response))
         if over or owed:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
-        fields = crossing.fields(response) + crossing.describing(response)
+        fields = crossing.fields(response, other.profile) + crossing.describing(response)
         self._cross(Kind.ACCEPT, leg, response, fields, response.status, response.reason)
 
     def acknowledged(self, leg: Leg, ack: Request) -> None:
@@ -169,7 +167,7 @@ class Bridge:
         self._withdraw(other)
         # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
         told = status if status == 491 else crossing.status(status)
-        fields = crossing.fields(response) if response is not None else []
+        fields = crossing.fields(response, other.profile) if response is not None else []
         self._reject(other, told, reason if told == status else None, fields)
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone on that side.
@@ -358,7 +356,8 @@ class Bridge:
         self._fork(leg)
         self.data.asked = asked
         self.data.offers = 0
-        fields = crossing.fields(request) + crossing.describing(request)
+        profile = self.other(leg).profile
+        fields = crossing.fields(request, profile) + crossing.describing(request)
         self._cross(kind, leg, request, fields, max_forwards=crossing.hops(request))
 
     def _reject(

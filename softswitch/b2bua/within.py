@@ -10,6 +10,7 @@ from functools import partial
 from softswitch.b2bua import crossing
 from softswitch.b2bua.leg import Leg
 from softswitch.dialog.usage import CAPABILITIES, answer
+from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import METHODS
@@ -82,18 +83,23 @@ def relay(leg: Leg, far: Leg, request: Request, transaction: Server) -> None:
     """Send a request on, and its answer back."""
     transaction.adopt(leg.scope, None)
     method = request.method
-    fields = _crossing(request, method)
-    told = partial(_answered, transaction, method)
+    fields = _crossing(request, method, far.profile)
+    told = partial(_answered, transaction, method, leg.profile)
     far.session.request(method, fields, request.body, told, crossing.hops(request))
 
 
 def _answered(
-    transaction: Server, method: str, status: int, reason: str, response: Response | None
+    transaction: Server,
+    method: str,
+    to: Profile,
+    status: int,
+    reason: str,
+    response: Response | None,
 ) -> None:
     if transaction.answered:
         return
     told = crossing.status(status)
-    fields = _crossing(response, method) if response is not None else []
+    fields = _crossing(response, method, to) if response is not None else []
     body = response.body if response is not None else b""
     transaction.respond(
         compose.response(
@@ -102,7 +108,7 @@ def _answered(
     )
 
 
-def _crossing(message: Message, method: str) -> list[Field]:
+def _crossing(message: Message, method: str, to: Profile) -> list[Field]:
     names = PASSING.get(method, _NOTHING)
     own = [field for field in message.fields if field[0] in names] if names else []
-    return [*own, *crossing.fields(message), *crossing.describing(message)]
+    return [*own, *crossing.fields(message, to), *crossing.describing(message)]

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
+import attrs
+
 from softswitch.media.latch import Latch, SocketAddress
 
 #: Packets served per wake-up, one from each socket that has some; the others come next.
@@ -132,6 +134,30 @@ class Channel:
             twin.socket.sendto(data, destination)
         except OSError:
             self.unsent += 1
+
+
+@attrs.frozen
+class Counters:
+    """What one port saw of its leg, and what it learnt; ``Channel`` says what each counts.
+
+    :ivar leg: its name.
+    :ivar line: the ``m=`` line, from 0.
+    :ivar rtcp: whether it is the pair's second port.
+    """
+
+    leg: str
+    line: int
+    rtcp: bool
+    port: int
+    packets: int
+    bytes: int
+    foreign: int
+    malformed: int
+    unsent: int
+    first_at: float | None
+    last_at: float | None
+    signalled: SocketAddress | None
+    learnt: SocketAddress | None
 
 
 class PacketPath:

@@ -23,7 +23,15 @@ from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.media.latch import SocketAddress
-from softswitch.media.path import DATAGRAM, Channel, PacketPath, Shape, shapes, socket_address
+from softswitch.media.path import (
+    DATAGRAM,
+    Channel,
+    Counters,
+    PacketPath,
+    Shape,
+    shapes,
+    socket_address,
+)
 from softswitch.media.ports import PortPool
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaNetwork, MediaQuestion, Tell
 from softswitch.sdp.rewrite import media_addresses, point_at
@@ -142,30 +150,6 @@ class RelaySession:
         open_ = [f.lines for pair, f in self.forks.items() if leg in pair and f.before is None]
         agreed = [self.agreed[leg].lines] if leg in self.agreed else []
         return {at for lines in (*open_, *agreed) for at, line in enumerate(lines) if line}
-
-
-@attrs.frozen
-class Counters:
-    """What one port saw of its leg, and what it learnt; ``Channel`` says what each counts.
-
-    :ivar leg: its name.
-    :ivar line: the ``m=`` line, from 0.
-    :ivar rtcp: whether it is the pair's second port.
-    """
-
-    leg: str
-    line: int
-    rtcp: bool
-    port: int
-    packets: int
-    bytes: int
-    foreign: int
-    malformed: int
-    unsent: int
-    first_at: float | None
-    last_at: float | None
-    signalled: SocketAddress | None
-    learnt: SocketAddress | None
 
 
 @implementer(IMediaEngine)

@@ -64,7 +64,7 @@ def test_a_peers_contact_is_where_its_requests_go(make_stage):
     first.answer()
     assert methods(first) == ["INVITE"]
     assert methods(second) == ["ACK"]
-    first._stop(next(iter(first._repeats)))
+    first.stop(next(iter(first._repeats)))
     alice.hang_up()
     assert methods(second)[1:2] == ["BYE"]
 
@@ -240,7 +240,7 @@ def test_the_callees_route_set(make_stage):
     ack = proxy.expect("ACK")
     assert ack.values("Route") == routes[::-1]
     assert ack.uri == f"sip:a@{FIRST}:5060"
-    first._stop(next(iter(first._repeats)))
+    first.stop(next(iter(first._repeats)))
     alice.hang_up()
     proxy.expect("BYE")
 
