@@ -19,6 +19,9 @@ DESCRIBING = frozenset(("Content-Type", "Content-Disposition", "Content-Language
 #: Host of a caller who wants to stay unknown.
 ANONYMOUS = "anonymous.invalid"
 
+#: From, without a tag, of a caller who stays unknown (RFC 3323 4.1).
+NOBODY = f'"Anonymous" <sip:anonymous@{ANONYMOUS}>'
+
 #: Marks an INVITE of ours, so that one that comes back is known (see ``mark``).
 MARK = "X-Softswitch-Mark"
 
@@ -101,5 +104,5 @@ def caller(request: Request, host: str) -> str:
     ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3)."""
     source = request.from_
     if is_anonymous(request):
-        return f'"Anonymous" <sip:anonymous@{ANONYMOUS}>'
+        return NOBODY
     return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))

@@ -28,12 +28,14 @@ class Identity:
     :ivar domain: the domain under which a user is known; "" for others.
     :ivar force_rport: answer to the source address and port even when the Via does not ask for
         it (RFC 3581 says only with ``rport``; many phones behind a NAT forget it).
+    :ivar display: the name that is shown where we vouch for the user (RFC 3325), or "".
     """
 
     kind: str
     name: str
     domain: str = ""
     force_rport: bool = False
+    display: str = ""
 
 
 @attrs.frozen

@@ -46,7 +46,7 @@ class UserAdmission:
         own = uri.unquoted_user == who.name and self._house.is_ours(uri.host, uri.port)
         if not own and not (request.method != "REGISTER" and _anonymous(uri)):
             return Reject(403)
-        return Allow(Identity("user", who.name, self._house.domain, force_rport=True))
+        return Allow(Identity("user", who.name, self._house.domain, True, who.display))
 
 
 @implementer(IAdmissionPolicy)
