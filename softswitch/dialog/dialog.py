@@ -104,14 +104,32 @@ class Dialog:
         """The dialog's identity (RFC 3261 12)."""
         return (self.call_id, self.local_tag, self.remote_tag)
 
-    def established(self, response: Response, flow: Flow) -> None:
-        """Take in the 2xx that made or refreshed the dialog (RFC 3261 12.1.2, 12.2.1.2).
+    def another(self) -> "Dialog":
+        """A dialog that another callee of the same INVITE may make."""
+        return Dialog(
+            self.call_id,
+            self.local_tag,
+            "",
+            self.local,
+            self.remote,
+            self.contact,
+            self.remote_target,
+            self.flow,
+            self.symmetric,
+            self.registered,
+            local_cseq=self.local_cseq,
+        )
 
+    def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
+        """Take in the response that made or refreshed the dialog (RFC 3261 12.1.2, 12.2.1.2).
+
+        :param anew: whether it is the 2xx by which an early dialog is confirmed: its route set is
+            the one that counts (13.2.2.4).
         :raises SipSyntaxError: when To, Contact or Record-Route cannot be read.
         """
         target = _target(response)
         routes = [str(route) for route in response.record_routes]
-        if not self.remote_tag and self.remote_cseq is None:
+        if anew or (not self.remote_tag and self.remote_cseq is None):
             self.remote_tag = response.to.tag or ""
             self.remote = response.get("To") or ""
             self.route_set = routes[::-1]

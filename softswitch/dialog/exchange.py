@@ -7,109 +7,38 @@ that exchange, the first INVITE and later ones alike. What begins and ends it st
 
 import random
 from collections.abc import Iterable
-from enum import StrEnum
 
-from softswitch.dialog.dialog import ALLOW, Dialog
-from softswitch.dialog.requester import NOBODY, WRITTEN_ANEW, Credentials, Requester, take_down
+from softswitch.dialog import early, reliable
+from softswitch.dialog.dialog import ALLOW
+from softswitch.dialog.requester import (
+    NOBODY,
+    WRITTEN_ANEW,
+    Requester,
+    take_down,
+)
+from softswitch.dialog.side import Side
 from softswitch.dialog.usage import (
-    Dialogs,
+    EXTENSIONS,
     Event,
     Life,
-    SessionData,
-    SessionUser,
+    Provisional,
     State,
     compose_within,
 )
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
-from softswitch.machine import Machine
-from softswitch.plugin.profile import DEFAULT, Profile
-from softswitch.scope import Scope
-from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
-from softswitch.wheel import Clock, Timer
 
 
-class Exchange(Machine):
+class Exchange(Side):
     """The exchange of INVITE and answer within a session."""
 
-    __slots__ = (
-        "_requester",
-        "agent",
-        "clock",
-        "credentials",
-        "data",
-        "profile",
-        "scope",
-        "timers",
-        "transaction",
-        "user",
-        "wait",
-    )
-
-    def __init__(
-        self,
-        clock: Clock,
-        agent: Dialogs,
-        scope: Scope,
-        dialog: Dialog,
-        transaction: InviteServer | None = None,
-        credentials: Credentials | None = None,
-        profile: Profile = DEFAULT,
-    ) -> None:
-        self.data = SessionData(dialog)
-        self.scope = scope
-        self.user: SessionUser
-        self.clock = clock
-        self.agent = agent
-        self.credentials = credentials
-        self.profile = profile
-        self._requester: Requester | None = None
-        self.transaction: InviteServer | None = None
-        self.timers: dict[str, Timer] = {}
-        self.wait = 0.0
-        scope.hold(self)
-        if transaction is not None:
-            self._take(transaction)
-            self.learn(transaction.request)
-            self.data.calling = False
-            self.data.state = State.THEIRS
-            agent.open(self)
-
-    @property
-    def state(self) -> State:
-        """Where the exchange stands; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
-
-    def leftovers(self) -> list[str]:
-        """Names of the timers that are still set (for the scope)."""
-        return list(self.timers)
-
-    def let_go(self) -> None:
-        """Forget everybody: the scope has closed, and nothing can happen any more."""
-        self.transaction = None
-        self._requester = None
-        del self.user
-
-    def learn(self, message: Message) -> None:
-        """Take note of what the peer says that it can do."""
-        if message.get("Allow") is not None:
-            self.data.allow = ", ".join(message.all("Allow"))
-        if message.get("Supported") is not None:
-            self.data.supported = ", ".join(message.all("Supported"))
+    __slots__ = ()
 
     # What comes in.
-
-    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
-        """A request within the dialog, ACK apart: the session's."""
-        raise NotImplementedError
 
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK of our 2xx, or a copy of it."""
@@ -137,7 +66,7 @@ class Exchange(Machine):
             if 200 <= status < 300:
                 self._take_down_or_acknowledge(response, requester)
         elif status < 200:
-            if self.state is State.OURS:
+            if self.state is State.OURS and self._is_news(response, requester):
                 self.user.provisional_received(response)
         elif status >= 300:
             glare = status == 491 and self.data.life is Life.CONFIRMED
@@ -158,21 +87,54 @@ class Exchange(Machine):
     # Actions of the table.
 
     def _invite_received(self, transaction: InviteServer) -> None:
-        self._take(transaction)
+        self.take(transaction)
         self.learn(transaction.request)
         self.user.invite_received(transaction.request)
 
     def _accept(self, fields: Iterable[Field], body: bytes) -> None:
         data, t1 = self.data, self.agent.timers.t1
         assert self.transaction is not None
-        self._stop_timers()
-        fields = [("Contact", data.dialog.contact), ("Allow", ALLOW), *fields]
+        self.stop_timers()
+        fields = [
+            ("Contact", data.dialog.contact),
+            ("Allow", ALLOW),
+            ("Supported", EXTENSIONS),
+            *fields,
+        ]
         self.transaction.respond(compose_within(data, 200, None, fields, body))
         data.life = Life.CONFIRMED
         data.ack_due = self.clock.seconds() + 64 * t1
         self.wait = t1
         self.timers["2xx resend"] = self.clock.callLater(t1, self._resend)
         self.timers["ACK"] = self.clock.callLater(64 * t1, self.fire, Event.ACK_MISSING)
+
+    def _hold(self, fields: Iterable[Field], body: bytes) -> None:
+        """The 2xx waits until what bears a session description is acknowledged (RFC 3262 3)."""
+        assert self.data.reliable is not None
+        self.data.reliable.accept = Provisional(200, None, list(fields), body)
+
+    def _accept_held(self) -> None:
+        assert self.data.reliable is not None
+        held, self.data.reliable.accept = self.data.reliable.accept, None
+        assert held is not None
+        self._accept(held.fields, held.body)
+
+    def _cancelled_while_held(self, request: Request) -> None:
+        self._lose(487, request, request.method)
+
+    def _prack_missing_while_held(self) -> None:
+        self._lose(504, None, "No PRACK")
+
+    def _lose(self, status: int, request: Request | None, reason: str) -> None:
+        """For the user the session had begun, or been changed: it is over."""
+        self._reject(status, None, ())
+        if self.data.life is Life.CONFIRMED:
+            self._send_bye()
+        self.user.session_ended(request, reason)
+
+    def _prack_missing(self) -> None:
+        self._reject(504, None, ())
+        self.user.invite_cancelled(None)
 
     def _resend(self) -> None:
         assert self.transaction is not None
@@ -204,6 +166,7 @@ class Exchange(Machine):
 
     def _send_invite(self, fields: Iterable[Field], body: bytes, max_forwards: int) -> None:
         data = self.data
+        data.heard.clear()
         data.invite = data.dialog.request("INVITE", fields, body, max_forwards)
         data.invite_cseq = data.dialog.local_cseq
         self._requester = Requester(self.agent, data.dialog, self, self.scope, self.credentials)
@@ -242,6 +205,10 @@ class Exchange(Machine):
         if self._requester is not None:
             self._requester.cancel(fields)
 
+    def _left(self) -> None:
+        self._cancel([])
+        self.user.invite_refused(480, REASONS[480], None)
+
     def _taken_too_late(self, response: Response) -> None:
         self._acknowledge((), b"")
         if self.data.life is Life.EARLY:
@@ -263,11 +230,6 @@ class Exchange(Machine):
 
     # Helpers.
 
-    def _take(self, transaction: InviteServer) -> None:
-        self.transaction = transaction
-        self.data.invite = transaction.request
-        transaction.adopt(self.scope, self)
-
     def _accepted(self, response: Response, requester: Requester) -> None:
         """A 2xx to our present INVITE: the first, a copy of it, or one from another fork."""
         data = self.data
@@ -275,7 +237,10 @@ class Exchange(Machine):
         if self.state in (State.OURS, State.GIVEN_UP) and data.dialog.remote_tag in ("", tag):
             assert requester.flow is not None
             try:
-                data.dialog.established(response, requester.flow)
+                if data.life is Life.EARLY:
+                    early.answered(self, response, requester.flow)
+                else:
+                    data.dialog.established(response, requester.flow)
             except SipSyntaxError as error:
                 take_down(self.agent, data.dialog, response, requester.flow, self.scope)
                 self.fire(Event.REFUSED, 502, error.reason, None)
@@ -295,21 +260,40 @@ class Exchange(Machine):
         assert requester.flow is not None
         take_down(self.agent, data.dialog, response, requester.flow, self.scope)
 
-    def _repeat(self, transaction: InviteServer, response: Response) -> None:
+    def _is_news(self, response: Response, requester: Requester) -> bool:
+        """Take in a provisional response: the early dialog that it makes, and its place among the
+        reliable ones."""
+        tag = response.to.tag
+        if response.status == 100 or not tag:
+            return True
+        data = self.data
+        if data.life is Life.EARLY and tag not in data.early:
+            assert requester.flow is not None
+            early.open_dialog(self, tag, response, requester.flow)
+        if response.get("RSeq") is not None and not reliable.is_news(self, tag, response):
+            return False
+        if response.status == 199:
+            early.drop(self, tag)
+        return True
+
+    def repeat(self, said: Provisional) -> None:
         """Now and each minute, lest a proxy on the way give up (RFC 3261 13.3.1.1)."""
-        transaction.respond(response)
-        self._stop_timers()
-        self.timers["1xx"] = self.clock.callLater(60.0, self._repeat, transaction, response)
+        fields = [("Contact", self.data.dialog.contact), *said.fields]
+        self._repeat(compose_within(self.data, said.status, said.reason, fields, said.body))
+
+    def _repeat(self, response: Response) -> None:
+        assert self.transaction is not None
+        self.transaction.respond(response)
+        self.stop_timers()
+        self.set_timer("1xx", 60.0, self._repeat, response)
 
     def _settle(self) -> None:
         """The exchange is over: no timer of it stays, and the INVITE is forgotten."""
         self.data.invite = None
         self.data.ack_due = None
-        self._stop_timers()
-
-    def _stop_timers(self) -> None:
-        for name in list(self.timers):
-            self.timers.pop(name).cancel()
+        self.stop_timers()
+        if self._open:
+            self.let_go_of("PRACK")
 
     def _send_bye(self) -> None:
         dialog = self.data.dialog
@@ -328,6 +312,8 @@ class Exchange(Machine):
             self.fire(Event.CANCEL, [])
         elif self.state is State.ANSWERED:
             self.state = State.IDLE
+        if self.data.early:
+            early.drop_all(self)
         self.agent.close(self)
         self.scope.release(self)
 
@@ -337,13 +323,20 @@ Exchange.TABLE = {
     (State.IDLE, Event.INVITE): (State.OURS, Exchange._send_invite),
     (State.IDLE, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
     (State.THEIRS, Event.ACCEPT): (State.ANSWERED, Exchange._accept),
+    (State.THEIRS, Event.HOLD): (State.HELD, Exchange._hold),
+    (State.THEIRS, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing),
     (State.THEIRS, Event.REJECT): (State.IDLE, Exchange._reject),
     (State.THEIRS, Event.CANCELLED): (State.IDLE, Exchange._cancelled),
+    (State.HELD, Event.PRACKED): (State.ANSWERED, Exchange._accept_held),
+    (State.HELD, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing_while_held),
+    (State.HELD, Event.REJECT): (State.IDLE, Exchange._reject),
+    (State.HELD, Event.CANCELLED): (State.IDLE, Exchange._cancelled_while_held),
     (State.ANSWERED, Event.ACK): (State.IDLE, Exchange._acknowledged),
     (State.ANSWERED, Event.ACK_MISSING): (State.IDLE, Exchange._ack_missing),
     (State.OURS, Event.TAKEN): (State.ACCEPTED, Exchange._taken),
     (State.OURS, Event.REFUSED): (State.IDLE, Exchange._refused),
     (State.OURS, Event.GLARE): (State.WAITING, Exchange._wait_for_glare),
+    (State.OURS, Event.LEFT): (State.GIVEN_UP, Exchange._left),
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Exchange._cancel),
     (State.WAITING, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
     (State.WAITING, Event.INVITE_RECEIVED): (State.THEIRS, Exchange._give_way),

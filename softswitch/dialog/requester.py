@@ -8,8 +8,6 @@ is never tried here: each attempt at an address is a leg of its own, see ``b2bua
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-import attrs
-
 from softswitch.dialog.dialog import Dialog
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
@@ -184,16 +182,16 @@ def take_down(sender: Sender, dialog: Dialog, response: Response, flow: Flow, sc
     :param dialog: of our INVITE, in which another fork may have answered already.
     :param flow: on which the INVITE went.
     """
-    fork = attrs.evolve(
-        dialog, remote_tag="", remote_cseq=None, route_set=[], local_cseq=response.cseq.number
-    )
+    cseq = response.cseq.number
+    fork = dialog.another()
+    fork.local_cseq = max(fork.local_cseq, cseq)
     try:
         fork.established(response, flow)
     except SipSyntaxError:
         # It does not say where it can be reached: it is told where it was heard.
         fork.remote_tag, fork.remote = response.to.tag or "", response.get("To") or ""
         fork.symmetric, fork.flow = True, flow
-    sender.send_ack(fork.ack(fork.local_cseq), fork)
+    sender.send_ack(fork.ack(cseq), fork)
     Requester(sender, fork, NOBODY, scope).start(fork.request("BYE"))
 
 

@@ -9,9 +9,9 @@ the whole as its user and the user agent see it.
 import random
 from collections.abc import Iterable
 
+from softswitch.dialog import early, reliable
 from softswitch.dialog.exchange import Exchange
-from softswitch.dialog.requester import Inquiry, Requester, Tell
-from softswitch.dialog.usage import Event, Life, State, answer, compose_within
+from softswitch.dialog.usage import Event, Life, Provisional, State, answer
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Request
@@ -68,7 +68,8 @@ class Session(Exchange):
     def reliably(self, body: bytes) -> bool:
         """Whether a provisional response with this body would be sent reliably (RFC 3262 3): only
         such a one may bear an offer."""
-        return False
+        invite = self.data.invite
+        return invite is not None and reliable.is_wanted(invite, self.profile, body)
 
     # What the leg asks for.
 
@@ -85,6 +86,8 @@ class Session(Exchange):
         :param reliable: whether provisional responses may come reliably (RFC 3262), if the profile
             lets them.
         """
+        if reliable and self.profile.reliable != "never":
+            fields = [("Supported", "100rel"), *fields]
         self.fire(Event.INVITE, fields, body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
@@ -93,10 +96,13 @@ class Session(Exchange):
 
     def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
         """Send 101 to 199 to their INVITE; ignored when it has been answered."""
-        if self.state is State.THEIRS and self.transaction is not None:
-            fields = [("Contact", self.data.dialog.contact), *fields]
-            response = compose_within(self.data, status, reason, fields, body)
-            self._repeat(self.transaction, response)
+        if self.state is not State.THEIRS or self.transaction is None:
+            return
+        said = Provisional(status, reason, list(fields), body)
+        if self.data.reliable is not None or self.reliably(body):
+            reliable.provide(self, said)
+        else:
+            self.repeat(said)
 
     def hand_over(self) -> InviteServer:
         """Their first INVITE is somebody else's to answer: the session ends without a word."""
@@ -107,7 +113,8 @@ class Session(Exchange):
 
     def accept(self, fields: Iterable[Field], body: bytes) -> None:
         """Send 200 to their INVITE, again and again until its ACK has come."""
-        self.fire(Event.ACCEPT, fields, body)
+        held = reliable.holds_back(self.data.reliable)
+        self.fire(Event.HOLD if held else Event.ACCEPT, fields, body)
 
     def reject(self, status: int, reason: str | None, fields: Iterable[Field] = ()) -> None:
         """Send a final refusal (3xx to 6xx) of their INVITE. The first one ends the session."""
@@ -123,6 +130,8 @@ class Session(Exchange):
         A 2xx of ours that is not yet acknowledged holds the BYE back (RFC 3261 15).
         """
         data = self.data
+        if self.state is State.HELD:
+            self.fire(Event.REJECT, 480, None, fields)
         if data.life is not Life.CONFIRMED:
             return
         data.hang_up = list(fields)
@@ -136,10 +145,12 @@ class Session(Exchange):
     def prack(self, tag: str, fields: Iterable[Field], body: bytes) -> None:
         """Answer the offer in the reliable provisional response that came with this To tag
         (RFC 3262 5); ignored when none waits for that."""
+        reliable.prack(self, tag, fields, body)
 
     def answer_prack(self, status: int, fields: Iterable[Field] = (), body: bytes = b"") -> None:
         """Answer the PRACK of which ``prack_received`` told, with the answer to its offer; ignored
         when it has been answered, or its INVITE is over."""
+        reliable.answer_prack(self, status, fields, body)
 
     def update(self, fields: Iterable[Field], body: bytes, tag: str = "") -> None:
         """Send an UPDATE (RFC 3311); one that meets theirs is sent again by itself.
@@ -158,32 +169,14 @@ class Session(Exchange):
     ) -> None:
         """Refuse their UPDATE; all stays as it was. Ignored likewise."""
 
-    def request(
-        self,
-        method: str,
-        fields: Iterable[Field],
-        body: bytes,
-        tell: Tell,
-        max_forwards: int = 70,
-        tag: str = "",
-    ) -> None:
-        """Send any other request within the dialog, also after its end (RFC 5057).
-
-        A 408 or 481 does not end the session by itself.
-
-        :param tell: called once with the final answer, maybe at once.
-        :param tag: of the early dialog; "" for the confirmed one, or the last that was made.
-        """
-        dialog = self.data.dialog
-        requester = Requester(self.agent, dialog, Inquiry(tell), self.scope, self.credentials)
-        requester.start(dialog.request(method, fields, body, max_forwards))
-
     # What comes in.
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """A request within the dialog, ACK apart."""
+        data = self.data
+        dialog = data.early.get(request.from_.tag or "", data.dialog)
         try:
-            in_order = self.data.dialog.heard(request, transaction.flow)
+            in_order = dialog.heard(request, transaction.flow)
         except SipSyntaxError as error:
             answer(transaction, self.scope, error.status, error.reason)
             return
@@ -195,7 +188,7 @@ class Session(Exchange):
             answer(transaction, self.scope, 200)
             self._bye_received(request)
         elif request.method == "PRACK":
-            answer(transaction, self.scope, 481)
+            reliable.prack_received(self, request, transaction)
         elif request.method == "UPDATE" and not request.body:
             answer(transaction, self.scope, 200, fields=[("Contact", self.data.dialog.contact)])
         elif request.method == "UPDATE":
@@ -206,7 +199,11 @@ class Session(Exchange):
     # Helpers.
 
     def _reinvited(self, transaction: InviteServer) -> None:
-        if self.data.life is not Life.CONFIRMED or self.state in (State.THEIRS, State.ANSWERED):
+        if self.data.life is not Life.CONFIRMED or self.state in (
+            State.THEIRS,
+            State.HELD,
+            State.ANSWERED,
+        ):
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
             answer(transaction, self.scope, 500, fields=[retry])
@@ -220,7 +217,10 @@ class Session(Exchange):
         if data.life is Life.ENDED:
             return
         if data.life is Life.EARLY:
-            self.fire(Event.CANCELLED, request)
+            if data.calling:
+                self._callee_left(request.from_.tag or "")
+            else:
+                self.fire(Event.CANCELLED, request)
             return
         if self.state is State.THEIRS:
             self.fire(Event.REJECT, 487, None, ())
@@ -231,3 +231,9 @@ class Session(Exchange):
         self._end()
         if not waited:
             self.user.session_ended(request, "BYE")
+
+    def _callee_left(self, tag: str) -> None:
+        """A BYE in an early dialog ends that one; with the last, nobody is left to answer."""
+        early.drop(self, tag)
+        if not self.data.early:
+            self.fire(Event.LEFT)

@@ -15,17 +15,23 @@ from softswitch.dialog.requester import Sender
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
-from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
+
+#: The extensions that we know, for Supported (RFC 3261 20.37).
+EXTENSIONS = "100rel"
+
+#: Their option tags.
+KNOWN = frozenset(EXTENSIONS.split(", "))
 
 #: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
 CAPABILITIES: list[Field] = [
     ("Allow", ALLOW),
     ("Accept", "application/sdp"),
     ("Accept-Encoding", "identity"),
-    ("Supported", ""),
+    ("Supported", EXTENSIONS),
 ]
 
 
@@ -35,9 +41,10 @@ def unacceptable(request: Request) -> tuple[int, list[Field]] | None:
 
     :returns: the status, and the fields that say what would be right; None when all is well.
     """
-    required = request.require
-    if required:
-        return 420, [("Unsupported", ", ".join(required))]
+    if request.get("Require") is not None:
+        unknown = [tag for tag in request.require if tag.lower() not in KNOWN]
+        if unknown:
+            return 420, [("Unsupported", ", ".join(unknown))]
     if request.method != "INVITE":
         return None
     if request.max_forwards == 0:
@@ -64,6 +71,17 @@ def answer(
     transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
 
 
+def has_option(message: Message, name: str, tag: str) -> bool:
+    """Whether ``tag`` is among the option tags of a field, Require or Supported."""
+    return message.get(name) is not None and tag in (each.lower() for each in message.values(name))
+
+
+def bears_sdp(message: Message) -> bool:
+    """Whether a message has a session description, alone or among other parts."""
+    kind = (message.get("Content-Type") or "").lower()
+    return bool(message.body) and kind.startswith(("application/sdp", "multipart/"))
+
+
 class Life(StrEnum):
     """How far the dialog has come."""
 
@@ -77,6 +95,7 @@ class State(StrEnum):
 
     IDLE = "idle"
     THEIRS = "theirs"
+    HELD = "held"
     ANSWERED = "answered"
     OURS = "ours"
     WAITING = "waiting"
@@ -89,6 +108,9 @@ class Event(StrEnum):
 
     INVITE_RECEIVED = "INVITE received"
     ACCEPT = "we accept"
+    HOLD = "we would accept"
+    PRACKED = "PRACK received"
+    PRACK_MISSING = "no PRACK in 64*T1"
     REJECT = "we reject"
     CANCELLED = "they cancelled"
     ACK = "ACK received"
@@ -97,9 +119,70 @@ class Event(StrEnum):
     TAKEN = "2xx received"
     REFUSED = "failure received"
     GLARE = "491 received"
+    LEFT = "BYE received early"
     RETRY = "wait over"
     CANCEL = "we give up"
     ACKNOWLEDGE = "we acknowledge"
+
+
+@attrs.define
+class Provisional:
+    """A response to their INVITE that has its turn to come, or its PRACK; plain data.
+
+    :ivar status: 101 to 199; 200 for the one that waits for a PRACK.
+    :ivar reason: its phrase; the RFC's when None.
+    :ivar fields: further header fields.
+    :ivar body: the session description, or empty.
+    """
+
+    status: int
+    reason: str | None
+    fields: list[Field]
+    body: bytes
+
+
+@attrs.define
+class Reliable:
+    """What we send reliably in answer to their INVITE (RFC 3262 3); plain data.
+
+    :ivar rseq: RSeq of the last one sent.
+    :ivar cseq: number of their INVITE.
+    :ivar status: of the last one sent.
+    :ivar sent: that one, until its PRACK comes.
+    :ivar waiting: what is to follow it, in order.
+    :ivar accept: the 200 that has to wait for it.
+    :ivar settled: whether an offer and its answer have been exchanged before the 2xx.
+    :ivar prack: their PRACK whose offer waits for our answer.
+    """
+
+    rseq: int
+    cseq: int = 0
+    status: int = 0
+    sent: Provisional | None = None
+    waiting: list[Provisional] = attrs.Factory(list)
+    accept: Provisional | None = None
+    settled: bool = False
+    prack: Request | None = None
+
+
+@attrs.define
+class Heard:
+    """The last of a callee's reliable provisional responses (RFC 3262 4); plain data.
+
+    :ivar rseq: its RSeq.
+    :ivar cseq: number of our INVITE.
+    :ivar described: whether it bears a session description.
+    :ivar held: whether its PRACK waits for our answer to its offer.
+    :ivar lost: whether its PRACK has not arrived.
+    :ivar settled: whether an offer and its answer have been exchanged before the 2xx.
+    """
+
+    rseq: int
+    cseq: int
+    described: bool = False
+    held: bool = False
+    lost: bool = False
+    settled: bool = False
 
 
 @attrs.define
@@ -117,7 +200,10 @@ class SessionData:
     :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
     :ivar allow: the methods that the peer last said it serves, a field value; None before.
     :ivar supported: the extensions that it last said it knows, a field value.
-    :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made.
+    :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made, the
+        latest last.
+    :ivar heard: To tag -> the last reliable provisional response that came with it.
+    :ivar reliable: what we answer reliably to their INVITE; None before there is any.
     """
 
     dialog: Dialog
@@ -132,6 +218,8 @@ class SessionData:
     allow: str | None = None
     supported: str = ""
     early: dict[str, Dialog] = attrs.Factory(dict)
+    heard: dict[str, Heard] = attrs.Factory(dict)
+    reliable: Reliable | None = None
 
 
 def compose_within(

@@ -339,7 +339,7 @@ class UserAgent:
         """What is wrong with a request outside of a dialog, whoever sent it."""
         method = request.method
         if method not in self.handlers:
-            if method == "BYE":
+            if method in ("BYE", "PRACK", "UPDATE"):
                 return self._answer(request, 481)
             return self._answer(request, 405 if method in METHODS else 501, CAPABILITIES)
         uri = request.request_uri

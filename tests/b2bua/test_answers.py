@@ -98,7 +98,7 @@ def test_a_refused_stranger_is_counted(make_stage):
 
 
 REFUSED = {
-    420: lambda invite: invite.replaced("Require", ["100rel"]),
+    420: lambda invite: invite.replaced("Require", ["magic"]),
     415: lambda invite: invite.replaced("Content-Type", ["text/plain"]),
     400: lambda invite: invite.replaced("Contact", []),
     482: lambda invite: invite,

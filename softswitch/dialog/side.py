@@ -1,0 +1,187 @@
+"""What everything that a session does stands on: its data, timers, dialogs and requests. Pure."""
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any
+
+from softswitch.dialog import early
+from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.requester import (
+    Credentials,
+    Inquiry,
+    Requester,
+    Tell,
+)
+from softswitch.dialog.usage import (
+    Dialogs,
+    SessionData,
+    SessionUser,
+    State,
+)
+from softswitch.flow import Flow
+from softswitch.machine import Machine
+from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.scope import Scope
+from softswitch.sip import compose
+from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import REASONS
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+from softswitch.wheel import Clock, Timer
+
+
+class Side(Machine):
+    """One side of a call, before it does anything; see ``session``."""
+
+    __slots__ = (
+        "_open",
+        "_requester",
+        "agent",
+        "clock",
+        "credentials",
+        "data",
+        "profile",
+        "scope",
+        "timers",
+        "transaction",
+        "user",
+        "wait",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        agent: Dialogs,
+        scope: Scope,
+        dialog: Dialog,
+        transaction: InviteServer | None = None,
+        credentials: Credentials | None = None,
+        profile: Profile = DEFAULT,
+    ) -> None:
+        self.data = SessionData(dialog)
+        self.scope = scope
+        self.user: SessionUser
+        self._open: dict[str, Server] | None = None
+        self.clock = clock
+        self.agent = agent
+        self.credentials = credentials
+        self.profile = profile
+        self._requester: Requester | None = None
+        self.transaction: InviteServer | None = None
+        self.timers: dict[str, Timer] = {}
+        self.wait = 0.0
+        scope.hold(self)
+        if transaction is not None:
+            self.take(transaction)
+            self.learn(transaction.request)
+            self.data.calling = False
+            self.data.state = State.THEIRS
+            agent.open(self)
+
+    @property
+    def state(self) -> State:
+        """Where the exchange stands; kept in ``data`` so that it is written down with it."""
+        return self.data.state
+
+    @state.setter
+    def state(self, state: StrEnum) -> None:
+        assert isinstance(state, State)
+        self.data.state = state
+
+    def leftovers(self) -> list[str]:
+        """Names of the timers that are still set (for the scope)."""
+        return list(self.timers)
+
+    def let_go(self) -> None:
+        """Forget everybody: the scope has closed, and nothing can happen any more."""
+        self.transaction = None
+        self._requester = None
+        del self.user
+
+    # For what belongs to the session.
+
+    def set_timer(self, name: str, delay: float, then: Callable[..., object], *args: Any) -> None:
+        """Let something happen later, unless the exchange is over by then."""
+        self.timers[name] = self.clock.callLater(delay, then, *args)
+
+    def stop_timers(self, *names: str) -> None:
+        """Some, or all."""
+        for name in names or list(self.timers):
+            if name in self.timers:
+                self.timers.pop(name).cancel()
+
+    def hold_open(self, name: str, transaction: Server) -> None:
+        """Keep a request of theirs whose answer is the user's."""
+        if self._open is None:
+            self._open = {}
+        self._open[name] = transaction
+
+    def let_go_of(self, name: str, response: Response | None = None) -> None:
+        """Answer such a request; with 487 when what it belongs to is over (RFC 3261 15.1.2)."""
+        transaction = None if self._open is None else self._open.pop(name, None)
+        if transaction is not None:
+            transaction.respond(response or compose.response(transaction.request, 487))
+
+    def find_dialog(self, tag: str = "") -> Dialog | None:
+        """The dialog with the peer that has this tag; "" for the only one, or the latest early
+        one."""
+        data = self.data
+        if data.early:
+            return data.early.get(tag or next(reversed(data.early)))
+        own = data.dialog.remote_tag
+        return data.dialog if own and tag in ("", own) else None
+
+    def request(
+        self,
+        method: str,
+        fields: Iterable[Field],
+        body: bytes,
+        tell: Tell,
+        max_forwards: int = 70,
+        tag: str = "",
+    ) -> None:
+        """Send any other request within the dialog, also after its end (RFC 5057).
+
+        A 408 or 481 does not end the session by itself.
+
+        :param tell: called once with the final answer, maybe at once.
+        :param tag: of the early dialog; "" for the confirmed one, or the latest.
+        """
+        dialog = self.find_dialog(tag)
+        if dialog is None or self.scope.closed:
+            tell(481, REASONS[481], None)
+            return
+        if self.data.early:
+            dialog.local_cseq = early.last_cseq(self)
+        requester = Requester(self.agent, dialog, Inquiry(tell), self.scope, self.credentials)
+        requester.start(dialog.request(method, fields, body, max_forwards))
+
+    def take(self, transaction: InviteServer) -> None:
+        """An INVITE of theirs begins an exchange."""
+        self.transaction = transaction
+        self.data.invite = transaction.request
+        self.data.reliable = None
+        transaction.adopt(self.scope, self)
+
+    def learn(self, message: Message) -> None:
+        """Take note of what the peer says that it can do."""
+        if message.get("Allow") is not None:
+            self.data.allow = ", ".join(message.all("Allow"))
+        if message.get("Supported") is not None:
+            self.data.supported = ", ".join(message.all("Supported"))
+
+    def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
+        """A request within the dialog, ACK apart."""
+        raise NotImplementedError
+
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """An ACK of our 2xx, or a copy of it."""
+        raise NotImplementedError
+
+    def cancelled(self, transaction: InviteServer, cancel: Request) -> None:
+        """From the transaction: their CANCEL."""
+        raise NotImplementedError
+
+    def transaction_failed(self, transaction: InviteServer | Server, reason: str) -> None:
+        """From the transaction: our final answer cannot be delivered, or was never acknowledged."""
+        raise NotImplementedError
