@@ -79,7 +79,7 @@ class Dialog:
             contact=contact,
             remote_target=_target(request),
             flow=flow,
-            symmetric=bool(registered) or _behind_nat(request, flow),
+            symmetric=bool(registered) or behind_nat(request, flow),
             registered=registered,
             route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
@@ -136,7 +136,7 @@ class Dialog:
         if target:
             self.remote_target = target
         self.flow = flow
-        self.symmetric = self.symmetric or _behind_nat(response, flow)
+        self.symmetric = self.symmetric or behind_nat(response, flow)
 
     def heard(self, request: Request, flow: Flow) -> bool:
         """Take in a request of the peer (RFC 3261 12.2.2).
@@ -153,7 +153,7 @@ class Dialog:
             target = _target(request)
             if target:
                 self.remote_target = target
-                self.symmetric = self.symmetric or _behind_nat(request, flow)
+                self.symmetric = self.symmetric or behind_nat(request, flow)
         return True
 
     def request(
@@ -232,7 +232,7 @@ def _target(message: Message) -> str:
     return str(contacts[0].uri)
 
 
-def _behind_nat(message: Message, flow: Flow) -> bool:
+def behind_nat(message: Message, flow: Flow) -> bool:
     """Whether the peer's Contact cannot be reached from here: none, or a private address in a
     message that came from a public one."""
     contacts = message.contacts
