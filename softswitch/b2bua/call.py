@@ -10,20 +10,17 @@ from enum import StrEnum
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.hunt import Failure, Hunt
-from softswitch.b2bua.leg import Leg, LegData
+from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
-from softswitch.b2bua.steps import BridgeData
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.session import Session
 from softswitch.dialog.usage import answer
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
-from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import Identity, RequestView
-from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
@@ -41,7 +38,7 @@ class Call(Machine):
     :raises SipSyntaxError: when the INVITE cannot make a dialog.
     """
 
-    __slots__ = ("__weakref__", "_bridges", "_hunt", "_legs", "_shared", "_view", "caller", "data")
+    __slots__ = ("__weakref__", "_hunt", "_legs", "_shared", "_view", "caller", "data")
 
     def __init__(
         self, shared: Shared, request: Request, transaction: InviteServer, identity: Identity
@@ -60,10 +57,9 @@ class Call(Machine):
             record=new_record(name, request, identity, tag, shared.clock.seconds()),
         )
         self._view = RequestView(request, flow, identity)
-        self._legs: dict[str, Leg] = {}
-        self._bridges: dict[str, Bridge] = {}
+        self._legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
-        self.caller = self._new_leg("a", dialog, flow, transaction, identity.kind, identity.name)
+        self.caller = self._legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
 
     @property
     def state(self) -> State:
@@ -108,12 +104,14 @@ class Call(Machine):
         if trial is not None:
             self._hunt.progressed(leg, trial, response)
             if 100 < response.status < 200:
-                self._bridges[leg.name].provisional(response)
+                bridge = self._legs.bridge_to(leg.name)
+                assert bridge is not None
+                bridge.provisional(response)
 
     def leg_answered(self, leg: Leg, response: Response) -> None:
         """The callee answered, or a re-INVITE was."""
         leg.keep()
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if self.state is State.HUNTING:
             self.fire(Event.ANSWERED, leg, response)
         elif bridge is not None:
@@ -123,7 +121,7 @@ class Call(Machine):
         """A try failed, or a re-INVITE was refused."""
         leg.keep()
         trial = self._hunt.trial_of(leg)
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if trial is not None:
             self._hunt.refused(trial, status, reason, response)
         elif bridge is not None:
@@ -131,7 +129,7 @@ class Call(Machine):
 
     def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
         """The caller gave up, or a re-INVITE was cancelled."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if self.state is State.TALKING and bridge is not None:
             bridge.cancelled(leg)
         else:
@@ -139,7 +137,7 @@ class Call(Machine):
 
     def leg_reinvited(self, leg: Leg, request: Request) -> None:
         """One side re-negotiates."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if leg.profile.reinvite == "refuse":
             leg.session.reject(488, None)
         elif self.state is State.TALKING and bridge is not None:
@@ -149,7 +147,7 @@ class Call(Machine):
 
     def leg_updated(self, leg: Leg, request: Request) -> None:
         """One side re-negotiates by UPDATE, be it before the answer."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if leg.profile.update == "refuse":
             leg.session.reject_update(488, None)
         elif bridge is None:
@@ -160,7 +158,7 @@ class Call(Machine):
     def leg_update_accepted(self, leg: Leg, response: Response) -> None:
         """One side agreed to the other's UPDATE."""
         leg.keep()
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if bridge is not None:
             bridge.accepted(leg, response)
 
@@ -169,13 +167,13 @@ class Call(Machine):
     ) -> None:
         """One side refused the other's UPDATE."""
         leg.keep()
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if bridge is not None:
             bridge.refused(leg, status, reason, response)
 
     def leg_pracked(self, leg: Leg, request: Request) -> None:
         """The caller answers an early offer in its PRACK, or makes one."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if bridge is None:
             leg.session.answer_prack(500, [("Retry-After", "2")], b"")
         else:
@@ -183,7 +181,7 @@ class Call(Machine):
 
     def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:
         """One side sends something that negotiates nothing."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
         within.treat(leg, far, request, transaction, self._transfer)
 
@@ -192,13 +190,13 @@ class Call(Machine):
 
     def leg_crossed(self, leg: Leg) -> None:
         """One side accepted what the other had taken back."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if bridge is not None:
             bridge.restore(leg)
 
     def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
         """The caller's ACK, or that of a re-INVITE."""
-        bridge = self._bridge_of(leg)
+        bridge = self._legs.bridge_of(leg)
         if bridge is not None:
             bridge.acknowledged(leg, ack)
 
@@ -233,8 +231,8 @@ class Call(Machine):
     def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
         kind, peer = ("trunk", target.trunk) if target.trunk else ("user", dialog.registered)
-        leg = self._new_leg(name, dialog, flow, None, kind, peer, target)
-        return self._new_bridge(self.caller, leg)
+        leg = self._legs.make(name, dialog, flow, None, kind, peer, target)
+        return self._legs.bridge(self.caller, leg)
 
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
         """A try is given up."""
@@ -242,18 +240,7 @@ class Call(Machine):
 
     def end_leg(self, name: str) -> None:
         """Let a leg and its bridge go; harmless when they have gone."""
-        shared = self._shared
-        bridge = self._bridges.pop(name, None)
-        if bridge is not None:
-            bridge.end()
-            del self.data.bridges[name]
-        leg = self._legs.pop(name, None)
-        if leg is not None:
-            del self.data.legs[name]
-            if shared.engine is not None:
-                shared.engine.drop(self.id, name)
-                shared.expect_no_ports(leg.scope, self.id, name)
-            leg.end()
+        self._legs.end(name)
 
     def hunt_began(self, attempt: Attempt) -> None:
         """For the record."""
@@ -277,7 +264,7 @@ class Call(Machine):
 
     def _hand_over(self, decision: Proxy) -> None:
         transaction = self.caller.session.hand_over()
-        self.end_leg(self.caller.name)
+        self._legs.end_all()
         self.data.record.to_tag = ""
         self._shared.handed_over(self, transaction, decision)
 
@@ -290,7 +277,9 @@ class Call(Machine):
     def _answer(self, leg: Leg, response: Response) -> None:
         self.data.joined = leg.name
         self._hunt.answered(leg, response)
-        self._bridges[leg.name].accepted(leg, response)
+        bridge = self._legs.bridge_to(leg.name)
+        assert bridge is not None
+        bridge.accepted(leg, response)
 
     def _note_answer(self) -> None:
         record = self.data.record
@@ -309,14 +298,14 @@ class Call(Machine):
 
     def _cancel(self, request: Request | None) -> None:
         self._hunt.stop(_reason(request), "Cancelled")
-        self._say_goodbye(self.caller, _reason(request))
+        self._legs.say_goodbye(self.caller, _reason(request))
         self._finish("caller", 487, REASONS[487])
 
     def _lose_callee(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 480
     ) -> None:
         """Answered and gone before the caller was told."""
-        self._say_goodbye(leg, _reason(request))
+        self._legs.say_goodbye(leg, _reason(request))
         status = crossing.status(status)
         self.caller.session.reject(status, None)
         self._finish("switch" if leg is None else "callee", status, reason)
@@ -324,7 +313,7 @@ class Call(Machine):
     def _hang_up(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 0
     ) -> None:
-        self._say_goodbye(leg, _reason(request))
+        self._legs.say_goodbye(leg, _reason(request))
         who = "switch"
         if leg is not None and request is not None:
             who = "caller" if leg is self.caller else "callee"
@@ -332,12 +321,12 @@ class Call(Machine):
 
     def _shut_early(self) -> None:
         self._hunt.stop([], "Switch stops")
-        self._say_goodbye(None, [])
+        self._legs.say_goodbye(None, [])
         self.caller.session.reject(503, None)
         self._finish("switch", 503, "Switch stops")
 
     def _shut_late(self) -> None:
-        self._say_goodbye(None, [])
+        self._legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Switch stops")
 
     # Helpers.
@@ -347,12 +336,6 @@ class Call(Machine):
         self.caller.session.reject(status, reason, fields)
         self._finish(who, status, reason or REASONS.get(status, ""))
 
-    def _say_goodbye(self, gone: Leg | None, fields: list[Field]) -> None:
-        """Send BYE on each confirmed leg but the one that is gone."""
-        for leg in list(self._legs.values()):
-            if leg is not gone:
-                leg.session.bye(fields)
-
     def _finish(self, who: str, status: int, reason: str) -> None:
         """The call is over: the record is complete, everything is let go."""
         now = self._shared.clock.seconds()
@@ -361,58 +344,8 @@ class Call(Machine):
         for attempt in record.attempts:
             if attempt.ended is None:
                 attempt.ended = now
-        for name in list(self._legs):
-            self.end_leg(name)
-        if self._shared.engine is not None:
-            self._shared.engine.release(self.id)
+        self._legs.end_all()
         self._shared.ended(self)
-
-    def _new_leg(
-        self,
-        name: str,
-        dialog: Dialog,
-        flow: Flow,
-        transaction: InviteServer | None,
-        kind: str,
-        peer: str,
-        target: Target | None = None,
-    ) -> Leg:
-        """A leg towards a peer whose profile is that of the ``kind`` named ``peer``."""
-        shared = self._shared
-        facing = shared.facing(flow)
-        scope = Scope(f"{self.id}/{name}", shared.auditor)
-        credentials = shared.credentials(peer) if target is not None and kind == "trunk" else None
-        cells = {} if target is None else dict(target.dialog)
-        profile = shared.profile(kind, peer).changed(cells)
-        session = Session(
-            shared.clock, shared.agent, scope, dialog, transaction, credentials, profile
-        )
-        network = MediaNetwork(facing.media_bind, facing.media_host)
-        data = LegData(name, session.data, network, flow.remote_host, kind, peer, cells)
-        leg = Leg(data, session, self, shared.clock, profile)
-        self.data.legs[name] = data
-        self._legs[name] = leg
-        return leg
-
-    def _new_bridge(self, a: Leg, b: Leg) -> Bridge:
-        shared = self._shared
-        data = self.data.bridges[b.name] = BridgeData(self.id, a.name, b.name)
-        seconds = shared.settings.media_seconds
-        bridge = Bridge(data, a, b, self, shared.engine, shared.clock, seconds)
-        self._bridges[b.name] = bridge
-        return bridge
-
-    def _bridge_of(self, leg: Leg) -> Bridge | None:
-        """The bridge over which a leg talks, or before the answer is to; None while there is none,
-        or no single one."""
-        bridges = self._bridges
-        found = bridges.get(leg.name) or bridges.get(self.data.joined)
-        if found is not None or not bridges:
-            return found
-        offering = [each for each in bridges.values() if each.data.offerer == each.b.name]
-        if offering:
-            return offering[0]
-        return next(iter(bridges.values())) if len(bridges) == 1 else None
 
 
 def _contact_fields(uris: "list[str] | tuple[str, ...]") -> list[Field]:

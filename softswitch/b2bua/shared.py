@@ -136,10 +136,12 @@ class Shared:
         """Our mark for calls to that INVITE's Request-URI."""
         return crossing.mark(invite.request_uri, self._secret)
 
-    def expect_no_ports(self, scope: Scope, session: str, leg: str) -> None:
-        """A leg has left its media session: a port that it still holds is a leak."""
-        if self.engine is not None and self.engine.ports_in_use(session, leg):
-            self.auditor.leaked(scope, ["ports"])
+    def leave_media(self, session: str, scope: Scope, leg: str) -> None:
+        """A leg leaves its media session: a port that it still holds then is a leak."""
+        if self.engine is not None:
+            self.engine.drop(session, leg)
+            if self.engine.ports_in_use(session, leg):
+                self.auditor.leaked(scope, ["ports"])
 
     def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
         """Call ``tell`` with a flow to where ``uri`` leads, now or later; None for nowhere, or when
