@@ -11,7 +11,8 @@ floor      what it knows
 3          ``transport``: sockets, flows, framing, which listener faces whom
 4          ``transaction``: RFC 3261 section 17, with every timer
 5          ``dialog`` and ``media``: one leg's signalling, one leg's audio
-6          ``b2bua``, ``registrar``, ``trunk``: calls, bindings, gateways
+6          ``b2bua``, ``proxy``, ``registrar``, ``trunk``: calls, what is forwarded,
+           bindings, gateways
 7          ``policy``: the built-in plug-ins and the chain that asks them
 8          ``store``: what outlives a process
 9          ``ops``: configuration, records, the service, the command line

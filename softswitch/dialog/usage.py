@@ -16,6 +16,7 @@ from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.multipart import flattened, session_part
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
@@ -26,10 +27,13 @@ EXTENSIONS = "100rel"
 #: Their option tags.
 KNOWN = frozenset(EXTENSIONS.split(", "))
 
+#: Bodies of an INVITE that we know (RFC 3261 20.1, RFC 5621 5).
+ACCEPT = "application/sdp, multipart/mixed, multipart/alternative"
+
 #: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
 CAPABILITIES: list[Field] = [
     ("Allow", ALLOW),
-    ("Accept", "application/sdp"),
+    ("Accept", ACCEPT),
     ("Accept-Encoding", "identity"),
     ("Supported", EXTENSIONS),
 ]
@@ -53,10 +57,23 @@ def unacceptable(request: Request) -> tuple[int, list[Field]] | None:
         return None
     if (request.get("Content-Encoding") or "identity").lower() != "identity":
         return 415, [("Accept-Encoding", "identity")]
-    optional = "optional" in (request.get("Content-Disposition") or "")
-    if request.content_type != "application/sdp" and not optional:
-        return 415, [("Accept", "application/sdp")]
-    return None
+    return None if _is_known(request) else (415, [("Accept", ACCEPT)])
+
+
+def _is_known(request: Request) -> bool:
+    """Whether a body is a session description, has one among its parts, or may be ignored.
+
+    :raises SipSyntaxError: 400, its parts cannot be read.
+    """
+    kind = request.content_type
+    if kind == "application/sdp" or "optional" in (request.get("Content-Disposition") or ""):
+        return True
+    if kind not in ("multipart/mixed", "multipart/alternative"):
+        return False
+    content_type = request.get("Content-Type") or ""
+    if session_part(content_type, request.body) is not None:
+        return True
+    return all(part.is_optional for part in flattened(content_type, request.body))
 
 
 def answer(

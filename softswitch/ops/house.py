@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from softswitch import __version__
+from softswitch.b2bua.lamps import Lamps
+from softswitch.b2bua.passage import Passage
 from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
+from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.ops.config import Config
 from softswitch.plugin.decisions import Challenge
@@ -21,17 +24,21 @@ from softswitch.plugin.views import BindingView, RequestView, User
 from softswitch.policy import load
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.chain import Policy, PolicyChain
+from softswitch.policy.located import dialled
+from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
 from softswitch.registrar.handler import RegisterHandler
+from softswitch.registrar.notifier import Registrations
 from softswitch.registrar.registrar import Registrar
 from softswitch.scope import Auditor
+from softswitch.sip.uri import Uri
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.resolver import LookUp, Resolver
 from softswitch.trunk.credentials import credentials
-from softswitch.trunk.group import Trunk, Trunks
+from softswitch.trunk.group import Trunk, Trunks, escape_user
 from softswitch.wheel import Clock
 
 USER_AGENT = f"softswitch/{__version__}"
@@ -45,6 +52,8 @@ class House:
 
     :ivar transport: to be given ports.
     :ivar switch: its calls.
+    :ivar passage: what goes on outside of them.
+    :ivar proxy: what it forwards.
     :ivar bindings: its registrations.
     :ivar auditor: its proof that nothing leaks.
     :param clock: a wheel, or a virtual clock.
@@ -111,30 +120,44 @@ class House:
         )
         registrar = Registrar(self.bindings, self.domains, clock.seconds)
         self.agent.handlers["REGISTER"] = RegisterHandler(registrar, self.policies).received
-        self.switch = Switch(
-            Shared(
-                clock,
-                self.agent,
-                self.transport,
-                resolver,
-                self.policies,
-                engine,
-                self.auditor,
-                CallSettings(config.switch.try_seconds, config.switch.ring_seconds),
-                self._credentials,
-                self.policies,
-                [("User-Agent", USER_AGENT)],
-                os.urandom(16),
-                config.profile_of,
-            )
+        shared = Shared(
+            clock,
+            self.agent,
+            self.transport,
+            resolver,
+            self.policies,
+            engine,
+            self.auditor,
+            CallSettings(config.switch.try_seconds, config.switch.ring_seconds),
+            self._credentials,
+            self.policies,
+            [("User-Agent", USER_AGENT)],
+            os.urandom(16),
+            config.profile_of,
         )
+        self.proxy = Forwarder(
+            clock,
+            self.transport,
+            self.transactions,
+            resolver,
+            self.domains,
+            self.auditor,
+            self.policies,
+            os.urandom(16),
+        )
+        self.agent.proxy = self.proxy
+        shared.forward = self.proxy.forward
+        self.switch = Switch(shared)
+        self.passage = self._passage(shared)
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
         counters: Counter[str] = self.switch.counters + self.transport.counters
-        counters += self.transactions.counters
+        counters += self.transactions.counters + self.proxy.counters
         return {
             "calls": len(self.switch.calls),
+            "calls_forwarded": len(self.proxy.ledger),
+            "subscriptions": self.passage.subscriptions,
             "dialogs": len(self.agent.dialogs),
             "transactions": sum(1 for _ in self.transactions),
             "registrations": len(self.bindings),
@@ -195,6 +218,29 @@ class House:
     def authenticate(self, request: RequestView) -> User | Challenge:
         """Whose credentials a request bears, or the challenge that answers it."""
         return self._authenticator.authenticate(request)
+
+    def _passage(self, shared: Shared) -> Passage:
+        """What serves requests outside of calls; with the events of which we are the notifier."""
+        subscriptions = self.config.subscriptions
+        settings = SubscriptionSettings(
+            subscriptions.per_user, subscriptions.min_expires, subscriptions.max_expires
+        )
+        lamps = Lamps(lambda user: f"sip:{escape_user(user)}@{self.domain}")
+        registrations = Registrations(self.bindings, lambda: self.domain, self.clock.seconds)
+        agents = []
+        for package in (lamps, registrations):
+            state = StateAgent(
+                package, self.clock, self.agent, self.auditor, shared.contact, settings
+            )
+            package.changed = state.changed
+            agents.append(state)
+        shared.lamps = lamps
+        return Passage(shared, self._user_of, agents, settings)
+
+    def _user_of(self, uri: Uri) -> str:
+        """The name of the user of ours whom a URI means, "" for others."""
+        name = dialled(uri, self)
+        return name if name and self.find_user(name) is not None else ""
 
     def _credentials(self, name: str) -> Any:
         trunk = self.trunks.find(name)

@@ -136,6 +136,7 @@ class SwitchService(Service):
             self._wheel.callLater(0.2, self._drain, done)
             return
         switch.shut()
+        self.house.proxy.shut()
         # A call that ended by itself just now has a BYE under way, too.
         farewell = FAREWELL_SECONDS if self.house.auditor.open else 0.0
         self._wheel.callLater(farewell, self._close, done)

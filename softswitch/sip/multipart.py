@@ -98,6 +98,37 @@ def parts(content_type: str, body: bytes, start: int = 0, end: int | None = None
         opened = further
 
 
+def session_part(content_type: str, body: bytes) -> Part | None:
+    """The part that is the session description; None where there is none.
+
+    Offer and answer want one (RFC 3264 4). Of several it is the first whose disposition is
+    "session", else the first (RFC 3261 20.11); the others are somebody else's.
+
+    :raises SipSyntaxError: 400, the body is malformed.
+    """
+    found = [part for part in flattened(content_type, body) if part.is_plain]
+    described = [part for part in found if part.content_type == "application/sdp"]
+    for part in described:
+        if part.disposition == "session":
+            return part
+    return described[0] if described else None
+
+
+def flattened(content_type: str, body: bytes) -> list[Part]:
+    """All parts, those of a part that has parts instead of it; what is nested deeper is one.
+
+    :raises SipSyntaxError: 400, the body is malformed.
+    """
+    found = []
+    for part in parts(content_type, body):
+        kind = part.get("Content-Type") or ""
+        if is_multipart(kind) and part.is_plain:
+            found += parts(kind, body, part.start, part.end)
+        else:
+            found.append(part)
+    return found
+
+
 def replaced(body: bytes, replacements: Iterable[tuple[Part, bytes]]) -> bytes:
     """The body with the contents of some parts replaced.
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from softswitch.dialog.usage import ACCEPT, unacceptable
 from softswitch.sip import compose
 from softswitch.sip.compose import ALLOW
+from softswitch.sip.message import Request
 from softswitch.testing.peer import kind
 
 KNOWN = ["INFO", "MESSAGE", "REFER", "SUBSCRIBE", "NOTIFY", "PUBLISH"]
@@ -81,7 +83,7 @@ def test_options(stage):
         response = asked(alice, "OPTIONS", uri)
         assert response.status == 200
         assert response.allow == list(ALLOW)
-        assert response.values("Accept") == ["application/sdp"]
+        assert response.get("Accept") == ACCEPT
     assert asked(alice, "OPTIONS", switch(stage, "bob")).status == 480
     assert asked(alice, "OPTIONS", switch(stage, "nobody")).status == 404
     assert asked(alice, "OPTIONS", "sip:bob@example.net").status == 404
@@ -166,10 +168,47 @@ def test_a_reinvite_that_has_come_too_far(talk):
     assert bob.line.statuses == [200]
 
 
+SDP = "Content-Type: application/sdp\r\n\r\nv=0\r\n"
+ISUP = "Content-Type: application/isup\r\nContent-Disposition: signal;handling=optional\r\n\r\n\1"
+XML = "Content-Type: application/pidf+xml\r\n\r\n<presence/>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "status"),
+    [
+        ("multipart/mixed", [SDP, ISUP], None),
+        ("multipart/alternative", [XML, SDP], None),
+        ("multipart/mixed", [ISUP], None),
+        ("multipart/mixed", [XML], 415),
+        ("multipart/mixed", [ISUP, XML], 415),
+        ("multipart/form-data", [SDP], 415),
+    ],
+)
+def test_a_body_of_several_parts(kind, parts, status):
+    """One with a session description is understood, the rest crosses; one without is where all of
+    it may be ignored (RFC 5621 5, 8.2.3)."""
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--\r\n"
+    fields = [("Content-Type", f"{kind}; boundary=b")]
+    found = unacceptable(Request("INVITE", "sip:bob@x", fields, body.encode()))
+    assert found == (None if status is None else (status, [("Accept", ACCEPT)]))
+
+
+def test_a_body_whose_parts_cannot_be_read(stage):
+    """400 (21.4.1)."""
+    alice = stage.phone("alice")
+    plain = alice.request
+
+    def request(*args, **options):
+        return plain(*args, **options).replaced("Content-Type", ["multipart/mixed; boundary=b"])
+
+    alice.request = request
+    assert alice.call(switch(stage, "bob")).statuses == [400]
+
+
 @pytest.mark.parametrize(
     ("fields", "accept"),
     [
-        ([("Content-Type", "text/plain")], ("Accept", "application/sdp")),
+        ([("Content-Type", "text/plain")], ("Accept", ACCEPT)),
         (
             [("Content-Type", "application/sdp"), ("Content-Encoding", "gzip")],
             ("Accept-Encoding", "identity"),

@@ -1,0 +1,1 @@
+"""The proxy: requests that are forwarded as they are, statefully (RFC 3261 section 16)."""

@@ -1,0 +1,226 @@
+"""The records of the calls that are forwarded: what a proxy sees of them. Pure.
+
+A proxy on the path of a call's requests sees its BYE; one that is not sees no more than the
+answer, and there its record ends. A BYE may be lost, or a phone: a call in which nothing passes
+for as long as its session may live (RFC 4028) is taken for over.
+"""
+
+from collections import Counter
+from typing import Final, Protocol
+
+import attrs
+
+from softswitch.flow import Flow
+from softswitch.plugin.record import Attempt, CallRecord
+from softswitch.scope import Auditor, Scope
+from softswitch.sip.fields import seconds
+from softswitch.sip.message import Request, Response
+from softswitch.wheel import Clock, Timer
+
+#: Seconds after which a call in which nothing passes is over, when its session has no timer.
+UNHEARD_SECONDS: Final = 12 * 3600
+
+#: Seconds that a session with a timer may live beyond it: until the last refresh has failed.
+GRACE_SECONDS: Final = 32
+
+
+class Observer(Protocol):
+    """Told of facts, as ``ICallObserver``."""
+
+    def call_ringing(self, record: CallRecord) -> None:
+        """The first target rings."""
+
+    def call_answered(self, record: CallRecord) -> None:
+        """The caller was told of the answer."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """The call is over; told once, last."""
+
+
+@attrs.define
+class CallData:
+    """What is known of a call that is forwarded; plain data.
+
+    :ivar call_id: the Call-ID, one for the whole way.
+    :ivar caller_tag: tag of who called.
+    :ivar record: what is left of the call in the end.
+    :ivar stays: whether we are on the path of its further requests.
+    :ivar callee_tags: of the dialogs that stand; more than one where several forks answered.
+    :ivar from_caller: flow on which the caller was last heard within the call.
+    :ivar from_callee: flow on which the callee was.
+    :ivar life: seconds for which nothing may pass.
+    :ivar unheard_until: when the call is taken for over; None until it is answered.
+    """
+
+    call_id: str
+    caller_tag: str
+    record: CallRecord
+    stays: bool
+    callee_tags: list[str] = attrs.Factory(list)
+    from_caller: Flow | None = None
+    from_callee: Flow | None = None
+    life: int = UNHEARD_SECONDS
+    unheard_until: float | None = None
+
+
+class ForwardedCall:
+    """A call that is forwarded, from its INVITE to its record's end.
+
+    :ivar data: what is known of it.
+    """
+
+    __slots__ = ("_ledger", "_scope", "_timer", "data")
+
+    def __init__(self, ledger: "Ledger", data: CallData) -> None:
+        self.data = data
+        self._ledger = ledger
+        self._timer: Timer | None = None
+        self._scope = Scope(f"{data.record.id}/forwarded", ledger.auditor)
+        self._scope.hold(self)
+
+    @property
+    def over(self) -> bool:
+        """Whether the record is complete."""
+        return self.data.record.ended is not None
+
+    def leftovers(self) -> list[str]:
+        """The name of its timer while it is set (for the scope)."""
+        return [] if self._timer is None else ["unheard"]
+
+    def tried(self, attempt: Attempt) -> None:
+        """A target is tried."""
+        self.data.record.attempts.append(attempt)
+
+    def rang(self, attempt: Attempt, response: Response) -> None:
+        """A provisional response went to the caller."""
+        record = self.data.record
+        now = self._ledger.clock.seconds()
+        if response.status >= 180 and attempt.ringing is None:
+            attempt.ringing = now
+            if record.ringing is None:
+                record.ringing = now
+                self._ledger.observer.call_ringing(record)
+
+    def answered(self, attempt: Attempt, response: Response) -> None:
+        """A 2xx went to the caller, the first or another fork's."""
+        data, now = self.data, self._ledger.clock.seconds()
+        record, tag = data.record, response.to.tag or ""
+        if attempt.answered is None:
+            attempt.answered, attempt.ended = now, None
+            attempt.status, attempt.reason = response.status, response.reason
+        if record.answered is None and not self.over:
+            record.answered, record.to_tag = now, tag
+            record.status, record.reason = response.status, response.reason
+            self._ledger.observer.call_answered(record)
+            if not data.stays:
+                self.end("switch")
+        if not self.over and tag not in data.callee_tags:
+            data.callee_tags.append(tag)
+            self.refreshed(response)
+
+    def refused(self, status: int, reason: str, tag: str, who: str) -> None:
+        """The final refusal went to the caller.
+
+        :param tag: its To tag.
+        :param who: "caller", "callee" or "switch": whose doing it is.
+        """
+        if not self.over:
+            record = self.data.record
+            record.status, record.reason, record.to_tag = status, reason, tag
+            self.end(who)
+
+    def heard(self, request: Request, flow: Flow, by_caller: bool) -> None:
+        """A request passes within the call; with the BYE of its last dialog it is over."""
+        data = self.data
+        if by_caller:
+            data.from_caller, tag = flow, request.to.tag
+        else:
+            data.from_callee, tag = flow, request.from_.tag
+        self._wait()
+        if request.method == "BYE" and tag in data.callee_tags:
+            data.callee_tags.remove(tag)
+            if not data.callee_tags:
+                self.end("caller" if by_caller else "callee")
+
+    def refreshed(self, response: Response) -> None:
+        """A 2xx to an INVITE or UPDATE passes, perhaps with a session timer (RFC 4028 8)."""
+        interval = (response.get("Session-Expires") or "").partition(";")[0].rstrip()
+        if interval.isascii() and interval.isdigit():
+            self.data.life = max(90, seconds(interval)) + GRACE_SECONDS
+        self._wait()
+
+    def end(self, who: str, reason: str | None = None) -> None:
+        """The call is over, as far as a proxy sees; harmless when repeated."""
+        record, now = self.data.record, self._ledger.clock.seconds()
+        if self.over:
+            return
+        record.ended, record.hung_up = now, who
+        record.reason = record.reason if reason is None else reason
+        for attempt in record.attempts:
+            if attempt.ended is None:
+                attempt.ended = now
+        self._stop()
+        self._ledger.forget(self)
+        self._scope.release(self)
+        self._scope.end()
+
+    def _wait(self) -> None:
+        """Something has passed; wait anew."""
+        if self.data.callee_tags:
+            self._stop()
+            self.data.unheard_until = self._ledger.clock.seconds() + self.data.life
+            self._timer = self._ledger.clock.callLater(self.data.life, self._unheard)
+
+    def _unheard(self) -> None:
+        self._timer = None
+        self.end("switch", "Nothing Heard")
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Ledger:
+    """The calls that are forwarded and have not ended.
+
+    :param counters: "ended" -> how often.
+    """
+
+    def __init__(
+        self, clock: Clock, auditor: Auditor, observer: Observer, counters: Counter[str]
+    ) -> None:
+        self.clock = clock
+        self.auditor = auditor
+        self.observer = observer
+        self._counters = counters
+        self._calls: dict[tuple[str, str], list[ForwardedCall]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._calls.values()))
+
+    def calls(self) -> list[ForwardedCall]:
+        """All of them."""
+        return [call for calls in self._calls.values() for call in calls]
+
+    def open(self, request: Request, record: CallRecord, stays: bool) -> ForwardedCall:
+        """An INVITE is to be forwarded."""
+        tag = request.from_.tag or ""
+        call = ForwardedCall(self, CallData(request.call_id, tag, record, stays))
+        self._calls.setdefault((request.call_id, tag), []).append(call)
+        return call
+
+    def find(self, request: Request, by_caller: bool) -> list[ForwardedCall]:
+        """The calls that a request belongs to: several where an INVITE has passed twice."""
+        tag = (request.from_ if by_caller else request.to).tag or ""
+        return list(self._calls.get((request.call_id, tag), ()))
+
+    def forget(self, call: ForwardedCall) -> None:
+        """It has ended."""
+        key = (call.data.call_id, call.data.caller_tag)
+        calls = self._calls[key]
+        calls.remove(call)
+        if not calls:
+            del self._calls[key]
+        self._counters["ended"] += 1
+        self.observer.call_ended(call.data.record)
