@@ -107,6 +107,7 @@ class Call(Machine):
                 bridge = self._legs.bridge_to(leg.name)
                 assert bridge is not None
                 bridge.provisional(response)
+                self._shared.lamps.leg_changed(leg.data)
 
     def leg_answered(self, leg: Leg, response: Response) -> None:
         """The callee answered, or a re-INVITE was."""
@@ -286,6 +287,8 @@ class Call(Machine):
         record.answered = self._shared.clock.seconds()
         record.status, record.reason = 200, REASONS[200]
         self._shared.observer.call_answered(record)
+        for leg in self.data.legs.values():
+            self._shared.lamps.leg_changed(leg)
 
     def _fail_best(self) -> None:
         best = self.data.hunt.best or Failure(480, "")

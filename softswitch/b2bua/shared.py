@@ -71,6 +71,19 @@ class Observer(Protocol):
         """The call is over; told once, last."""
 
 
+class LegObserver(Protocol):
+    """Told of every leg's ups and downs; its data says which."""
+
+    def leg_began(self, leg: Any) -> None:
+        """It has been made."""
+
+    def leg_changed(self, leg: Any) -> None:
+        """It rings, it was answered, or its peer is told another name."""
+
+    def leg_ended(self, leg: Any) -> None:
+        """It is gone."""
+
+
 class Shared:
     """Services and facts; one object per switch.
 
@@ -81,6 +94,7 @@ class Shared:
     :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
         the INVITE's transaction and the decision.
     :ivar forward: the proxy; assigned before anything arrives.
+    :ivar lamps: told of every leg; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar profile: how the "trunk" or "user" of that name is treated within a call.
     """
@@ -114,6 +128,7 @@ class Shared:
         self.ended: Callable[[Any], None] = lambda call: None
         self.handed_over: Callable[[Any, InviteServer, Proxy], None]
         self.forward: Forward
+        self.lamps: LegObserver
         self.is_alive = transport.is_alive
         self._transport = transport
         self._resolver = resolver

@@ -5,10 +5,11 @@ who watches, for how long, how many, and that each watcher is told of the newest
 he has answered for the one before.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -125,14 +126,14 @@ class StateAgent:
         """Answer a SUBSCRIBE outside of any dialog, of our event and to a user of ours."""
         try:
             self._admit(request, watcher, user)
-            expires = self.granted(request)
+            expires = granted(request, self.settings)
             tag = compose.new_tag()
             flow = transaction.flow
             contact = self._contact(user, flow)
             known = watcher.name if watcher.kind == "user" else ""
             dialog = Dialog.answering(request, flow, tag, contact, known)
         except PeerError as error:
-            transaction.respond(refusal(request, error, self.settings.min_expires))
+            transaction.respond(refusal(request, error, self.settings))
             return
         scope = Scope(f"{self.package.name} of {user} for {request.call_id}", self._auditor)
         transaction.adopt(scope, None)
@@ -140,19 +141,6 @@ class StateAgent:
         self._watches.setdefault(user, []).append(watch)
         self._held[watcher] += 1
         watch.answer(request, transaction, expires)
-
-    def granted(self, request: Request) -> int:
-        """Seconds that a SUBSCRIBE gets (RFC 6665 4.2.1.1).
-
-        :raises PeerError: 423 when it wants fewer than the least.
-        """
-        wanted = request.expires
-        least, most = self.settings.min_expires, self.settings.max_expires
-        if wanted is None:
-            return most
-        if 0 < wanted < min(least, 3600):
-            raise PeerError("Interval Too Brief", 423)
-        return min(wanted, most)
 
     def new_subscription(
         self, dialog: Dialog, request: Request, scope: Scope, watch: "_Watch"
@@ -233,11 +221,11 @@ class _Watch:
         self, subscription: Subscription, request: Request, transaction: Server
     ) -> None:
         """From the subscription: a refresh, or the end."""
+        settings = self._agent.settings
         try:
-            expires = self._agent.granted(request)
+            expires = granted(request, settings)
         except PeerError as error:
-            least = self._agent.settings.min_expires
-            transaction.respond(refusal(request, error, least))
+            transaction.respond(refusal(request, error, settings))
         else:
             self.answer(request, transaction, expires)
 
@@ -264,8 +252,31 @@ def acceptable(request: Request, content_type: str) -> bool:
     return not ranges or bool({"*/*", f"{kind}/*", content_type} & set(ranges))
 
 
-def refusal(request: Request, error: PeerError, min_expires: int) -> Response:
+def granted(request: Request, settings: SubscriptionSettings) -> int:
+    """Seconds that a SUBSCRIBE gets (RFC 6665 4.2.1.1).
+
+    :raises PeerError: 423 when it wants fewer than the least.
+    """
+    wanted = request.expires
+    if wanted is None:
+        return settings.max_expires
+    if 0 < wanted < min(settings.min_expires, 3600):
+        raise PeerError("Interval Too Brief", 423)
+    return min(wanted, settings.max_expires)
+
+
+def refusal(request: Request, error: PeerError, settings: SubscriptionSettings) -> Response:
     """The answer to a SUBSCRIBE that is not granted."""
-    fields = [("Min-Expires", str(min_expires))] if error.status == 423 else []
+    fields = [("Min-Expires", str(settings.min_expires))] if error.status == 423 else []
     tag = compose.new_tag()
     return compose.response(request, error.status, error.reason, to_tag=tag, fields=fields)
+
+
+def document(lines: Iterable[str]) -> bytes:
+    """An XML document made of lines; what no XML document may hold becomes a question mark."""
+    text = "\n".join(('<?xml version="1.0" encoding="UTF-8"?>', *lines, ""))
+    return _UNFIT.sub("?", text).encode("utf-8", "replace")
+
+
+#: What XML 1.0 has no place for, in whatever form.
+_UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

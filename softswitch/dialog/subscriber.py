@@ -167,6 +167,11 @@ class Subscriber(Machine):
         user = _Subscribing(self, expires, tell)
         Requester(self._agent, dialog, user, self._scope, self._credentials).start(request)
 
+    def tell(self, user: SubscriberUser) -> None:
+        """From now on it is ``user`` who wants to know."""
+        if self._user is not None:
+            self._user = user
+
     def abandon(self) -> None:
         """It is not wanted any more: whatever the peer still sends finds nothing."""
         self.fire(Event.ABANDON)

@@ -315,6 +315,8 @@ class Subscription:
     :ivar notifier: sends the NOTIFYs.
     :param scope: of the subscription alone; ends with it.
     :param request: the SUBSCRIBE that made it.
+    :param pending: see ``Notifier``.
+    :param grace: see ``Notifier``.
     """
 
     __slots__ = ("_agent", "_event", "_scope", "_user", "data", "notifier")
@@ -327,6 +329,8 @@ class Subscription:
         dialog: Dialog,
         request: Request,
         user: SubscriptionUser,
+        *,
+        pending: bool = False,
         grace: float = 0.0,
     ) -> None:
         self._agent = agent
@@ -334,7 +338,9 @@ class Subscription:
         self._event = event_of(request)
         self._user: SubscriptionUser | None = user
         event = request.get("Event") or ""
-        self.notifier = Notifier(clock, scope, self._notify, self._over, event, grace=grace)
+        self.notifier = Notifier(
+            clock, scope, self._notify, self._over, event, pending=pending, grace=grace
+        )
         self.data = SubscriptionData(dialog, self.notifier.data)
         agent.open(self)
 

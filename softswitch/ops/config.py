@@ -24,6 +24,7 @@ from softswitch.ops.tables import (
     MediaTable,
     RecordsTable,
     StoreTable,
+    SubscriptionsTable,
     SwitchTable,
     TrunkTable,
     UserTable,
@@ -71,6 +72,7 @@ class Config:
     store: StoreTable = attrs.field(factory=StoreTable)
     records: RecordsTable = attrs.field(factory=RecordsTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
+    subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
 

@@ -42,6 +42,20 @@ class SwitchTable:
 
 
 @attrs.frozen
+class SubscriptionsTable:
+    """``[subscriptions]``: see ``dialog.stateagent.SubscriptionSettings``.
+
+    :ivar per_user: subscriptions that one user may hold to an event of ours, and across us.
+    :ivar min_expires: seconds; a shorter wish is refused.
+    :ivar max_expires: seconds; a longer wish is cut to it.
+    """
+
+    per_user: Count = 100
+    min_expires: Count = 60
+    max_expires: Count = 3600
+
+
+@attrs.frozen
 class ListenTable:
     """``[[listen]]``: one address and port that we serve; see ``transport.listener.Listener``.
 

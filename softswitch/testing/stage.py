@@ -21,11 +21,10 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from zope.interface import implementer
 
-from softswitch.b2bua.progress import CallData
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
 from softswitch.ops.values import HOOKS
@@ -40,6 +39,8 @@ from softswitch.testing.ladder import Address, ladder
 from softswitch.testing.network import LoopNetwork
 from softswitch.testing.peer import Peer
 from softswitch.testing.phone import Phone
+
+T = TypeVar("T")
 
 #: The configuration that a test's own lies on, table by table. A user's password is the name.
 CONFIG: Mapping[str, Any] = tomllib.loads("""
@@ -256,6 +257,9 @@ class Stage:
     def _write_down(self) -> None:
         for call in self.house.switch.calls.values():
             written_down(call.data)
+        passage = self.house.passage
+        if passage.busy:
+            written_down(passage.data)
 
     def _place(self, name: str, host: str, port: int) -> Address:
         place = (host or f"127.88.0.{next(self._hosts)}", port)
@@ -263,12 +267,12 @@ class Stage:
         return place
 
 
-def written_down(data: CallData) -> CallData:
-    """What a call knows, rebuilt from its written form.
+def written_down(data: T) -> T:
+    """What a call knows, or what goes on outside of calls, rebuilt from its written form.
 
     :raises AssertionError: when it is not the same.
     """
     plain = to_plain(data)
-    rebuilt = from_plain(CallData, json.loads(json.dumps(plain)))
+    rebuilt = from_plain(type(data), json.loads(json.dumps(plain)))
     assert to_plain(rebuilt) == plain
     return rebuilt

@@ -1,0 +1,174 @@
+"""Requests outside of a call: MESSAGE, SUBSCRIBE, NOTIFY and PUBLISH (RFC 3428, 6665, 3903). Pure.
+
+A SUBSCRIBE to a user of ours and to an event of which we are the notifier ends here. Everything
+else goes where the routers say, as an errand, and what nobody is responsible for is refused: an
+event with 489 and the events that would be right.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from softswitch.b2bua import crossing
+from softswitch.b2bua.errand import EVENT_METHODS, Errand, ErrandData
+from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing
+from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings, WatchData, refusal
+from softswitch.errors import PeerError, SipSyntaxError
+from softswitch.plugin.decisions import Reject
+from softswitch.plugin.views import Identity
+from softswitch.sip.events import event_of
+from softswitch.sip.message import Request
+from softswitch.sip.uri import Uri
+from softswitch.transaction.invite_server import InviteServer
+from softswitch.transaction.server import Server
+
+#: Methods served outside of a call, REGISTER and OPTIONS apart.
+METHODS = ("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH")
+
+
+@attrs.define
+class PassageData:
+    """Everything outside of calls that is not over; plain data.
+
+    :ivar errands: requests on their way across.
+    :ivar subscriptions: those that stand, across the switch.
+    :ivar watches: those to events of ours.
+    """
+
+    errands: list[ErrandData]
+    subscriptions: list[CrossedData]
+    watches: list[WatchData]
+
+
+class Passage:
+    """Serves requests outside of a call.
+
+    :ivar counters: "MESSAGE" and the like -> how many have come.
+    :ivar draining: whether subscriptions are refused because the switch is about to stop.
+    :param user_of: the name of the user of ours whom a URI means, "" for others.
+    :param agents: of each event that is ours.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        user_of: Callable[[Uri], str],
+        agents: Iterable[StateAgent],
+        settings: SubscriptionSettings,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.draining = False
+        self._shared = shared
+        self._user_of = user_of
+        self._agents = {agent.package.name: agent for agent in agents}
+        self._settings = settings
+        self._errands: set[Errand] = set()
+        self._crossed: set[Crossed] = set()
+        self._held: Counter[Identity] = Counter()
+        for method in METHODS:
+            shared.agent.handlers[method] = self.received
+
+    @property
+    def data(self) -> PassageData:
+        """All that is known; plain data."""
+        watches = [data for agent in self._agents.values() for data in agent.data]
+        return PassageData(
+            [errand.data for errand in self._errands],
+            [crossed.data for crossed in self._crossed],
+            watches,
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is not over."""
+        return bool(self._errands) or bool(self.subscriptions)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many stand, at us and across us."""
+        return len(self._crossed) + sum(len(agent.data) for agent in self._agents.values())
+
+    def received(
+        self, request: Request, transaction: InviteServer | Server, identity: Identity
+    ) -> None:
+        """A request outside of any dialog, from somebody known."""
+        assert isinstance(transaction, Server)
+        self.counters[request.method] += 1
+        try:
+            self._serve(request, transaction, identity)
+        except SipSyntaxError:
+            raise
+        except PeerError as error:
+            transaction.respond(refusal(request, error, self._settings))
+
+    def shut(self) -> None:
+        """The switch stops: every subscription is to be made anew, elsewhere or later."""
+        self.draining = True
+        for agent in self._agents.values():
+            agent.shut()
+        for crossed in list(self._crossed):
+            crossed.near.notifier.terminate("deactivated")
+
+    def _serve(self, request: Request, transaction: Server, identity: Identity) -> None:
+        """
+        :raises PeerError: with the status of a refusal.
+        """
+        shared, method = self._shared, request.method
+        nowhere = Reject(404)
+        if method in EVENT_METHODS:
+            package = event_of(request)[0]
+            agent = self._agents.get(package)
+            user = self._user_of(request.request_uri)
+            if method == "SUBSCRIBE":
+                self._admit(request, identity)
+                if agent is not None and user:
+                    agent.subscribe(request, transaction, identity, user)
+                    return
+            if agent is None:
+                nowhere = Reject(489, headers={"Allow-Events": ", ".join(self._agents)})
+        if request.max_forwards == 0:
+            raise PeerError("Too Many Hops", 483)
+        if crossing.is_marked(request, shared.mark(request)):
+            raise PeerError("Loop Detected", 482)
+        errand: Errand
+        if method == "SUBSCRIBE":
+            errand = Subscribing(
+                shared,
+                request,
+                transaction,
+                identity,
+                self._errands.discard,
+                nowhere,
+                self._settings,
+                self._made,
+                self._gone,
+            )
+        else:
+            errand = Errand(shared, request, transaction, identity, self._errands.discard, nowhere)
+        self._errands.add(errand)
+        errand.start()
+
+    def _admit(self, request: Request, identity: Identity) -> None:
+        """
+        :raises PeerError: when the sender may not subscribe to anything.
+        """
+        if self.draining:
+            raise PeerError("Switch Stops", 503)
+        if not request.contacts:
+            raise SipSyntaxError("Missing Contact", header="Contact")
+        held = self._held[identity] if identity.kind == "user" else 0
+        if held >= self._settings.per_user:
+            raise PeerError("Too Many Subscriptions", 403)
+
+    def _made(self, crossed: Crossed) -> None:
+        self._crossed.add(crossed)
+        self._held[crossed.data.identity] += 1
+
+    def _gone(self, crossed: Crossed) -> None:
+        self._crossed.discard(crossed)
+        identity = crossed.data.identity
+        self._held[identity] -= 1
+        if not self._held[identity]:
+            del self._held[identity]
