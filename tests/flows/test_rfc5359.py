@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from softswitch.plugin.decisions import Reject, Route, Target
 from softswitch.plugin.interfaces import IRouter
+from softswitch.testing.stage import CONFIG
 
 
 @implementer(IRouter)
@@ -155,6 +156,42 @@ def test_2_6_transfer_instant_messaging(flow):
     flow.hang_up(second, third)
 
 
+@pytest.mark.xfail(reason="no forwarding yet")
+@pytest.mark.parametrize("when", ["always", "busy", "no_answer"])
+def test_2_7_to_2_9_call_forwarding(make_flow, transport, hangs_up, when):
+    """Unconditional, busy and no answer: the caller is told 181, and the new target from where
+    and why (RFC 5806, RFC 7044)."""
+    forwarding = {"use": "forwarding", "users": {"bob": {when: "carol", "ring_seconds": 10}}}
+    policy = [forwarding, *CONFIG["policy"]]
+    flow = make_flow({"policy": policy}, transport=transport, hangs_up=hangs_up)
+    alice, bob, carol = flow.phones("alice", "bob", "carol")
+    line = alice.call("bob")
+    tried = {
+        "always": "",
+        "busy": "bob: <INVITE+ >486 <ACK",
+        "no_answer": "bob: <INVITE+ >180 <CANCEL >200 >487 <ACK",
+    }
+    if when == "busy":
+        bob.refuse(486)
+    elif when == "no_answer":
+        bob.ring()
+        flow.run(10)
+    carol.ring()
+    carol.answer()
+    flow.hang_up(line, carol.line)
+    heard = "<180 <181 <180" if when == "no_answer" else "<181 <180"
+    flow.saw(f"""
+        alice: call+ {heard} <200+ >ACK bye
+        {tried[when]}
+        carol: <INVITE+ >180 >200+ <ACK bye
+    """)
+    reasons = {"always": "unconditional", "busy": "user-busy", "no_answer": "no-answer"}
+    diversion = carol.line.invite.get("Diversion")
+    assert "sip:bob@" in diversion
+    assert f"reason={reasons[when]}" in diversion
+    assert "sip:bob@" in carol.line.invite.get("History-Info")
+
+
 def test_2_10_3_way_conference_third_party_is_added(flow):
     """Bob mixes: he moves Alice's call to his mixer by re-INVITE, and calls Carol from it."""
     alice, bob, carol = flow.phones("alice", "bob", "carol")
@@ -252,7 +289,6 @@ def test_2_16_call_pickup(flow):
     flow.hang_up(line, taken)
 
 
-@pytest.mark.xfail(reason="the switch is no notifier of dialogs yet")
 def test_2_17_automatic_redial(flow):
     """Bob is busy; Alice watches his dialogs and calls when he is free (RFC 4235)."""
     alice, bob, carol = flow.phones("alice", "bob", "carol", can=[])
