@@ -14,10 +14,12 @@ from softswitch.b2bua import crossing
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import Asked, BridgeData, BridgeUser, Kind, Step
+from softswitch.dialog.usage import Life
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer
 from softswitch.sdp.rewrite import fits
 from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import REASONS
 from softswitch.wheel import Clock
 
 #: A re-INVITE that has no final answer by then has none. It is longer than timer B, which finds a
@@ -98,7 +100,7 @@ class Bridge:
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
-        over = data.settled and not data.answered
+        over = data.settled and not (data.answered or data.inviter)
         owed = data.offerer == other.name or not (data.offerer or crossing.is_sdp(response))
         if over or owed:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
@@ -153,17 +155,18 @@ class Bridge:
         """Offer a leg anew what the other holds to: it was told something else. Without an engine
         nobody keeps descriptions, and the next re-INVITE has to settle it."""
         other = self.other(leg)
-        agreed = other.data.media.state.remote
-        if not agreed or self._busy or not (leg.session.idle and other.session.idle):
-            return
-        self.data.offers += 1
-        self._fork(other)
-        self._append(Step(Kind.INVITE, other.name, fields=[_DESCRIBED], body=agreed, is_sdp=True))
+        idle = leg.session.idle and other.session.idle
+        if other.data.media.state.remote and idle and not self._busy:
+            self._present(other)
+
+    def join(self) -> None:
+        """Have the two legs, each in a session already, talk to each other: b is offered what a
+        holds to, or asked for an offer where nobody keeps that."""
+        self._present(self.a)
 
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """Carry the refusal of a re-INVITE or UPDATE back; the call stays as it was."""
         other = self.other(leg)
-        unasked = self.data.offers
         self._withdraw(other)
         # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
         told = status if status == 491 else crossing.status(status)
@@ -172,8 +175,6 @@ class Bridge:
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone on that side.
             self._user.bridge_failed(self, status, reason)
-        elif unasked:
-            self._user.bridge_refused(self, status, reason)
 
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""
@@ -305,14 +306,24 @@ class Bridge:
         """A 2xx reaches the other side: who asked is answered, as he asked; who did not ask, since
         he was offered what the other holds to, hears nothing."""
         data, session = self.data, target.session
-        first = not data.answered and not data.inviter
-        data.answered = data.answered or first
         if data.inviter == target.name and data.asked is not Asked.INVITE and not data.offers:
             if data.asked is Asked.UPDATE:
                 session.accept_update(step.fields, body)
             else:
                 session.answer_prack(200, step.fields, body)
             self._finish()
+            return
+        first, data.answered = not data.answered, True
+        if session.awaits_ack:
+            session.acknowledge(step.fields, body)
+            self._finish()
+        elif session.idle and step.is_sdp and data.offerer == step.source:
+            # The offer that ``join`` asked for.
+            data.inviter = step.source
+            target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
+            session.invite(step.fields, body)
+            data.answered = not first
+            return
         elif session.idle:
             self._finish()
         else:
@@ -363,15 +374,27 @@ class Bridge:
     def _reject(
         self, leg: Leg, status: int, reason: str | None, fields: Iterable[Field] = ()
     ) -> None:
-        """Refuse what a leg asked for, unless it did not ask: it was ours, to ``restore``."""
+        """Refuse what a leg asked for; what it did not ask for was ours to ask."""
         if self.data.offers:
             self.data.offers = 0
+            self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
         elif self.data.asked is Asked.UPDATE:
             leg.session.reject_update(status, reason, fields)
         elif self.data.asked is Asked.PRACK:
             leg.session.answer_prack(status, fields, b"")
         elif not leg.session.idle:
             leg.session.reject(status, reason, fields)
+            if leg.session.data.life is Life.ENDED:
+                self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
+
+    def _present(self, source: Leg) -> None:
+        """Offer the other leg what this one holds to, of our own accord."""
+        agreed = source.data.media.state.remote
+        self.data.offers += 1
+        self._fork(source)
+        described = [_DESCRIBED] if agreed else []
+        is_sdp = bool(agreed)
+        self._append(Step(Kind.INVITE, source.name, fields=described, body=agreed, is_sdp=is_sdp))
 
     def _fork(self, inviter: Leg) -> None:
         """A re-negotiation begins: what is said from here on is on trial."""

@@ -6,16 +6,18 @@ observers.
 """
 
 from enum import StrEnum
+from weakref import proxy
 
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
-from softswitch.b2bua.hunt import Failure, Hunt
+from softswitch.b2bua.hunt import Failure, Hunt, HuntData
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.transfer import Transfer
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.usage import answer
+from softswitch.dialog.usage import Life, answer
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
@@ -24,6 +26,7 @@ from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
+from softswitch.sip.replaces import ReferTo, Replaces
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -38,7 +41,7 @@ class Call(Machine):
     :raises SipSyntaxError: when the INVITE cannot make a dialog.
     """
 
-    __slots__ = ("__weakref__", "_hunt", "_legs", "_shared", "_view", "caller", "data")
+    __slots__ = ("__weakref__", "_hunt", "_legs", "_shared", "_transfer", "_view", "caller", "data")
 
     def __init__(
         self, shared: Shared, request: Request, transaction: InviteServer, identity: Identity
@@ -59,6 +62,7 @@ class Call(Machine):
         self._view = RequestView(request, flow, identity)
         self._legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
+        self._transfer: Transfer | None = None
         self.caller = self._legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
 
     @property
@@ -103,6 +107,8 @@ class Call(Machine):
         trial = self._hunt.trial_of(leg)
         if trial is not None:
             self._hunt.progressed(leg, trial, response)
+            if self._transfer is not None:
+                self._transfer.progressed(response)
             if 100 < response.status < 200:
                 bridge = self._legs.bridge_to(leg.name)
                 assert bridge is not None
@@ -116,6 +122,8 @@ class Call(Machine):
         if self.state is State.HUNTING:
             self.fire(Event.ANSWERED, leg, response)
         elif bridge is not None:
+            if self._hunt.trial_of(leg) is not None:
+                self._hunt.answered(leg, response)
             bridge.accepted(leg, response)
 
     def leg_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
@@ -184,10 +192,19 @@ class Call(Machine):
         """One side sends something that negotiates nothing."""
         bridge = self._legs.bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
-        within.treat(leg, far, request, transaction, self._transfer)
+        within.treat(leg, far, request, transaction, self._refer, self._transfer)
 
-    def _transfer(self, leg: Leg, request: Request, transaction: Server) -> None:
-        answer(transaction, leg.scope, 603)
+    def _refer(self, leg: Leg, request: Request, transaction: Server) -> None:
+        """One side transfers the other: one transfer at a time, of a call that was answered."""
+        stays = self._legs.far_of(leg)
+        going_on = self._transfer is not None and not self._transfer.over
+        if stays is None or going_on or self.data.loan is not None:
+            answer(transaction, leg.scope, 491)
+            return
+        refer = ReferTo.of(request)
+        self._transfer = Transfer(self._shared, proxy(self), leg, stays, refer, request)
+        self.data.transfer = self._transfer.data
+        self._transfer.start(request, transaction)
 
     def leg_crossed(self, leg: Leg) -> None:
         """One side accepted what the other had taken back."""
@@ -202,8 +219,16 @@ class Call(Machine):
             bridge.acknowledged(leg, ack)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
-        """One side hung up or was found dead."""
-        self.fire(Event.HUNG_UP, leg, request, reason)
+        """One side hung up or was found dead; a transferor may, and who is not talking yet."""
+        transfer, loan = self._transfer, self.data.loan
+        if loan is not None and leg.name == loan.name:
+            self._not_joined(480, reason)
+        elif transfer is None or transfer.over or leg.name != transfer.data.transferor:
+            self.fire(Event.HUNG_UP, leg, request, reason)
+        else:
+            transfer.data.gone = True
+            self._legs.unbridge(self.data.joined)
+            self.end_leg(leg.name)
 
     # From the bridges.
 
@@ -212,16 +237,24 @@ class Call(Machine):
         self._hunt.invited(bridge.b)
 
     def bridge_answered(self, bridge: Bridge) -> None:
-        """The caller has been told of the answer."""
+        """The caller has been told of the answer; or after a transfer, both sides talk."""
+        if self.data.joined != bridge.b.name:
+            self._legs.unbridge(self.data.joined)
+            self.data.joined = bridge.b.name
+        self._legs.keep()
         self.fire(Event.BRIDGED)
 
     def bridge_refused(self, bridge: Bridge, status: int, reason: str) -> None:
         """One side did not want what the other holds to: they stay as they are."""
+        if self.data.loan is not None and bridge.b.name == self.data.loan.name:
+            self._not_joined(status, reason)
 
     def bridge_failed(self, bridge: Bridge, status: int, reason: str) -> None:
         """The media for a try, or for the call, cannot be had."""
         trial = self._hunt.trial_of(bridge.b)
-        if trial is not None:
+        if self.data.loan is not None and bridge.b.name == self.data.loan.name:
+            self._not_joined(status, reason)
+        elif trial is not None:
             bridge.b.session.cancel()
             self._hunt.failed(trial, Failure(status, reason))
         else:
@@ -233,7 +266,18 @@ class Call(Machine):
         """A leg for a try, and its bridge to the caller's."""
         kind, peer = ("trunk", target.trunk) if target.trunk else ("user", dialog.registered)
         leg = self._legs.make(name, dialog, flow, None, kind, peer, target)
-        return self._legs.bridge(self.caller, leg)
+        transfer = self._transfer
+        near = self.caller if transfer is None else self._legs[transfer.data.transferee]
+        return self._legs.bridge(near, leg)
+
+    def call_callee(self, bridge: Bridge, fields: list[Field]) -> None:
+        """Have that leg invited: by the caller's INVITE, or for a transferee."""
+        if self._transfer is None:
+            described = crossing.describing(self.data.invite)
+            bridge.invite([*described, *fields], self.data.invite)
+        else:
+            own = self._transfer.own_fields
+            bridge.offer([*fields, *own], crossing.hops(self._transfer.data.invite))
 
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
         """A try is given up."""
@@ -256,12 +300,93 @@ class Call(Machine):
 
     def hunt_failed(self) -> None:
         """Nothing is left to try."""
-        self.fire(Event.EXHAUSTED)
+        if self._transfer is None:
+            self.fire(Event.EXHAUSTED)
+        else:
+            best = self.data.hunt.best or Failure(480, REASONS[480])
+            self._transfer.failed(best.status, best.reason)
+
+    # From the transfer.
+
+    def identity_of(self, leg: Leg) -> Identity:
+        """Who a leg's peer is."""
+        if leg is self.caller:
+            return self.data.identity
+        return Identity(leg.data.kind, leg.data.peer)
+
+    def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
+        """Call somebody for the transferee."""
+        self.data.hunt = HuntData(tries=self.data.hunt.tries)
+        self._hunt = Hunt(self.data.hunt, self.id, invite, view, self, self._shared)
+        self._hunt.begin(route.targets)
+
+    def find_far(self, replaces: Replaces) -> Leg | None:
+        """The leg to which that dialog of another call of ours is bridged; None for none."""
+        found = self._shared.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        far: Leg | None = None
+        if found is not None and found[0] is not self:
+            far = found[0].legs.far_of(found[1])
+        return far
+
+    def borrow(self, far: Leg, transferee: Leg) -> None:
+        """Have the transferee talk to the far leg of another call."""
+        self._borrow(far)
+        self._legs.bridge(transferee, far).join()
+
+    def transferred(self, transferor: str) -> None:
+        """The transferor has been told: its leg is not needed any more."""
+        leg = self._legs.get(transferor)
+        if leg is not None:
+            leg.session.bye()
+            self.end_leg(transferor)
+
+    def transfer_failed(self, transferor_gone: bool) -> None:
+        """The call goes on as before; or ends, where only the transferee is left."""
+        if transferor_gone and self.state is State.TALKING:
+            self.fire(Event.HUNG_UP, None, None, "Transfer failed")
+
+    # Legs of other calls.
+
+    @property
+    def legs(self) -> Legs:
+        """Its legs, for a call that borrows one."""
+        return self._legs
+
+    def pick_up(self, far: Leg) -> None:
+        """Instead of asking the policies: talk to the far leg of another call (RFC 3891)."""
+        self._shared.observer.call_started(self.data.record)
+        self.fire(Event.PICKED_UP, far)
+
+    def replaced(self) -> None:
+        """A leg that was lent stays with the other call: this one ends."""
+        self.fire(Event.REPLACED)
+
+    def _borrow(self, far: Leg) -> None:
+        self.data.hunt.tries += 1
+        self._legs.borrow(far.call.legs, far, f"b{self.data.hunt.tries}")
+
+    def _not_joined(self, status: int, reason: str) -> None:
+        """The leg of another call would not have it."""
+        self._legs.give_back()
+        if self.state is not State.TALKING:
+            self.data.hunt.best = Failure(status, reason, True)
+            self.fire(Event.EXHAUSTED)
+        elif self._transfer is not None:
+            self._transfer.failed(status, reason)
 
     # Actions of the table.
 
     def _route(self, route: Route) -> None:
         self._hunt.begin(route.targets)
+
+    def _take_over(self, far: Leg) -> None:
+        self._borrow(far)
+        self._legs.bridge(self.caller, far).invite([], self.data.invite)
+
+    def _go_on(self) -> None:
+        """A transferee talks to somebody else now."""
+        if self._transfer is not None:
+            self._transfer.done()
 
     def _hand_over(self, decision: Proxy) -> None:
         transaction = self.caller.session.hand_over()
@@ -316,6 +441,7 @@ class Call(Machine):
     def _hang_up(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 0
     ) -> None:
+        self._stop_transfer()
         self._legs.say_goodbye(leg, _reason(request))
         who = "switch"
         if leg is not None and request is not None:
@@ -328,16 +454,28 @@ class Call(Machine):
         self.caller.session.reject(503, None)
         self._finish("switch", 503, "Switch stops")
 
+    def _leave(self) -> None:
+        self._legs.unbridge(self.data.joined)
+        self._legs.say_goodbye(None, [])
+        self._finish("switch", self.data.record.status, "Replaced")
+
     def _shut_late(self) -> None:
+        self._stop_transfer()
         self._legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Switch stops")
 
     # Helpers.
 
     def _fail(self, who: str, status: int, reason: str | None, fields: list[Field]) -> None:
-        """Tell the caller that it came to nothing."""
-        self.caller.session.reject(status, reason, fields)
+        """Tell the caller that it came to nothing, unless it knows."""
+        if self.caller.session.data.life is Life.EARLY:
+            self.caller.session.reject(status, reason, fields)
         self._finish(who, status, reason or REASONS.get(status, ""))
+
+    def _stop_transfer(self) -> None:
+        if self._transfer is not None and not self._transfer.over:
+            self._transfer.lost()
+            self._hunt.stop([], "Transferee gone")
 
     def _finish(self, who: str, status: int, reason: str) -> None:
         """The call is over: the record is complete, everything is let go."""
@@ -348,6 +486,7 @@ class Call(Machine):
             if attempt.ended is None:
                 attempt.ended = now
         self._legs.end_all()
+        self._transfer = None
         self._shared.ended(self)
 
 
@@ -365,6 +504,7 @@ Call.TABLE = {
     (State.ASKING, Event.ROUTED): (State.HUNTING, Call._route),
     (State.ASKING, Event.TURNED_AWAY): (State.ENDED, Call._turn_away),
     (State.ASKING, Event.PROXIED): (State.ENDED, Call._hand_over),
+    (State.ASKING, Event.PICKED_UP): (State.HUNTING, Call._take_over),
     (State.ASKING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ASKING, Event.SHUT): (State.ENDED, Call._shut_early),
     (State.HUNTING, Event.ANSWERED): (State.ANSWERING, Call._answer),
@@ -375,6 +515,8 @@ Call.TABLE = {
     (State.ANSWERING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ANSWERING, Event.HUNG_UP): (State.ENDED, Call._lose_callee),
     (State.ANSWERING, Event.SHUT): (State.ENDED, Call._shut_early),
+    (State.TALKING, Event.BRIDGED): (State.TALKING, Call._go_on),
+    (State.TALKING, Event.REPLACED): (State.ENDED, Call._leave),
     (State.TALKING, Event.HUNG_UP): (State.ENDED, Call._hang_up),
     (State.TALKING, Event.SHUT): (State.ENDED, Call._shut_late),
 }

@@ -102,9 +102,10 @@ class Leg:
     :ivar session: its INVITE usage.
     :ivar scope: owns everything of the leg that must end.
     :ivar profile: how its peer is treated.
+    :ivar call: told of everything.
     """
 
-    __slots__ = ("_call", "_clock", "_timer", "data", "profile", "scope", "session")
+    __slots__ = ("_clock", "_timer", "call", "data", "profile", "scope", "session")
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class Leg:
         self.profile = profile
         self.session = session
         self.scope = session.scope
-        self._call = call
+        self.call = call
         self._clock = clock
         self._timer: Timer | None = None
         session.user = self
@@ -137,7 +138,7 @@ class Leg:
 
     def belong_to(self, call: LegUser) -> None:
         """Be told to another call from now on."""
-        self._call = call
+        self.call = call
 
     def leftovers(self) -> list[str]:
         """The name of its timer while it is set (for the scope)."""
@@ -161,7 +162,7 @@ class Leg:
         if self.scope.ended_at is None:
             self.keep()
             # The call's memory is free now, not when the last transaction has run out.
-            self._call = _OVER
+            self.call = _OVER
             self.scope.release(self)
             self.scope.end()
 
@@ -174,51 +175,51 @@ class Leg:
 
     def provisional_received(self, response: Response) -> None:
         """100 to 199."""
-        self._call.leg_progressed(self, response)
+        self.call.leg_progressed(self, response)
 
     def invite_accepted(self, response: Response) -> None:
         """2xx to our INVITE."""
-        self._call.leg_answered(self, response)
+        self.call.leg_answered(self, response)
 
     def invite_refused(self, status: int, reason: str, response: Response | None) -> None:
         """Our INVITE failed."""
-        self._call.leg_refused(self, status, reason, response)
+        self.call.leg_refused(self, status, reason, response)
 
     def invite_crossed(self) -> None:
         """Too late, they accepted our re-INVITE."""
-        self._call.leg_crossed(self)
+        self.call.leg_crossed(self)
 
     def invite_received(self, request: Request) -> None:
         """Their re-INVITE."""
-        self._call.leg_reinvited(self, request)
+        self.call.leg_reinvited(self, request)
 
     def invite_cancelled(self, cancel: Request | None) -> None:
         """They cancelled."""
-        self._call.leg_cancelled(self, cancel)
+        self.call.leg_cancelled(self, cancel)
 
     def acknowledged(self, ack: Request) -> None:
         """Their ACK."""
-        self._call.leg_acknowledged(self, ack)
+        self.call.leg_acknowledged(self, ack)
 
     def prack_received(self, request: Request) -> None:
         """Their PRACK with a description."""
-        self._call.leg_pracked(self, request)
+        self.call.leg_pracked(self, request)
 
     def update_received(self, request: Request) -> None:
         """Their UPDATE with an offer."""
-        self._call.leg_updated(self, request)
+        self.call.leg_updated(self, request)
 
     def update_accepted(self, response: Response) -> None:
         """2xx to our UPDATE."""
-        self._call.leg_update_accepted(self, response)
+        self.call.leg_update_accepted(self, response)
 
     def update_refused(self, status: int, reason: str, response: Response | None) -> None:
         """Our UPDATE failed."""
-        self._call.leg_update_refused(self, status, reason, response)
+        self.call.leg_update_refused(self, status, reason, response)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """Any other request of theirs."""
-        self._call.leg_requested(self, request, transaction)
+        self.call.leg_requested(self, request, transaction)
 
     def description(self) -> bytes:
         """What we have agreed to, for a re-INVITE that only keeps the session alive."""
@@ -226,7 +227,7 @@ class Leg:
 
     def session_ended(self, request: Request | None, reason: str) -> None:
         """They are gone."""
-        self._call.leg_hung_up(self, request, reason)
+        self.call.leg_hung_up(self, request, reason)
 
 
 class _Over(LegUser):

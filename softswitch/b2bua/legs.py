@@ -4,7 +4,7 @@ from typing import Protocol
 
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.leg import Leg, LegData, LegUser
-from softswitch.b2bua.progress import CallData
+from softswitch.b2bua.progress import CallData, Loan, State
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData, BridgeUser
 from softswitch.dialog.dialog import Dialog
@@ -20,6 +20,13 @@ from softswitch.transaction.invite_server import InviteServer
 class LegsUser(LegUser, BridgeUser, Protocol):
     """The call."""
 
+    @property
+    def id(self) -> str:
+        """Unique for ever."""
+
+    def replaced(self) -> None:
+        """A leg that it had lent will not come back."""
+
 
 class Legs:
     """All legs of a call that have not ended, and the bridges between them.
@@ -30,7 +37,7 @@ class Legs:
     :param user: the call, told of what the legs and bridges hear.
     """
 
-    __slots__ = ("_bridges", "_data", "_legs", "_shared", "_user")
+    __slots__ = ("_bridges", "_data", "_legs", "_lender", "_shared", "_user")
 
     def __init__(self, shared: Shared, data: CallData, user: LegsUser) -> None:
         self._shared = shared
@@ -38,6 +45,7 @@ class Legs:
         self._user = user
         self._legs: dict[str, Leg] = {}
         self._bridges: dict[str, Bridge] = {}
+        self._lender: Legs | None = None
 
     def __getitem__(self, name: str) -> Leg:
         """The leg of that name."""
@@ -109,7 +117,8 @@ class Legs:
         return None if bridge is None or leg not in (bridge.a, bridge.b) else bridge.other(leg)
 
     def say_goodbye(self, gone: Leg | None, fields: list[Field]) -> None:
-        """Send BYE on each confirmed leg but the one that is gone."""
+        """Send BYE on each confirmed leg but the one that is gone; what was borrowed goes back."""
+        self.give_back()
         for leg in list(self._legs.values()):
             if leg is not gone:
                 leg.session.bye(fields)
@@ -133,18 +142,57 @@ class Legs:
     def end_all(self) -> None:
         """The call is over: let all go, the media session and the call itself, whose memory is free
         then."""
+        self.give_back()
         for name in list(self._legs):
             self.end(name)
         if self._shared.engine is not None:
             self._shared.engine.release(self._data.id)
         del self._user
 
-    def let_go_of(self, leg: Leg) -> None:
-        """Forget a leg that another call takes over; its ports stay until it has some there."""
+    # Legs of other calls.
+
+    def borrow(self, lender: "Legs", leg: Leg, name: str) -> None:
+        """Have a leg of another call on trial: what it hears is told here. Its bridge there stays,
+        and its ports, so that it can go back as if nothing had been."""
+        self._data.loan = Loan(lender._data.id, name, leg.name)
+        self._lender = lender
+        lender._let_go_of(leg)
+        self._take(leg, name)
+
+    def give_back(self) -> None:
+        """Nothing came of it; harmless without a loan."""
+        loan, lender = self._data.loan, self._lender
+        if loan is None or lender is None:
+            return
+        self._data.loan = self._lender = None
+        leg = self._legs[loan.name]
+        self.unbridge(loan.name)
+        self._let_go_of(leg)
+        self._shared.leave_media(self._data.id, leg.scope, loan.name)
+        leg.keep()
+        if lender._data.state is State.ENDED:
+            leg.session.bye()
+            leg.end()
+        else:
+            if not leg.session.idle:
+                leg.session.cancel()
+            lender._take(leg, loan.was)
+
+    def keep(self) -> None:
+        """The leg stays here; the call that lent it ends."""
+        loan, lender = self._data.loan, self._lender
+        if loan is None or lender is None:
+            return
+        self._data.loan = self._lender = None
+        if lender._data.state is not State.ENDED:
+            leg = self._legs[loan.name]
+            self._shared.leave_media(loan.call, leg.scope, loan.was)
+            lender._user.replaced()
+
+    def _let_go_of(self, leg: Leg) -> None:
         del self._legs[leg.name], self._data.legs[leg.name]
 
-    def take(self, leg: Leg, name: str) -> None:
-        """Own a leg that another call has let go of."""
+    def _take(self, leg: Leg, name: str) -> None:
         leg.data.name = name
         leg.belong_to(self._user)
         self._legs[name], self._data.legs[name] = leg, leg.data

@@ -10,6 +10,7 @@ import attrs
 from softswitch.b2bua.hunt import HuntData
 from softswitch.b2bua.leg import LegData
 from softswitch.b2bua.steps import BridgeData
+from softswitch.b2bua.transfer import TransferData
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity
 from softswitch.sip.message import Request
@@ -36,7 +37,23 @@ class Event(StrEnum):
     EXHAUSTED = "all targets failed"
     CANCELLED = "caller gave up"
     HUNG_UP = "one side hung up"
+    PICKED_UP = "takes another call's place"
+    REPLACED = "another call has taken its place"
     SHUT = "switch stops"
+
+
+@attrs.define
+class Loan:
+    """A leg of another call, on trial; plain data.
+
+    :ivar call: the other call's id.
+    :ivar name: the leg's name here.
+    :ivar was: its name there.
+    """
+
+    call: str
+    name: str
+    was: str
 
 
 @attrs.define
@@ -49,6 +66,8 @@ class CallData:
     :ivar record: what is left of the call in the end.
     :ivar state: how far it has come.
     :ivar hunt: what is tried and is still to be tried.
+    :ivar transfer: the last one, under way or over; None before the first.
+    :ivar loan: the leg that it has of another call until it talks to it; None for none.
     :ivar joined: name of the bridge over which both sides talk; "" before the answer.
     :ivar legs: those that have not ended, by name.
     :ivar bridges: those that have not ended, by the name of leg b.
@@ -60,6 +79,8 @@ class CallData:
     record: CallRecord
     state: State = State.ASKING
     hunt: HuntData = attrs.Factory(HuntData)
+    transfer: TransferData | None = None
+    loan: Loan | None = None
     joined: str = ""
     legs: dict[str, LegData] = attrs.Factory(dict)
     bridges: dict[str, BridgeData] = attrs.Factory(dict)

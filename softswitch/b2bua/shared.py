@@ -93,6 +93,8 @@ class Shared:
     :ivar ended: told of each call once, when it has ended.
     :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
         the INVITE's transaction and the decision.
+    :ivar find_leg: the call and the leg whose dialog has this Call-ID and these two tags, in either
+        order; None where it is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
     :ivar lamps: told of every leg; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
@@ -128,6 +130,7 @@ class Shared:
         self.ended: Callable[[Any], None] = lambda call: None
         self.handed_over: Callable[[Any, InviteServer, Proxy], None]
         self.forward: Forward
+        self.find_leg: Callable[[str, str, str], tuple[Any, Any] | None]
         self.lamps: LegObserver
         self.is_alive = transport.is_alive
         self._transport = transport

@@ -104,7 +104,8 @@ class BridgeUser(Protocol):
         """The first 2xx has crossed: both sides talk."""
 
     def bridge_refused(self, bridge: "Bridge", status: int, reason: str) -> None:
-        """An offer of ours, for which nobody had asked, came to nothing."""
+        """An offer of ours, for which nobody had asked, came to nothing; or a first INVITE to a leg
+        that was in a session already did."""
 
     def bridge_failed(self, bridge: "Bridge", status: int, reason: str) -> None:
         """The call cannot go on over this bridge: its media cannot be had, or a side is dead."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.call import Call
+from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.progress import new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.usage import unacceptable
@@ -15,6 +16,8 @@ from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request
+from softswitch.sip.names import REASONS
+from softswitch.sip.replaces import Replaces
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -40,6 +43,7 @@ class Switch:
         self._shared = shared
         shared.ended = self._ended
         shared.handed_over = self._handed_over
+        shared.find_leg = self.find_leg
         shared.agent.handlers["INVITE"] = self.invite_received
 
     def invite_received(
@@ -51,9 +55,13 @@ class Switch:
         try:
             refusal = self._refusal(request)
             if refusal is None:
+                far = self._far_of_replaced(request)
                 call = Call(self._shared, request, transaction, identity)
                 self.calls[call.id] = call
-                call.start()
+                if far is None:
+                    call.start()
+                else:
+                    call.pick_up(far)
                 return
         except SipSyntaxError as error:
             refusal = (error.status, error.reason, [])
@@ -63,6 +71,16 @@ class Switch:
             self._shared.policies.ask_route(view, told)
         else:
             self._turn_away(request, transaction, identity, refusal)
+
+    def find_leg(self, call_id: str, one: str, other: str) -> tuple[Call, Leg] | None:
+        """The call and the leg whose dialog has this Call-ID and these two tags: as we know it, or
+        as its peer does, from whom others have heard of it (RFC 3891 3, RFC 4235)."""
+        dialogs = self._shared.agent.dialogs
+        found = dialogs.get((call_id, one, other)) or dialogs.get((call_id, other, one))
+        leg = getattr(found, "user", None)
+        if isinstance(leg, Leg) and isinstance(leg.call, Call):
+            return leg.call, leg
+        return None
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
@@ -108,6 +126,23 @@ class Switch:
         if crossing.is_marked(request, self._shared.mark(request)):
             return (482, None, [])
         return None
+
+    def _far_of_replaced(self, request: Request) -> Leg | None:
+        """The leg that an INVITE with Replaces is to talk to; None without that.
+
+        :raises SipSyntaxError: 481 for a dialog that is none of ours or that nobody has answered,
+            486 where only such a one was meant (RFC 3891 3).
+        """
+        replaces = Replaces.of(request)
+        if replaces is None:
+            return None
+        found = self.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        far = None if found is None else found[0].legs.far_of(found[1])
+        if far is None:
+            raise SipSyntaxError(REASONS[481], status=481)
+        if replaces.early_only:
+            raise SipSyntaxError(REASONS[486], status=486)
+        return far
 
     def _turn_away(
         self, request: Request, transaction: InviteServer, identity: Identity, refusal: Refusal

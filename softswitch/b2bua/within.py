@@ -9,6 +9,7 @@ from functools import partial
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.transfer import Transfer
 from softswitch.dialog.usage import CAPABILITIES, answer
 from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
@@ -36,18 +37,20 @@ def treat(
     far: Leg | None,
     request: Request,
     transaction: InviteServer | Server,
-    transfer: Callable[[Leg, Request, Server], None],
+    refer: Callable[[Leg, Request, Server], None],
+    transfer: Transfer | None,
 ) -> None:
     """Do with a request what its sender's profile says.
 
     :param far: the leg that it would reach; None while there is none, or no single one.
-    :param transfer: takes a REFER that ends here.
+    :param refer: takes a REFER that ends here.
+    :param transfer: the one that the call has seen, whose transferor may be subscribed to it.
     """
     method = request.method
     assert isinstance(transaction, Server)
     treatment = treatment_of(leg, far, method)
     if treatment == "end" and method == "REFER":
-        transfer(leg, request, transaction)
+        refer(leg, request, transaction)
     elif treatment == "end":
         fields = CAPABILITIES if method == "OPTIONS" else ()
         answer(transaction, leg.scope, 200, fields=fields)
@@ -61,7 +64,8 @@ def treat(
     elif method == "NOTIFY":
         answer(transaction, leg.scope, 481)
     elif method == "SUBSCRIBE":
-        answer(transaction, leg.scope, 489)
+        if transfer is None or not transfer.subscribed(leg, request, transaction):
+            answer(transaction, leg.scope, 489)
     else:
         answer(transaction, leg.scope, 405 if method in METHODS else 501, fields=CAPABILITIES)
 

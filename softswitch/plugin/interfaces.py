@@ -35,7 +35,11 @@ class IAdmissionPolicy(Interface):
     """Says who sent a request. What nobody allows goes nowhere (403)."""
 
     def admit(request: RequestView) -> Answer[Admission]:
-        """Asked for each request from outside that belongs to no dialog, ACK and CANCEL apart."""
+        """Asked for each request from outside that belongs to no dialog, ACK and CANCEL apart.
+
+        Asked too whether somebody may transfer a call, with the INVITE that his REFER wants; its
+        ``identity`` says then who that is, and needs no further proof.
+        """
 
 
 class IRouter(Interface):

