@@ -9,11 +9,13 @@ from enum import StrEnum
 
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
-from softswitch.b2bua.hunt import Failure, Hunt
+from softswitch.b2bua.hunt import Hunt
+from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.trials import Failure
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import answer
 from softswitch.flow import Flow
@@ -90,7 +92,11 @@ class Call(Machine):
         if self.state is not State.ASKING:
             return
         if isinstance(decision, Route):
-            self.fire(Event.ROUTED, decision)
+            refused = refusal(self.data.invite, relayed=self._shared.engine is not None)
+            if refused is None:
+                self.fire(Event.ROUTED, decision)
+            else:
+                self.fire(Event.TURNED_AWAY, Reject(*refused))
         elif isinstance(decision, Proxy):
             self.fire(Event.PROXIED, decision)
         else:
@@ -235,6 +241,10 @@ class Call(Machine):
         leg = self._legs.make(name, dialog, flow, None, kind, peer, target)
         return self._legs.bridge(self.caller, leg)
 
+    def call_callee(self, bridge: Bridge, fields: list[Field]) -> None:
+        """Have that leg invited."""
+        bridge.invite(fields, self.data.invite)
+
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
         """A try is given up."""
         self._legs[name].session.cancel(fields)
@@ -254,6 +264,10 @@ class Call(Machine):
             record.ringing = now
             self._shared.observer.call_ringing(record)
 
+    def hunt_forwarded(self) -> None:
+        """The call is being forwarded to others than were called."""
+        self.caller.session.provisional(181, REASONS[181], [], b"")
+
     def hunt_failed(self) -> None:
         """Nothing is left to try."""
         self.fire(Event.EXHAUSTED)
@@ -261,7 +275,8 @@ class Call(Machine):
     # Actions of the table.
 
     def _route(self, route: Route) -> None:
-        self._hunt.begin(route.targets)
+        self.caller.override(route.dialog)
+        self._hunt.begin(route, self.caller.profile)
 
     def _hand_over(self, decision: Proxy) -> None:
         transaction = self.caller.session.hand_over()

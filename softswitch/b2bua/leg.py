@@ -4,7 +4,7 @@ It owns a session (its dialog), a media endpoint and a scope, and knows no other
 happens to it is told to its call and, where it concerns the other side, to its bridge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -134,6 +134,12 @@ class Leg:
     def can_prack(self) -> bool:
         """Whether its peer takes provisional responses reliably, and may."""
         return self.profile.reliable != "never" and self.session.supports("100rel")
+
+    def override(self, cells: Mapping[str, Any]) -> None:
+        """Treat its peer otherwise in this call, in these cells of its profile."""
+        if cells:
+            self.data.cells.update(cells)
+            self.profile = self.session.profile = self.profile.changed(cells)
 
     def belong_to(self, call: LegUser) -> None:
         """Be told to another call from now on."""

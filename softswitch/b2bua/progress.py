@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import attrs
 
-from softswitch.b2bua.hunt import HuntData
 from softswitch.b2bua.leg import LegData
 from softswitch.b2bua.steps import BridgeData
+from softswitch.b2bua.trials import HuntData
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity
 from softswitch.sip.message import Request

@@ -32,11 +32,14 @@ class CallSettings:
     :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
     :ivar ring_seconds: how long a target rings unless its route says otherwise.
     :ivar media_seconds: within which the media engine must have answered.
+    :ivar stop_on: refusals that speak for the callee wherever he is, so that nobody else is tried
+        for him (RFC 3261 21.6).
     """
 
     try_seconds: float = 4.0
     ring_seconds: float = 180.0
     media_seconds: float = 4.0
+    stop_on: frozenset[int] = frozenset(range(600, 700))
 
 
 #: The proxy: it answers the request, and sees the record of an INVITE to its end.
