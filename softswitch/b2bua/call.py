@@ -10,12 +10,14 @@ from weakref import proxy
 
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
-from softswitch.b2bua.hunt import Failure, Hunt, HuntData
+from softswitch.b2bua.hunt import Hunt
+from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
+from softswitch.b2bua.trials import Failure, HuntData
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import Life, answer
 from softswitch.flow import Flow
@@ -26,7 +28,7 @@ from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
-from softswitch.sip.replaces import ReferTo, Replaces
+from softswitch.sip.replaces import ReferTo
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -36,12 +38,13 @@ class Call(Machine):
 
     :ivar data: what it knows.
     :ivar caller: the leg of whoever called.
+    :ivar legs: those that have not ended.
     :param shared: what all calls share.
     :param transaction: of the caller's INVITE.
     :raises SipSyntaxError: when the INVITE cannot make a dialog.
     """
 
-    __slots__ = ("__weakref__", "_hunt", "_legs", "_shared", "_transfer", "_view", "caller", "data")
+    __slots__ = ("__weakref__", "_hunt", "_shared", "_transfer", "_view", "caller", "data", "legs")
 
     def __init__(
         self, shared: Shared, request: Request, transaction: InviteServer, identity: Identity
@@ -60,10 +63,10 @@ class Call(Machine):
             record=new_record(name, request, identity, tag, shared.clock.seconds()),
         )
         self._view = RequestView(request, flow, identity)
-        self._legs = Legs(shared, self.data, self)
+        self.legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
         self._transfer: Transfer | None = None
-        self.caller = self._legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
+        self.caller = self.legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
 
     @property
     def state(self) -> State:
@@ -94,7 +97,11 @@ class Call(Machine):
         if self.state is not State.ASKING:
             return
         if isinstance(decision, Route):
-            self.fire(Event.ROUTED, decision)
+            refused = refusal(self.data.invite, relayed=self._shared.engine is not None)
+            if refused is None:
+                self.fire(Event.ROUTED, decision)
+            else:
+                self.fire(Event.TURNED_AWAY, Reject(*refused))
         elif isinstance(decision, Proxy):
             self.fire(Event.PROXIED, decision)
         else:
@@ -110,7 +117,7 @@ class Call(Machine):
             if self._transfer is not None:
                 self._transfer.progressed(response)
             if 100 < response.status < 200:
-                bridge = self._legs.bridge_to(leg.name)
+                bridge = self.legs.bridge_to(leg.name)
                 assert bridge is not None
                 bridge.provisional(response)
                 self._shared.lamps.leg_changed(leg.data)
@@ -118,7 +125,7 @@ class Call(Machine):
     def leg_answered(self, leg: Leg, response: Response) -> None:
         """The callee answered, or a re-INVITE was."""
         leg.keep()
-        bridge = self._legs.bridge_of(leg)
+        bridge = self.legs.bridge_of(leg)
         if self.state is State.HUNTING:
             self.fire(Event.ANSWERED, leg, response)
         elif bridge is not None:
@@ -130,7 +137,7 @@ class Call(Machine):
         """A try failed, or a re-INVITE was refused."""
         leg.keep()
         trial = self._hunt.trial_of(leg)
-        bridge = self._legs.bridge_of(leg)
+        bridge = self.legs.bridge_of(leg)
         if trial is not None:
             self._hunt.refused(trial, status, reason, response)
         elif bridge is not None:
@@ -138,65 +145,21 @@ class Call(Machine):
 
     def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
         """The caller gave up, or a re-INVITE was cancelled."""
-        bridge = self._legs.bridge_of(leg)
+        bridge = self.legs.bridge_of(leg)
         if self.state is State.TALKING and bridge is not None:
             bridge.cancelled(leg)
         else:
             self.fire(Event.CANCELLED, request)
 
-    def leg_reinvited(self, leg: Leg, request: Request) -> None:
-        """One side re-negotiates."""
-        bridge = self._legs.bridge_of(leg)
-        if leg.profile.reinvite == "refuse":
-            leg.session.reject(488, None)
-        elif self.state is State.TALKING and bridge is not None:
-            bridge.reinvited(leg, request)
-        else:
-            leg.session.reject(491, None)
-
-    def leg_updated(self, leg: Leg, request: Request) -> None:
-        """One side re-negotiates by UPDATE, be it before the answer."""
-        bridge = self._legs.bridge_of(leg)
-        if leg.profile.update == "refuse":
-            leg.session.reject_update(488, None)
-        elif bridge is None:
-            leg.session.reject_update(500, None, [("Retry-After", "2")])
-        else:
-            bridge.updated(leg, request)
-
-    def leg_update_accepted(self, leg: Leg, response: Response) -> None:
-        """One side agreed to the other's UPDATE."""
-        leg.keep()
-        bridge = self._legs.bridge_of(leg)
-        if bridge is not None:
-            bridge.accepted(leg, response)
-
-    def leg_update_refused(
-        self, leg: Leg, status: int, reason: str, response: Response | None
-    ) -> None:
-        """One side refused the other's UPDATE."""
-        leg.keep()
-        bridge = self._legs.bridge_of(leg)
-        if bridge is not None:
-            bridge.refused(leg, status, reason, response)
-
-    def leg_pracked(self, leg: Leg, request: Request) -> None:
-        """The caller answers an early offer in its PRACK, or makes one."""
-        bridge = self._legs.bridge_of(leg)
-        if bridge is None:
-            leg.session.answer_prack(500, [("Retry-After", "2")], b"")
-        else:
-            bridge.pracked(leg, request)
-
     def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:
         """One side sends something that negotiates nothing."""
-        bridge = self._legs.bridge_of(leg)
+        bridge = self.legs.bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
         within.treat(leg, far, request, transaction, self._refer, self._transfer)
 
     def _refer(self, leg: Leg, request: Request, transaction: Server) -> None:
         """One side transfers the other: one transfer at a time, of a call that was answered."""
-        stays = self._legs.far_of(leg)
+        stays = self.legs.far_of(leg)
         going_on = self._transfer is not None and not self._transfer.over
         if stays is None or going_on or self.data.loan is not None:
             answer(transaction, leg.scope, 491)
@@ -205,18 +168,6 @@ class Call(Machine):
         self._transfer = Transfer(self._shared, proxy(self), leg, stays, refer, request)
         self.data.transfer = self._transfer.data
         self._transfer.start(request, transaction)
-
-    def leg_crossed(self, leg: Leg) -> None:
-        """One side accepted what the other had taken back."""
-        bridge = self._legs.bridge_of(leg)
-        if bridge is not None:
-            bridge.restore(leg)
-
-    def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
-        """The caller's ACK, or that of a re-INVITE."""
-        bridge = self._legs.bridge_of(leg)
-        if bridge is not None:
-            bridge.acknowledged(leg, ack)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
         """One side hung up or was found dead; a transferor may, and who is not talking yet."""
@@ -227,7 +178,7 @@ class Call(Machine):
             self.fire(Event.HUNG_UP, leg, request, reason)
         else:
             transfer.data.gone = True
-            self._legs.unbridge(self.data.joined)
+            self.legs.unbridge(self.data.joined)
             self.end_leg(leg.name)
 
     # From the bridges.
@@ -239,9 +190,9 @@ class Call(Machine):
     def bridge_answered(self, bridge: Bridge) -> None:
         """The caller has been told of the answer; or after a transfer, both sides talk."""
         if self.data.joined != bridge.b.name:
-            self._legs.unbridge(self.data.joined)
+            self.legs.unbridge(self.data.joined)
             self.data.joined = bridge.b.name
-        self._legs.keep()
+        self.legs.keep()
         self.fire(Event.BRIDGED)
 
     def bridge_refused(self, bridge: Bridge, status: int, reason: str) -> None:
@@ -265,27 +216,26 @@ class Call(Machine):
     def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
         kind, peer = ("trunk", target.trunk) if target.trunk else ("user", dialog.registered)
-        leg = self._legs.make(name, dialog, flow, None, kind, peer, target)
+        leg = self.legs.make(name, dialog, flow, None, kind, peer, target)
         transfer = self._transfer
-        near = self.caller if transfer is None else self._legs[transfer.data.transferee]
-        return self._legs.bridge(near, leg)
+        near = self.caller if transfer is None else self.legs[transfer.data.transferee]
+        return self.legs.bridge(near, leg)
 
     def call_callee(self, bridge: Bridge, fields: list[Field]) -> None:
         """Have that leg invited: by the caller's INVITE, or for a transferee."""
         if self._transfer is None:
-            described = crossing.describing(self.data.invite)
-            bridge.invite([*described, *fields], self.data.invite)
+            bridge.invite(fields, self.data.invite)
         else:
             own = self._transfer.own_fields
             bridge.offer([*fields, *own], crossing.hops(self._transfer.data.invite))
 
     def cancel_leg(self, name: str, fields: list[Field]) -> None:
         """A try is given up."""
-        self._legs[name].session.cancel(fields)
+        self.legs[name].session.cancel(fields)
 
     def end_leg(self, name: str) -> None:
         """Let a leg and its bridge go; harmless when they have gone."""
-        self._legs.end(name)
+        self.legs.end(name)
 
     def hunt_began(self, attempt: Attempt) -> None:
         """For the record."""
@@ -298,6 +248,10 @@ class Call(Machine):
             record.ringing = now
             self._shared.observer.call_ringing(record)
 
+    def hunt_forwarded(self) -> None:
+        """The call is being forwarded to others than were called."""
+        self.caller.session.provisional(181, REASONS[181], [], b"")
+
     def hunt_failed(self) -> None:
         """Nothing is left to try."""
         if self._transfer is None:
@@ -308,37 +262,17 @@ class Call(Machine):
 
     # From the transfer.
 
-    def identity_of(self, leg: Leg) -> Identity:
-        """Who a leg's peer is."""
-        if leg is self.caller:
-            return self.data.identity
-        return Identity(leg.data.kind, leg.data.peer)
+    @property
+    def identity(self) -> Identity:
+        """Who has called."""
+        return self.data.identity
 
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
         self.data.hunt = HuntData(tries=self.data.hunt.tries)
         self._hunt = Hunt(self.data.hunt, self.id, invite, view, self, self._shared)
-        self._hunt.begin(route.targets)
-
-    def find_far(self, replaces: Replaces) -> Leg | None:
-        """The leg to which that dialog of another call of ours is bridged; None for none."""
-        found = self._shared.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
-        far: Leg | None = None
-        if found is not None and found[0] is not self:
-            far = found[0].legs.far_of(found[1])
-        return far
-
-    def borrow(self, far: Leg, transferee: Leg) -> None:
-        """Have the transferee talk to the far leg of another call."""
-        self._borrow(far)
-        self._legs.bridge(transferee, far).join()
-
-    def transferred(self, transferor: str) -> None:
-        """The transferor has been told: its leg is not needed any more."""
-        leg = self._legs.get(transferor)
-        if leg is not None:
-            leg.session.bye()
-            self.end_leg(transferor)
+        assert self._transfer is not None
+        self._hunt.begin(route, self.legs[self._transfer.data.transferee].profile)
 
     def transfer_failed(self, transferor_gone: bool) -> None:
         """The call goes on as before; or ends, where only the transferee is left."""
@@ -347,27 +281,18 @@ class Call(Machine):
 
     # Legs of other calls.
 
-    @property
-    def legs(self) -> Legs:
-        """Its legs, for a call that borrows one."""
-        return self._legs
-
-    def pick_up(self, far: Leg) -> None:
+    def pick_up(self, lender: Legs, far: Leg) -> None:
         """Instead of asking the policies: talk to the far leg of another call (RFC 3891)."""
         self._shared.observer.call_started(self.data.record)
-        self.fire(Event.PICKED_UP, far)
+        self.fire(Event.PICKED_UP, lender, far)
 
     def replaced(self) -> None:
         """A leg that was lent stays with the other call: this one ends."""
         self.fire(Event.REPLACED)
 
-    def _borrow(self, far: Leg) -> None:
-        self.data.hunt.tries += 1
-        self._legs.borrow(far.call.legs, far, f"b{self.data.hunt.tries}")
-
     def _not_joined(self, status: int, reason: str) -> None:
         """The leg of another call would not have it."""
-        self._legs.give_back()
+        self.legs.give_back()
         if self.state is not State.TALKING:
             self.data.hunt.best = Failure(status, reason, True)
             self.fire(Event.EXHAUSTED)
@@ -377,11 +302,12 @@ class Call(Machine):
     # Actions of the table.
 
     def _route(self, route: Route) -> None:
-        self._hunt.begin(route.targets)
+        self.caller.override(route.dialog)
+        self._hunt.begin(route, self.caller.profile)
 
-    def _take_over(self, far: Leg) -> None:
-        self._borrow(far)
-        self._legs.bridge(self.caller, far).invite([], self.data.invite)
+    def _take_over(self, lender: Legs, far: Leg) -> None:
+        self.legs.borrow(lender, far)
+        self.legs.bridge(self.caller, far).invite([], self.data.invite)
 
     def _go_on(self) -> None:
         """A transferee talks to somebody else now."""
@@ -390,7 +316,7 @@ class Call(Machine):
 
     def _hand_over(self, decision: Proxy) -> None:
         transaction = self.caller.session.hand_over()
-        self._legs.end_all()
+        self.legs.end_all()
         self.data.record.to_tag = ""
         self._shared.handed_over(self, transaction, decision)
 
@@ -403,7 +329,7 @@ class Call(Machine):
     def _answer(self, leg: Leg, response: Response) -> None:
         self.data.joined = leg.name
         self._hunt.answered(leg, response)
-        bridge = self._legs.bridge_to(leg.name)
+        bridge = self.legs.bridge_to(leg.name)
         assert bridge is not None
         bridge.accepted(leg, response)
 
@@ -426,14 +352,14 @@ class Call(Machine):
 
     def _cancel(self, request: Request | None) -> None:
         self._hunt.stop(_reason(request), "Cancelled")
-        self._legs.say_goodbye(self.caller, _reason(request))
+        self.legs.say_goodbye(self.caller, _reason(request))
         self._finish("caller", 487, REASONS[487])
 
     def _lose_callee(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 480
     ) -> None:
         """Answered and gone before the caller was told."""
-        self._legs.say_goodbye(leg, _reason(request))
+        self.legs.say_goodbye(leg, _reason(request))
         status = crossing.status(status)
         self.caller.session.reject(status, None)
         self._finish("switch" if leg is None else "callee", status, reason)
@@ -442,7 +368,7 @@ class Call(Machine):
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 0
     ) -> None:
         self._stop_transfer()
-        self._legs.say_goodbye(leg, _reason(request))
+        self.legs.say_goodbye(leg, _reason(request))
         who = "switch"
         if leg is not None and request is not None:
             who = "caller" if leg is self.caller else "callee"
@@ -450,18 +376,18 @@ class Call(Machine):
 
     def _shut_early(self) -> None:
         self._hunt.stop([], "Switch stops")
-        self._legs.say_goodbye(None, [])
+        self.legs.say_goodbye(None, [])
         self.caller.session.reject(503, None)
         self._finish("switch", 503, "Switch stops")
 
     def _leave(self) -> None:
-        self._legs.unbridge(self.data.joined)
-        self._legs.say_goodbye(None, [])
+        self.legs.unbridge(self.data.joined)
+        self.legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Replaced")
 
     def _shut_late(self) -> None:
         self._stop_transfer()
-        self._legs.say_goodbye(None, [])
+        self.legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Switch stops")
 
     # Helpers.
@@ -485,7 +411,7 @@ class Call(Machine):
         for attempt in record.attempts:
             if attempt.ended is None:
                 attempt.ended = now
-        self._legs.end_all()
+        self.legs.end_all()
         self._transfer = None
         self._shared.ended(self)
 

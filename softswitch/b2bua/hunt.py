@@ -7,129 +7,54 @@ the end.
 """
 
 from functools import partial
-from typing import Protocol
 from weakref import proxy
 
-import attrs
-
-from softswitch.b2bua import crossing
-from softswitch.b2bua.bridge import Bridge
+from softswitch.b2bua import crossing, identity
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.trials import (
+    Failure,
+    HuntData,
+    HuntUser,
+    Trial,
+    Turn,
+    contacts_of,
+    same_callee,
+)
 from softswitch.dialog.dialog import Dialog
-from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Follow, Redirection, Reject, Target, steps
+from softswitch.plugin.decisions import (
+    Diversion,
+    Follow,
+    Redirection,
+    Reject,
+    Route,
+    Target,
+    steps,
+)
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import Attempt
-from softswitch.plugin.views import CallView, RequestView
+from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 
-#: Statuses that mean the target was never reached: its trunk's next address may do better.
-UNREACHED = frozenset((408, 500, 502, 503, 504))
+#: Provisional answers after which somebody may pick up: the phone rings, or the call is queued.
+RINGING = frozenset((180, 182, 183))
 
 #: Tells the losers of a race why they are cancelled (RFC 3326).
 ELSEWHERE: Field = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
 
 
-@attrs.define
-class Failure:
-    """How one try failed.
-
-    :ivar status: as the far end, or our own time-out, said it.
-    :ivar reason: phrase.
-    :ivar told: whether the far end itself said so.
-    :ivar contacts: of a 3xx that is passed on.
-    :ivar fields: header fields of the refusal that the caller may see.
-    """
-
-    status: int
-    reason: str
-    told: bool = False
-    contacts: list[str] = attrs.Factory(list)
-    fields: list[Field] = attrs.Factory(list)
-
-    @property
-    def reached(self) -> bool:
-        """Whether the target itself refused."""
-        return self.told and self.status not in UNREACHED
-
-
-@attrs.define
-class Trial:
-    """One target being tried; plain data.
-
-    :ivar leg: the leg's name; "" while the target is being resolved.
-    :ivar target: what is tried.
-    :ivar attempt: its entry in the record.
-    :ivar depth: how many redirections led to it.
-    :ivar heard: whether anything has come from it, be it a 100.
-    """
-
-    leg: str
-    target: Target
-    attempt: Attempt
-    depth: int = 0
-    heard: bool = False
-
-
-@attrs.define
-class HuntData:
-    """What a hunt knows; plain data.
-
-    :ivar steps: what is to come, the next step first.
-    :ivar tried: URIs that have been tried, in order.
-    :ivar trials: what is being tried, by number.
-    :ivar tries: how many trials there have been.
-    :ivar best: the failure that the caller is told when nothing is left.
-    :ivar stopped: whether nothing more is tried, whatever is left.
-    :ivar depth: how many redirections led to what is tried next.
-    :ivar asking: number of the open question about a 3xx; 0 for none.
-    :ivar asked: how many there have been.
-    """
-
-    steps: list[list[Target]] = attrs.Factory(list)
-    tried: list[str] = attrs.Factory(list)
-    trials: dict[int, Trial] = attrs.Factory(dict)
-    tries: int = 0
-    best: Failure | None = None
-    stopped: bool = False
-    depth: int = 0
-    asking: int = 0
-    asked: int = 0
-
-
-class HuntUser(Protocol):
-    """The call."""
-
-    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
-        """A leg for a try, and its bridge to the caller's."""
-
-    def cancel_leg(self, name: str, fields: list[Field]) -> None:
-        """A try is given up."""
-
-    def end_leg(self, name: str) -> None:
-        """A try is over: let its leg and bridge go."""
-
-    def hunt_began(self, attempt: Attempt) -> None:
-        """For the record."""
-
-    def hunt_rang(self, now: float) -> None:
-        """A target rings."""
-
-    def hunt_failed(self) -> None:
-        """Nothing is left to try; ``HuntData.best`` says how it failed."""
-
-
 class Hunt:
     """Tries targets until one answers.
 
-    :param view: the caller's INVITE, for the redirect policy.
+    :param invite: the caller's INVITE, or what stands for it.
+    :param view: the same, for the redirect policy.
     """
 
-    __slots__ = ("_call_id", "_invite", "_shared", "_user", "_view", "data")
+    __slots__ = ("_call_id", "_invite", "_near", "_shared", "_user", "_view", "data")
 
     def __init__(
         self,
@@ -144,14 +69,18 @@ class Hunt:
         self._call_id = call_id
         self._invite = invite
         self._view = view
+        self._near = DEFAULT
         # The call owns the hunt; two that own each other would wait for the garbage collector.
         self._user: HuntUser = proxy(user)
         self._shared = shared
 
-    def begin(self, targets: tuple[Target, ...]) -> None:
-        """Try these."""
-        self.data.steps = steps(targets)
-        self._go_on()
+    def begin(self, route: Route, near: Profile) -> None:
+        """Try a route's targets, and where it forwards to.
+
+        :param near: profile of whoever calls.
+        """
+        self._near = near
+        self._enter(route)
 
     def trial_of(self, leg: Leg) -> Trial | None:
         """The trial that a leg belongs to; None when it is not being tried."""
@@ -168,7 +97,7 @@ class Hunt:
 
     def progressed(self, leg: Leg, trial: Trial, response: Response) -> None:
         """A target has said that it is there, or that it rings."""
-        rings = response.status >= 180 and trial.attempt.ringing is None
+        rings = response.status in RINGING and trial.attempt.ringing is None
         if rings or not trial.heard:
             trial.heard = True
             ring_seconds = trial.target.ring_seconds or self._shared.settings.ring_seconds
@@ -190,8 +119,8 @@ class Hunt:
         """A target has refused, or our INVITE to it has failed."""
         failure = Failure(status, reason, response is not None)
         if response is not None:
-            failure.fields = crossing.fields(response)
-            failure.contacts = _contacts(response) if status < 400 else []
+            failure.fields = crossing.fields(response, self._near)
+            failure.contacts = contacts_of(response) if status < 400 else []
         self.failed(trial, failure)
 
     def failed(self, trial: Trial, failure: Failure) -> None:
@@ -199,12 +128,14 @@ class Hunt:
         data = self.data
         number = next(key for key, value in data.trials.items() if value is trial)
         del data.trials[number]
-        trial.attempt.ended = self._shared.clock.seconds()
-        trial.attempt.status, trial.attempt.reason = failure.status, failure.reason
+        attempt = trial.attempt
+        attempt.ended = self._shared.clock.seconds()
+        attempt.status, attempt.reason = failure.status, failure.reason
+        failure.rang = failure.rang or attempt.ringing is not None
         self._user.end_leg(trial.leg)
-        if failure.contacts and not data.asking:
+        if failure.contacts:
             data.asked += 1
-            data.asking = data.asked
+            data.asking.append(data.asked)
             view = CallView(
                 self._call_id,
                 self._view,
@@ -213,7 +144,7 @@ class Hunt:
                 trial.depth,
                 tuple(data.tried),
             )
-            told = partial(self._redirected, data.asking, trial, failure)
+            told = partial(self._redirected, data.asked, trial, failure)
             self._shared.policies.ask_redirect(view, failure.contacts, told)
             return
         self._note(trial.target, failure)
@@ -221,9 +152,40 @@ class Hunt:
 
     def stop(self, fields: list[Field], reason: str) -> None:
         """Cancel what is being tried, and try nothing more."""
+        self.data.forward.clear()
+        self._give_up_all(fields, reason)
+
+    # Choosing.
+
+    def _enter(self, route: Route) -> None:
+        """Whoever forwards is named to those who are rung."""
         data = self.data
-        data.stopped = True
-        data.asking = 0
+        diversions = [*data.diversions, *route.diversions]
+        data.turns = [Turn(targets, 0, diversions) for targets in steps(route.targets)]
+        data.diversions = diversions
+        data.forward = {str(outcome): further for outcome, further in route.forward.items()}
+        data.outcome = ""
+        if route.diversions:
+            self._user.hunt_forwarded()
+        self._go_on()
+
+    def _note(self, target: Target, failure: Failure) -> None:
+        """Some refusals speak for the callee wherever he is (RFC 3261 16.7); one of the far end
+        itself makes the other addresses of its trunk pointless."""
+        data = self.data
+        data.best = failure.better(data.best)
+        if failure.status in self._shared.settings.stop_on:
+            data.best = failure
+            self._give_up_all([], "Declined elsewhere")
+        elif target.trunk is not None and failure.reached:
+            for turn in data.turns:
+                turn.targets = [each for each in turn.targets if not same_callee(each, target)]
+            data.turns = [turn for turn in data.turns if turn.targets]
+
+    def _give_up_all(self, fields: list[Field], reason: str) -> None:
+        data = self.data
+        data.turns.clear()
+        data.asking.clear()
         while data.trials:
             _, trial = data.trials.popitem()
             trial.attempt.ended = self._shared.clock.seconds()
@@ -232,60 +194,57 @@ class Hunt:
                 self._user.cancel_leg(trial.leg, fields)
                 self._user.end_leg(trial.leg)
 
-    # Choosing.
-
-    def _note(self, target: Target, failure: Failure) -> None:
-        """A 6xx stops the hunt (RFC 3261 16.7); a refusal of the far end itself makes the other
-        addresses of its trunk pointless."""
-        data = self.data
-        if data.best is None or _rank(failure) < _rank(data.best):
-            data.best = failure
-        if failure.status >= 600:
-            self.stop([], "Declined elsewhere")
-        elif target.trunk is not None and failure.reached:
-            data.steps = [
-                step for step in data.steps if any(other.trunk != target.trunk for other in step)
-            ]
-
     def _go_on(self) -> None:
-        """Try the next step, unless something is still being tried."""
+        """Try the next turn, unless something is still being tried; then what forwards."""
         data = self.data
         if data.trials or data.asking:
             return
-        if data.stopped or not data.steps:
-            self._user.hunt_failed()
+        if data.turns:
+            self._try(data.turns.pop(0))
             return
+        further = data.forward.get(data.outcome)
+        if further is not None:
+            self._enter(further)
+        else:
+            self._user.hunt_failed()
+
+    def _redirected(
+        self, asking: int, trial: Trial, failure: Failure, decision: Redirection
+    ) -> None:
+        """What is followed takes the place of what redirected, beside what rings still."""
+        data = self.data
+        if asking not in data.asking:
+            return
+        data.asking.remove(asking)
+        if isinstance(decision, Follow):
+            by = trial.target.call_to or trial.target.uri
+            diversions = [*trial.diversions, Diversion(by, "deflection")]
+            first, *rest = steps(decision.targets)
+            data.turns[:0] = [Turn(targets, trial.depth + 1, diversions) for targets in rest]
+            self._try(Turn(first, trial.depth + 1, diversions))
+            return
+        if isinstance(decision, Reject):
+            fields = list(decision.headers.items())
+            failure = Failure(decision.status, decision.reason or "", fields=fields)
+        self._note(trial.target, failure)
+        self._go_on()
+
+    # Trying.
+
+    def _try(self, turn: Turn) -> None:
         # Who fails at once goes on from there, so that there is nothing to go on with below.
-        for number, target in [self._begin(target) for target in data.steps.pop(0)]:
+        for number, target in [self._begin(target, turn) for target in turn.targets]:
             if target.flow is not None:
                 self._invite_on(number, target.flow)
             else:
                 self._shared.find_flow(target.uri, partial(self._invite_on, number))
 
-    def _redirected(
-        self, asking: int, trial: Trial, failure: Failure, decision: Redirection
-    ) -> None:
-        data = self.data
-        if asking != data.asking:
-            return
-        data.asking = 0
-        if isinstance(decision, Follow):
-            data.depth = trial.depth + 1
-            data.steps[:0] = steps(decision.targets)
-        else:
-            if isinstance(decision, Reject):
-                failure = Failure(decision.status, decision.reason or "")
-            self._note(trial.target, failure)
-        self._go_on()
-
-    # Trying.
-
-    def _begin(self, target: Target) -> tuple[int, Target]:
+    def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
         data = self.data
         data.tries += 1
         data.tried.append(target.uri)
         attempt = Attempt(target.uri, "", self._shared.clock.seconds(), target.trunk)
-        data.trials[data.tries] = Trial("", target, attempt, data.depth)
+        data.trials[data.tries] = Trial("", target, attempt, turn.depth, turn.diversions)
         self._user.hunt_began(attempt)
         return data.tries, target
 
@@ -300,36 +259,37 @@ class Hunt:
             return
         target = trial.target
         trial.leg = f"b{number}"
-        dialog = self._dialog(target, flow)
+        called, registered = target.call_to or target.uri, _registered(target)
+        peer = ("user", registered) if target.trunk is None else ("trunk", target.trunk)
+        far = shared.profile(*peer).changed(target.dialog)
+        host = shared.facing(flow).host
+        who = self._view.identity or _NOBODY
+        relayed = shared.engine is not None
+        shown = identity.present(invite, who, self._near, far, host, called, relayed)
+        tag = compose.new_tag()
+        dialog = Dialog(
+            call_id=compose.new_call_id(host),
+            local_tag=tag,
+            remote_tag="",
+            local=f"{shown.from_};tag={tag}",
+            remote=str(NameAddr("", Uri.parse(called))),
+            contact=shared.contact(shown.contact_user, flow),
+            remote_target=target.uri,
+            flow=flow,
+            symmetric=target.flow is not None,
+            registered=registered,
+        )
         trial.attempt.call_id_b = dialog.call_id
         bridge = self._user.new_callee(trial.leg, dialog, flow, target)
         fields: list[Field] = [
-            *crossing.fields(invite),
+            *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),
+            *shown.fields,
             (crossing.MARK, shared.mark(invite)),
             *shared.own_fields,
             *target.headers.items(),
         ]
-        bridge.invite(fields, invite)
-
-    def _dialog(self, target: Target, flow: Flow) -> Dialog:
-        """What is known of a dialog with a target before it has answered."""
-        invite = self._invite
-        host = self._shared.facing(flow).host
-        tag = compose.new_tag()
-        caller = "anonymous" if crossing.is_anonymous(invite) else invite.from_.uri.user or ""
-        return Dialog(
-            call_id=compose.new_call_id(host),
-            local_tag=tag,
-            remote_tag="",
-            local=f"{crossing.caller(invite, host)};tag={tag}",
-            remote=str(NameAddr("", Uri.parse(target.call_to or target.uri))),
-            contact=self._shared.contact(caller, flow),
-            remote_target=target.uri,
-            flow=flow,
-            symmetric=target.flow is not None,
-            registered=_registered(target),
-        )
+        self._user.call_callee(bridge, fields)
 
     def _silent(self, leg: Leg) -> None:
         """Not even a 100 in ``try_seconds``."""
@@ -337,7 +297,7 @@ class Hunt:
 
     def _rang_out(self, leg: Leg) -> None:
         """Nobody picked up."""
-        self._give_up(leg, Failure(480, "No Answer"))
+        self._give_up(leg, Failure(480, "No Answer", rang=True))
 
     def _give_up(self, leg: Leg, failure: Failure) -> None:
         trial = self.trial_of(leg)
@@ -353,19 +313,5 @@ def _registered(target: Target) -> str:
     return Uri.parse(target.call_to).unquoted_user
 
 
-def _rank(failure: Failure) -> tuple[int, int]:
-    """The order of preference of RFC 3261 16.7 step 6; the lowest is told."""
-    status = failure.status
-    if status >= 600:
-        return (0, 0)
-    helpful = status in (401, 407, 415, 420, 484)
-    return (status // 100, 0 if helpful else 2 if status in (408, 480) else 1)
-
-
-def _contacts(response: Response) -> list[str]:
-    """The URIs of a 3xx in descending q (RFC 3261 8.1.3.4); none where they cannot be read."""
-    try:
-        contacts = sorted(response.contacts, key=lambda contact: -contact.q)
-    except SipSyntaxError:
-        return []
-    return [str(contact.uri) for contact in contacts]
+#: Who calls where no admission policy has said so.
+_NOBODY = Identity("peer", "")

@@ -4,7 +4,7 @@ It owns a session (its dialog), a media endpoint and a scope, and knows no other
 happens to it is told to its call and, where it concerns the other side, to its bridge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -48,8 +48,39 @@ class LegData:
     deadline: float | None = None
 
 
+class Negotiator(Protocol):
+    """The legs of a call, one of which negotiates: it crosses to another."""
+
+    def reinvited(self, leg: "Leg", request: Request) -> None:
+        """They re-negotiate."""
+
+    def crossed(self, leg: "Leg") -> None:
+        """They accepted a re-INVITE that had been given up."""
+
+    def acknowledged(self, leg: "Leg", ack: Request) -> None:
+        """They acknowledged our 2xx."""
+
+    def pracked(self, leg: "Leg", request: Request) -> None:
+        """Their PRACK bears a description."""
+
+    def updated(self, leg: "Leg", request: Request) -> None:
+        """They re-negotiate by UPDATE, be it before the answer."""
+
+    def update_accepted(self, leg: "Leg", response: Response) -> None:
+        """2xx to our UPDATE."""
+
+    def update_refused(
+        self, leg: "Leg", status: int, reason: str, response: Response | None
+    ) -> None:
+        """Our UPDATE failed."""
+
+
 class LegUser(Protocol):
-    """The call, or for what crosses, the bridge."""
+    """The call."""
+
+    @property
+    def legs(self) -> Negotiator:
+        """Its legs."""
 
     def leg_progressed(self, leg: "Leg", response: Response) -> None:
         """100 to 199."""
@@ -62,29 +93,6 @@ class LegUser(Protocol):
 
     def leg_cancelled(self, leg: "Leg", request: Request | None) -> None:
         """Their INVITE or re-INVITE was cancelled."""
-
-    def leg_crossed(self, leg: "Leg") -> None:
-        """They accepted a re-INVITE that had been given up."""
-
-    def leg_reinvited(self, leg: "Leg", request: Request) -> None:
-        """They re-negotiate."""
-
-    def leg_acknowledged(self, leg: "Leg", ack: Request) -> None:
-        """They acknowledged our 2xx."""
-
-    def leg_pracked(self, leg: "Leg", request: Request) -> None:
-        """Their PRACK bears a description."""
-
-    def leg_updated(self, leg: "Leg", request: Request) -> None:
-        """They re-negotiate by UPDATE."""
-
-    def leg_update_accepted(self, leg: "Leg", response: Response) -> None:
-        """2xx to our UPDATE."""
-
-    def leg_update_refused(
-        self, leg: "Leg", status: int, reason: str, response: Response | None
-    ) -> None:
-        """Our UPDATE failed."""
 
     def leg_requested(
         self, leg: "Leg", request: Request, transaction: InviteServer | Server
@@ -135,6 +143,12 @@ class Leg:
     def can_prack(self) -> bool:
         """Whether its peer takes provisional responses reliably, and may."""
         return self.profile.reliable != "never" and self.session.supports("100rel")
+
+    def override(self, cells: Mapping[str, Any]) -> None:
+        """Treat its peer otherwise in this call, in these cells of its profile."""
+        if cells:
+            self.data.cells.update(cells)
+            self.profile = self.session.profile = self.profile.changed(cells)
 
     def belong_to(self, call: LegUser) -> None:
         """Be told to another call from now on."""
@@ -187,11 +201,11 @@ class Leg:
 
     def invite_crossed(self) -> None:
         """Too late, they accepted our re-INVITE."""
-        self.call.leg_crossed(self)
+        self.call.legs.crossed(self)
 
     def invite_received(self, request: Request) -> None:
         """Their re-INVITE."""
-        self.call.leg_reinvited(self, request)
+        self.call.legs.reinvited(self, request)
 
     def invite_cancelled(self, cancel: Request | None) -> None:
         """They cancelled."""
@@ -199,23 +213,23 @@ class Leg:
 
     def acknowledged(self, ack: Request) -> None:
         """Their ACK."""
-        self.call.leg_acknowledged(self, ack)
+        self.call.legs.acknowledged(self, ack)
 
     def prack_received(self, request: Request) -> None:
         """Their PRACK with a description."""
-        self.call.leg_pracked(self, request)
+        self.call.legs.pracked(self, request)
 
     def update_received(self, request: Request) -> None:
         """Their UPDATE with an offer."""
-        self.call.leg_updated(self, request)
+        self.call.legs.updated(self, request)
 
     def update_accepted(self, response: Response) -> None:
         """2xx to our UPDATE."""
-        self.call.leg_update_accepted(self, response)
+        self.call.legs.update_accepted(self, response)
 
     def update_refused(self, status: int, reason: str, response: Response | None) -> None:
         """Our UPDATE failed."""
-        self.call.leg_update_refused(self, status, reason, response)
+        self.call.legs.update_refused(self, status, reason, response)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """Any other request of theirs."""
@@ -230,8 +244,33 @@ class Leg:
         self.call.leg_hung_up(self, request, reason)
 
 
-class _Over(LegUser):
+class _Over(LegUser, Negotiator):
     """The call of a leg that has ended: it hears of nothing any more."""
+
+    @property
+    def legs(self) -> Negotiator:
+        return self
+
+    def reinvited(self, leg: Leg, request: Request) -> None:
+        leg.session.reject(481, None)
+
+    def crossed(self, leg: Leg) -> None:
+        pass
+
+    def acknowledged(self, leg: Leg, ack: Request) -> None:
+        pass
+
+    def pracked(self, leg: Leg, request: Request) -> None:
+        leg.session.answer_prack(481)
+
+    def updated(self, leg: Leg, request: Request) -> None:
+        leg.session.reject_update(481)
+
+    def update_accepted(self, leg: Leg, response: Response) -> None:
+        pass
+
+    def update_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
+        pass
 
     def leg_progressed(self, leg: Leg, response: Response) -> None:
         pass
@@ -242,30 +281,7 @@ class _Over(LegUser):
     def leg_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         pass
 
-    def leg_crossed(self, leg: Leg) -> None:
-        pass
-
     def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
-        pass
-
-    def leg_reinvited(self, leg: Leg, request: Request) -> None:
-        pass
-
-    def leg_acknowledged(self, leg: Leg, ack: Request) -> None:
-        pass
-
-    def leg_pracked(self, leg: Leg, request: Request) -> None:
-        pass
-
-    def leg_updated(self, leg: Leg, request: Request) -> None:
-        pass
-
-    def leg_update_accepted(self, leg: Leg, response: Response) -> None:
-        pass
-
-    def leg_update_refused(
-        self, leg: Leg, status: int, reason: str, response: Response | None
-    ) -> None:
         pass
 
     def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:

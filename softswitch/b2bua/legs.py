@@ -13,7 +13,8 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.media import MediaNetwork
 from softswitch.scope import Scope
-from softswitch.sip.message import Field
+from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.replaces import Replaces
 from softswitch.transaction.invite_server import InviteServer
 
 
@@ -149,11 +150,79 @@ class Legs:
             self._shared.engine.release(self._data.id)
         del self._user
 
+    # What a leg negotiates crosses its bridge.
+
+    def reinvited(self, leg: Leg, request: Request) -> None:
+        """One side re-negotiates."""
+        bridge = self.bridge_of(leg)
+        if leg.profile.reinvite == "refuse":
+            leg.session.reject(488, None)
+        elif self._data.state is State.TALKING and bridge is not None:
+            bridge.reinvited(leg, request)
+        else:
+            leg.session.reject(491, None)
+
+    def updated(self, leg: Leg, request: Request) -> None:
+        """One side re-negotiates by UPDATE, be it before the answer."""
+        bridge = self.bridge_of(leg)
+        if leg.profile.update == "refuse":
+            leg.session.reject_update(488, None)
+        elif bridge is None:
+            leg.session.reject_update(500, None, [("Retry-After", "2")])
+        else:
+            bridge.updated(leg, request)
+
+    def update_accepted(self, leg: Leg, response: Response) -> None:
+        """One side agreed to the other's UPDATE."""
+        leg.keep()
+        bridge = self.bridge_of(leg)
+        if bridge is not None:
+            bridge.accepted(leg, response)
+
+    def update_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
+        """One side refused the other's UPDATE."""
+        leg.keep()
+        bridge = self.bridge_of(leg)
+        if bridge is not None:
+            bridge.refused(leg, status, reason, response)
+
+    def pracked(self, leg: Leg, request: Request) -> None:
+        """The caller answers an early offer in its PRACK, or makes one."""
+        bridge = self.bridge_of(leg)
+        if bridge is None:
+            leg.session.answer_prack(500, [("Retry-After", "2")], b"")
+        else:
+            bridge.pracked(leg, request)
+
+    def crossed(self, leg: Leg) -> None:
+        """One side accepted what the other had taken back."""
+        bridge = self.bridge_of(leg)
+        if bridge is not None:
+            bridge.restore(leg)
+
+    def acknowledged(self, leg: Leg, ack: Request) -> None:
+        """The caller's ACK, or that of a re-INVITE."""
+        bridge = self.bridge_of(leg)
+        if bridge is not None:
+            bridge.acknowledged(leg, ack)
+
     # Legs of other calls.
 
-    def borrow(self, lender: "Legs", leg: Leg, name: str) -> None:
+    def far_of_dialog(self, replaces: Replaces) -> "tuple[Legs, Leg] | None":
+        """The leg to which that dialog of another call of ours is bridged, and the legs among
+        which it is; None for none."""
+        found = self._shared.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        if found is None or found[0].legs is self:
+            return None
+        lender: Legs = found[0].legs
+        far = lender.far_of(found[1])
+        return None if far is None else (lender, far)
+
+    def borrow(self, lender: "Legs", leg: Leg) -> None:
         """Have a leg of another call on trial: what it hears is told here. Its bridge there stays,
         and its ports, so that it can go back as if nothing had been."""
+        self._data.hunt.tries += 1
+        name = f"b{self._data.hunt.tries}"
         self._data.loan = Loan(lender._data.id, name, leg.name)
         self._lender = lender
         lender._let_go_of(leg)

@@ -15,6 +15,7 @@ from softswitch.b2bua.errand import EVENT_METHODS, Errand, ErrandData
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings, WatchData, refusal
+from softswitch.dialog.usage import EVENTS
 from softswitch.errors import PeerError, SipSyntaxError
 from softswitch.plugin.decisions import Reject
 from softswitch.plugin.views import Identity
@@ -127,7 +128,7 @@ class Passage:
                     agent.subscribe(request, transaction, identity, user)
                     return
             if agent is None:
-                nowhere = Reject(489, headers={"Allow-Events": ", ".join(self._agents)})
+                nowhere = Reject(489, headers={"Allow-Events": EVENTS})
         if request.max_forwards == 0:
             raise PeerError("Too Many Hops", 483)
         if crossing.is_marked(request, shared.mark(request)):

@@ -7,10 +7,10 @@ from enum import StrEnum
 
 import attrs
 
-from softswitch.b2bua.hunt import HuntData
 from softswitch.b2bua.leg import LegData
 from softswitch.b2bua.steps import BridgeData
 from softswitch.b2bua.transfer import TransferData
+from softswitch.b2bua.trials import HuntData
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity
 from softswitch.sip.message import Request

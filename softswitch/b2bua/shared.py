@@ -10,7 +10,7 @@ from softswitch.dialog.requester import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Proxy, Redirection, Routing
+from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing
 from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
@@ -32,11 +32,14 @@ class CallSettings:
     :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
     :ivar ring_seconds: how long a target rings unless its route says otherwise.
     :ivar media_seconds: within which the media engine must have answered.
+    :ivar stop_on: refusals that speak for the callee wherever he is, so that nobody else is tried
+        for him (RFC 3261 21.6).
     """
 
     try_seconds: float = 4.0
     ring_seconds: float = 180.0
     media_seconds: float = 4.0
+    stop_on: frozenset[int] = frozenset(range(600, 700))
 
 
 #: The proxy: it answers the request, and sees the record of an INVITE to its end.
@@ -45,6 +48,9 @@ Forward = Callable[[Request, InviteServer | Server, Identity, Proxy, CallRecord 
 
 class Policies(Protocol):
     """The chain, as calls see it. Each ``tell`` is called once, now or later."""
+
+    def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
+        """May somebody of whom we know who he is reach that target?"""
 
     def ask_route(self, invite: RequestView, tell: Callable[[Routing], None]) -> None:
         """Where does this call go?"""

@@ -7,6 +7,7 @@ from typing import Final
 from softswitch.b2bua import crossing
 from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.usage import unacceptable
@@ -61,7 +62,7 @@ class Switch:
                 if far is None:
                     call.start()
                 else:
-                    call.pick_up(far)
+                    call.pick_up(*far)
                 return
         except SipSyntaxError as error:
             refusal = (error.status, error.reason, [])
@@ -127,8 +128,9 @@ class Switch:
             return (482, None, [])
         return None
 
-    def _far_of_replaced(self, request: Request) -> Leg | None:
-        """The leg that an INVITE with Replaces is to talk to; None without that.
+    def _far_of_replaced(self, request: Request) -> tuple[Legs, Leg] | None:
+        """The leg that an INVITE with Replaces is to talk to, and the legs among which it is; None
+        without that.
 
         :raises SipSyntaxError: 481 for a dialog that is none of ours or that nobody has answered,
             486 where only such a one was meant (RFC 3891 3).
@@ -142,7 +144,8 @@ class Switch:
             raise SipSyntaxError(REASONS[481], status=481)
         if replaces.early_only:
             raise SipSyntaxError(REASONS[486], status=486)
-        return far
+        assert found is not None
+        return found[0].legs, far
 
     def _turn_away(
         self, request: Request, transaction: InviteServer, identity: Identity, refusal: Refusal

@@ -9,7 +9,7 @@ stands, and stays when nothing comes of it. What the transferor is told goes thr
 
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -25,6 +25,9 @@ from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.sip.replaces import ReferTo, Replaces
 from softswitch.transaction.server import Server
+
+if TYPE_CHECKING:
+    from softswitch.b2bua.legs import Legs
 
 _SIPFRAG: Field = ("Content-Type", "message/sipfrag;version=2.0")
 
@@ -80,20 +83,16 @@ class TransferData:
 class Transferring(Protocol):
     """The call, as its transfer sees it."""
 
-    def identity_of(self, leg: Leg) -> Identity:
-        """Who a leg's peer is."""
+    @property
+    def legs(self) -> "Legs":
+        """Its legs."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who has called."""
 
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
-
-    def find_far(self, replaces: Replaces) -> Leg | None:
-        """The leg to which that dialog of another call of ours is bridged; None for none."""
-
-    def borrow(self, far: Leg, transferee: Leg) -> None:
-        """Have the transferee talk to the far leg of another call."""
-
-    def transferred(self, transferor: str) -> None:
-        """The transferor has been told: its leg is not needed any more."""
 
     def transfer_failed(self, transferor_gone: bool) -> None:
         """The call goes on as before; or ends, where only the transferee is left."""
@@ -162,7 +161,8 @@ class Transfer(Machine):
     def start(self, request: Request, transaction: Server) -> None:
         """Ask whether the transferor may reach the target, then answer the REFER."""
         transaction.adopt(self._leg.scope, None)
-        identity = self._call.identity_of(self._leg)
+        leg = self._leg.data
+        identity = self._call.identity if leg.name == "a" else Identity(leg.kind, leg.peer)
         view = RequestView(self.data.invite, self._leg.session.data.dialog.flow, identity)
         told = partial(self._judged, request, transaction, view)
         self._shared.policies.ask_admission(view, told)
@@ -236,17 +236,19 @@ class Transfer(Machine):
     def _look(self, view: RequestView) -> None:
         """Is the target the far leg of another call of ours, or somebody to be called?"""
         replaces = Replaces.of(self.data.invite)
-        far = None if replaces is None else self._call.find_far(replaces)
+        far = None if replaces is None else self._call.legs.far_of_dialog(replaces)
         if far is not None:
-            self.fire(Event.BORROWED, far)
+            self.fire(Event.BORROWED, *far)
         else:
             self._shared.policies.ask_route(view, partial(self._routed, view))
 
     def _try(self, view: RequestView, route: Route) -> None:
         self._call.call_target(self.data.invite, view, route)
 
-    def _borrow(self, far: Leg) -> None:
-        self._call.borrow(far, self._transferee)
+    def _borrow(self, lender: "Legs", far: Leg) -> None:
+        legs = self._call.legs
+        legs.borrow(lender, far)
+        legs.bridge(self._transferee, far).join()
 
     def _deny(self) -> None:
         self._call.transfer_failed(self.data.gone)
@@ -257,7 +259,7 @@ class Transfer(Machine):
 
     def _succeed(self) -> None:
         if self._notifier is None:
-            self._call.transferred(self.data.transferor)
+            self._dismiss()
         else:
             self._tell(200, REASONS[200])
 
@@ -291,7 +293,14 @@ class Transfer(Machine):
     def _told_all(self) -> None:
         """The subscription is over, and the last NOTIFY answered, or lost."""
         if self.over and self.data.told == 200:
-            self._call.transferred(self.data.transferor)
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """The transferor is not needed any more."""
+        leg = self._call.legs.get(self.data.transferor)
+        if leg is not None:
+            leg.session.bye()
+            self._call.legs.end(leg.name)
 
 
 def _respond(transaction: Server, status: int, fields: list[Field]) -> None:

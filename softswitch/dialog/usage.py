@@ -30,12 +30,16 @@ KNOWN = frozenset(EXTENSIONS.split(", "))
 #: Bodies of an INVITE that we know (RFC 3261 20.1, RFC 5621 5).
 ACCEPT = "application/sdp, multipart/mixed, multipart/alternative"
 
+#: The event packages that we know (RFC 6665 4.4.4).
+EVENTS = "dialog, refer, reg"
+
 #: What we can do (RFC 3261 11.2), for a 200 to OPTIONS and for each 405.
 CAPABILITIES: list[Field] = [
     ("Allow", ALLOW),
     ("Accept", ACCEPT),
     ("Accept-Encoding", "identity"),
     ("Supported", EXTENSIONS),
+    ("Allow-Events", EVENTS),
 ]
 
 

@@ -15,7 +15,10 @@ from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 
 #: The methods served, for Allow (RFC 3261 20.5).
-ALLOW: Final = ("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE")
+ALLOW: Final = (
+    *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE"),
+    *("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH"),
+)
 
 
 def response(

@@ -76,7 +76,8 @@ class ReferTo:
         if len(values) != 1:
             raise SipSyntaxError("Not One Refer-To", header="Refer-To")
         uri = NameAddr.parse(values[0]).uri
-        if uri.scheme not in ("sip", "sips", "tel") or uri.params.get("method", "INVITE") != "INVITE":
+        method = uri.params.get("method", "INVITE")
+        if uri.scheme not in ("sip", "sips", "tel") or method != "INVITE":
             raise SipSyntaxError("Refer-To Is No Call", header="Refer-To")
         headers = {name.lower(): unquote(value) for name, value in uri.headers.items()}
         replaces = headers.get("replaces")

@@ -112,6 +112,7 @@ class Line:
     def reinvite(self, sdp: bytes, fields: Iterable[Field] = ()) -> None:
         """Send an INVITE: the first one, or one that re-negotiates."""
         self.responses = []
+        self.reliable.answered = False
         self.sent = self.compose("INVITE", [*self.phone.abilities, *fields], sdp)
         self.phone.ask(self.sent, self._response_received)
         self.phone.settle()
@@ -274,7 +275,8 @@ class Line:
             return
         if response.status < 300:
             self._confirm(response)
-            answer = b"" if self.sent.body else self.described
+            offered = response.body and not self.sent.body and not self.reliable.answered
+            answer = self.described if offered else b""
             ack = self._request("ACK", self.sent.cseq.number, (), answer)
             self.phone.acknowledge(self.sent, ack)
         elif not NameAddr.parse(self.remote).tag:

@@ -16,11 +16,13 @@ class Reliable:
     :ivar pracks: whether it sends PRACKs at all.
     :ivar body: session description in its next PRACK; empty for an answer where the response
         bore an offer, and nothing elsewhere.
+    :ivar answered: whether a PRACK has answered the offer of this INVITE's callee.
     """
 
     def __init__(self, line: "Line") -> None:
         self.pracks = True
         self.body = b""
+        self.answered = False
         self._line = line
         self._numbers: dict[str, count[int]] = {}
         self._waiting: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -74,5 +76,6 @@ class Reliable:
         body = self.body
         if not body and response.body and not line.sent.body:
             body = line.described
+            self.answered = True
         acknowledged = ("RAck", f"{response.get('RSeq')} {response.get('CSeq')}")
         line.request("PRACK", [acknowledged, *fields], body, fork=response.to.tag or "")

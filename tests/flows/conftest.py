@@ -75,6 +75,10 @@ class Flow(Stage):
         """What the legs saw."""
         return list(steps(self.network.log[self._from :], self._names))
 
+    def rows(self):
+        """What the legs saw, as rows of words."""
+        return rows(self.steps())
+
     def saw(self, text):
         """Compare what each leg saw with rows of words; "bye" is a hang-up by whoever does."""
         taken = self.steps()

@@ -1,0 +1,178 @@
+"""What a hunt knows: what is tried, what is still to be tried, how it has failed so far. Pure.
+
+``hunt`` does what stands here.
+"""
+
+from typing import Protocol
+
+import attrs
+
+from softswitch.b2bua import crossing
+from softswitch.b2bua.bridge import Bridge
+from softswitch.dialog.dialog import Dialog
+from softswitch.errors import SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Diversion, Route, Target
+from softswitch.plugin.record import Attempt
+from softswitch.sip.message import Field, Response
+from softswitch.sip.uri import Uri
+
+#: Statuses that mean the target was never reached: its trunk's next address may do better.
+UNREACHED = frozenset((408, 500, 502, 503, 504))
+
+#: Redirections of which the caller may be told as one: 305 names a proxy, 380 another service.
+MERGED = frozenset((300, 301, 302))
+
+
+@attrs.define
+class Failure:
+    """How one try failed.
+
+    :ivar status: as the far end, or our own time-out, said it.
+    :ivar reason: phrase.
+    :ivar told: whether the far end itself said so.
+    :ivar rang: whether somebody could have picked up.
+    :ivar contacts: of a 3xx that is passed on.
+    :ivar fields: header fields of the refusal that the caller may see.
+    """
+
+    status: int
+    reason: str
+    told: bool = False
+    rang: bool = False
+    contacts: list[str] = attrs.Factory(list)
+    fields: list[Field] = attrs.Factory(list)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target itself refused."""
+        return self.told and self.status not in UNREACHED
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The order of preference of RFC 3261 16.7 step 6; the lowest is told. It goes by what the
+        caller would hear: a challenge that is not his to answer helps him least."""
+        if self.status >= 600:
+            return (0, 0)
+        if self.status in (401, 407):
+            return (4, 3)
+        status = 480 if self.status < 400 and not self.contacts else crossing.status(self.status)
+        return (status // 100, 0 if status in (415, 484) else 2 if status in (408, 480) else 1)
+
+    def better(self, other: "Failure | None") -> "Failure":
+        """The one of which the caller is told; the contacts of two redirections go together."""
+        if other is None:
+            return self
+        best = self if self.rank < other.rank else other
+        if {self.status, other.status} <= MERGED:
+            contacts = list(dict.fromkeys([*other.contacts, *self.contacts]))
+            status = self.status if self.status == other.status else 300
+            reason = other.reason if status == other.status else ""
+            return attrs.evolve(best, status=status, reason=reason, contacts=contacts)
+        return best
+
+
+@attrs.define
+class Turn:
+    """Targets that ring at once; plain data.
+
+    :ivar depth: how many redirections led to them.
+    :ivar diversions: who has forwarded the call to them, the first one first.
+    """
+
+    targets: list[Target]
+    depth: int = 0
+    diversions: list[Diversion] = attrs.Factory(list)
+
+
+@attrs.define
+class Trial:
+    """One target being tried; plain data.
+
+    :ivar leg: the leg's name; "" while the target is being resolved.
+    :ivar target: what is tried.
+    :ivar attempt: its entry in the record.
+    :ivar depth: how many redirections led to it.
+    :ivar diversions: who has forwarded the call to it, the first one first.
+    :ivar heard: whether anything has come from it, be it a 100.
+    """
+
+    leg: str
+    target: Target
+    attempt: Attempt
+    depth: int = 0
+    diversions: list[Diversion] = attrs.Factory(list)
+    heard: bool = False
+
+
+@attrs.define
+class HuntData:
+    """What a hunt knows; plain data.
+
+    :ivar turns: what is to come, the next first.
+    :ivar tried: URIs that have been tried, in order.
+    :ivar trials: what is being tried, by number.
+    :ivar tries: how many trials there have been; a later hunt of the same call goes on from there,
+        since legs are named by it.
+    :ivar best: the failure that the caller is told when nothing is left.
+    :ivar forward: where the call goes on when all of the present route has failed.
+    :ivar diversions: who has forwarded the call to the present route, the first one first.
+    :ivar outcome: what came of the present route so far; "" for nothing that forwards.
+    :ivar asking: numbers of the open questions about 3xx.
+    :ivar asked: how many there have been.
+    """
+
+    turns: list[Turn] = attrs.Factory(list)
+    tried: list[str] = attrs.Factory(list)
+    trials: dict[int, Trial] = attrs.Factory(dict)
+    tries: int = 0
+    best: Failure | None = None
+    forward: dict[str, Route] = attrs.Factory(dict)
+    diversions: list[Diversion] = attrs.Factory(list)
+    outcome: str = ""
+    asking: list[int] = attrs.Factory(list)
+    asked: int = 0
+
+
+class HuntUser(Protocol):
+    """The call."""
+
+    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
+        """A leg for a try, and its bridge to the caller's."""
+
+    def call_callee(self, bridge: Bridge, fields: list[Field]) -> None:
+        """Have that leg invited."""
+
+    def cancel_leg(self, name: str, fields: list[Field]) -> None:
+        """A try is given up."""
+
+    def end_leg(self, name: str) -> None:
+        """A try is over: let its leg and bridge go."""
+
+    def hunt_began(self, attempt: Attempt) -> None:
+        """For the record."""
+
+    def hunt_rang(self, now: float) -> None:
+        """A target rings."""
+
+    def hunt_forwarded(self) -> None:
+        """The call is being forwarded to others than were called."""
+
+    def hunt_failed(self) -> None:
+        """Nothing is left to try; ``HuntData.best`` says how it failed."""
+
+
+def same_callee(one: Target, other: Target) -> bool:
+    """Whether both are addresses of one trunk at which the same number is called."""
+    if one.trunk is None or one.trunk != other.trunk:
+        return False
+    return Uri.parse(one.uri).user == Uri.parse(other.uri).user
+
+
+def contacts_of(response: Response) -> list[str]:
+    """The URIs of a 3xx in descending q (RFC 3261 8.1.3.4); none where they cannot be read."""
+    try:
+        found = sorted(response.contacts, key=lambda contact: -contact.q)
+    except SipSyntaxError:
+        return []
+    return [str(contact.uri) for contact in found]
