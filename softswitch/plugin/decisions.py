@@ -57,7 +57,7 @@ class Reject:
 #: How ringing came to nothing: somebody was busy, rang and was not answered, or was not there.
 Outcome = Literal["busy", "no_answer", "unreachable"]
 
-#: Why a call was diverted (RFC 5806 4).
+#: Why a call was diverted (RFC 5806).
 DivertedFor = Literal[
     "unknown",
     "user-busy",
