@@ -36,7 +36,7 @@ def outcome(status: int, rang: bool) -> Outcome | Literal[""]:
     return "unreachable" if status in (404, 408, 410, 430, 480) or 500 <= status < 600 else ""
 
 
-def weightier(one: Outcome | Literal[""], other: Outcome | Literal[""]) -> Outcome | Literal[""]:
+def weightier(one: str, other: str) -> str:
     """What came of several targets that stand for the same party."""
     return one if _WEIGHT.index(one) < _WEIGHT.index(other) else other
 
