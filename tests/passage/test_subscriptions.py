@@ -182,6 +182,23 @@ def test_too_brief(udp, phones):
     notify(bob.line, "terminated;reason=noresource")
 
 
+def test_documents_say_our_address(udp, phones):
+    """Presence and dialog documents name the notifier as the subscriber can reach him; what cannot
+    be read goes no further."""
+    alice, bob = phones(udp, "alice", "bob")
+    line = subscribe(alice, "bob")
+    there = f"{bob.host}"
+    document = f'<presence entity="pres:bob@{there}"><tuple id="a"><contact>sip:bob@{there}'
+    notify(bob.line, "active", f"{document}</contact></tuple></presence>".encode())
+    heard = line.got("NOTIFY").body.decode()
+    assert 'entity="pres:bob@127.88.0.1"' in heard
+    assert "<contact>sip:bob@127.88.0.1</contact>" in heard
+    notify(bob.line, "active", b"<presence")
+    assert bob.line.final == 400
+    assert len(notified(line)) == 1
+    notify(bob.line, "terminated;reason=noresource")
+
+
 class Notifying:
     """A peer by hand that notifies of what it was asked for."""
 
