@@ -123,6 +123,7 @@ class Refresh:
 
     def _set(self, name: str, delay: float, then: Callable[[], None]) -> None:
         clock = self._session.clock
+        self._forget(name)
         self._timers[name] = clock.callLater(delay, then)
         due = clock.seconds() + delay
         if name == "expiry":
@@ -131,7 +132,9 @@ class Refresh:
             self.data.next_at = due
 
     def _forget(self, name: str) -> None:
-        del self._timers[name]
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
         if name == "expiry":
             self.data.expires_at = None
         else:
