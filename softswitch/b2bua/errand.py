@@ -12,17 +12,20 @@ from functools import partial
 import attrs
 
 from softswitch.b2bua import crossing
+from softswitch.b2bua.bodies import Translation
+from softswitch.b2bua.identity import present
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import Credentials, Inquiry, Requester
+from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target, steps
-from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
-from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.uri import Uri
 from softswitch.transaction.server import Server
 from softswitch.wheel import Timer
@@ -213,18 +216,23 @@ class Errand:
         if flow is None or not self.shared.is_alive(flow):
             self.failed(number, 503, "No Route To Target", None)
             return
-        trial.dialog = dialog_to(self.shared, self.data.request, trial.target, flow)
-        self.send(number, trial.target, trial.dialog)
+        trial.dialog, fields = self._outgoing(trial.target, flow)
+        try:
+            body = translated(self.shared, self.data.request, self.transaction.flow, flow)
+        except SipSyntaxError as error:
+            self.failed(number, error.status, error.reason, None)
+        else:
+            self.send(number, trial.target, trial.dialog, fields, body)
 
-    def send(self, number: int, target: Target, dialog: Dialog) -> None:
+    def send(
+        self, number: int, target: Target, dialog: Dialog, fields: list[Field], body: bytes
+    ) -> None:
         """Send the request to a target."""
         request = self.data.request
-        fields = [*crossed(request, self.profile(target)), *self.own(target)]
-        built = dialog.request(request.method, fields, request.body, crossing.hops(request))
+        built = dialog.request(request.method, fields, body, crossing.hops(request))
         told = Inquiry(partial(self._answered, number))
-        Requester(self.shared.agent, dialog, told, self.scope, self.credentials(target)).start(
-            built
-        )
+        credentials = self.credentials(target)
+        Requester(self.shared.agent, dialog, told, self.scope, credentials).start(built)
 
     def _answered(self, number: int, status: int, reason: str, response: Response | None) -> None:
         if number not in self.data.trials:
@@ -280,18 +288,41 @@ class Errand:
 
     # What is sent.
 
-    def own(self, target: Target) -> list[Field]:
-        """The fields of our own in what goes to a target."""
-        shared = self.shared
-        mark = (crossing.MARK, shared.mark(self.data.request))
-        return [mark, *shared.own_fields, *target.headers.items()]
+    def _outgoing(self, target: Target, flow: Flow) -> tuple[Dialog, list[Field]]:
+        """What is known of a dialog with a target before it has answered, and the fields of the
+        request: those that cross, those that say who sent it, and our own."""
+        shared, request, identity = self.shared, self.data.request, self.data.identity
+        near, far = shared.profile(identity.kind, identity.name), self.profile(target)
+        host = shared.facing(flow).host
+        called = target.call_to or target.uri
+        shown = present(request, identity, near, far, host, called)
+        tag = compose.new_tag()
+        dialog = Dialog(
+            call_id=compose.new_call_id(host),
+            local_tag=tag,
+            remote_tag="",
+            local=f"{shown.from_};tag={tag}",
+            remote=str(NameAddr("", Uri.parse(called))),
+            contact=shared.contact(shown.contact_user, flow),
+            remote_target=target.uri,
+            flow=flow,
+            symmetric=target.flow is not None,
+            registered=registered(target),
+        )
+        fields = [
+            *shown.visible(crossed(request, far)),
+            *shown.fields,
+            (crossing.MARK, shared.mark(request)),
+            *shared.own_fields,
+            *target.headers.items(),
+        ]
+        return dialog, fields
 
     def profile(self, target: Target) -> Profile:
         """How a target is treated."""
         user = registered(target)
-        if target.trunk is not None:
-            return self.shared.profile("trunk", target.trunk)
-        return self.shared.profile("user", user) if user else DEFAULT
+        kind, name = ("trunk", target.trunk) if target.trunk is not None else ("user", user)
+        return self.shared.profile(kind, name).changed(target.dialog)
 
     def credentials(self, target: Target) -> Credentials | None:
         """What answers a target's challenges."""
@@ -313,23 +344,22 @@ def crossed(request: Request, to: Profile) -> list[Field]:
     ]
 
 
-def dialog_to(shared: Shared, request: Request, target: Target, flow: Flow) -> Dialog:
-    """What is known of a dialog with a target before it has answered."""
-    host = shared.facing(flow).host
-    tag = compose.new_tag()
-    caller = "anonymous" if crossing.is_anonymous(request) else request.from_.uri.user or ""
-    return Dialog(
-        call_id=compose.new_call_id(host),
-        local_tag=tag,
-        remote_tag="",
-        local=f"{crossing.caller(request, host)};tag={tag}",
-        remote=str(NameAddr("", Uri.parse(target.call_to or target.uri))),
-        contact=shared.contact(caller, flow),
-        remote_target=target.uri,
-        flow=flow,
-        symmetric=target.flow is not None,
-        registered=registered(target),
-    )
+def translated(shared: Shared, message: Message, source: Flow, to: Flow) -> bytes:
+    """A message's body with the addresses of the one side said in the other's terms.
+
+    What it says of dialogs stays: a dialog that leads to us is known here by the name that its
+    other end gives it, whoever asks for it.
+
+    :raises SipSyntaxError: it is of a type that says something of addresses, and cannot be read.
+    """
+    if not message.body:
+        return b""
+    near, far = shared.facing(source), shared.facing(to)
+    hosts = {source.remote_host, near.host}
+    hosts.update(contact.uri.host.lower() for contact in message.contacts)
+    port = None if far.port == 5060 else far.port
+    terms = Translation(frozenset(hosts), far.host, port)
+    return terms.body(message.get("Content-Type") or "", message.body)
 
 
 def registered(target: Target) -> str:

@@ -265,7 +265,7 @@ _WITHHELD: Final = frozenset(("id", "user"))
 _PERFORMED: Final = frozenset(("id", "user", "header", "history"))
 _NONE: Final = frozenset({"none"})
 _PERFORMABLE: Final = _PERFORMED | _NONE | {"session", "critical"}
-#: What a caller who wishes to be unknown does not tell either (RFC 3323 5.3, RFC 5379 5.1).
+#: What a caller who wishes to be unknown does not tell either (RFC 3323 5.3, RFC 5379).
 _INFORMATIONAL: Final = frozenset(
     (
         *("Subject", "Call-Info", "Organization", "Reply-To", "In-Reply-To"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from softswitch.b2bua import crossing
+from softswitch.b2bua import crossing, identity
 from softswitch.b2bua.errand import EVENT_METHODS, Errand, ErrandData
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing
@@ -92,13 +92,13 @@ class Passage:
         return len(self._crossed) + sum(len(agent.data) for agent in self._agents.values())
 
     def received(
-        self, request: Request, transaction: InviteServer | Server, identity: Identity
+        self, request: Request, transaction: InviteServer | Server, sender: Identity
     ) -> None:
         """A request outside of any dialog, from somebody known."""
         assert isinstance(transaction, Server)
         self.counters[request.method] += 1
         try:
-            self._serve(request, transaction, identity)
+            self._serve(request, transaction, sender)
         except SipSyntaxError:
             raise
         except PeerError as error:
@@ -112,7 +112,7 @@ class Passage:
         for crossed in list(self._crossed):
             crossed.near.notifier.terminate("deactivated")
 
-    def _serve(self, request: Request, transaction: Server, identity: Identity) -> None:
+    def _serve(self, request: Request, transaction: Server, sender: Identity) -> None:
         """
         :raises PeerError: with the status of a refusal.
         """
@@ -123,9 +123,9 @@ class Passage:
             agent = self._agents.get(package)
             user = self._user_of(request.request_uri)
             if method == "SUBSCRIBE":
-                self._admit(request, identity)
+                self._admit(request, sender)
                 if agent is not None and user:
-                    agent.subscribe(request, transaction, identity, user)
+                    agent.subscribe(request, transaction, sender, user)
                     return
             if agent is None:
                 nowhere = Reject(489, headers={"Allow-Events": EVENTS})
@@ -133,13 +133,16 @@ class Passage:
             raise PeerError("Too Many Hops", 483)
         if crossing.is_marked(request, shared.mark(request)):
             raise PeerError("Loop Detected", 482)
+        critical = identity.refusal(request)
+        if critical is not None:
+            raise PeerError(critical[1], critical[0])
         errand: Errand
         if method == "SUBSCRIBE":
             errand = Subscribing(
                 shared,
                 request,
                 transaction,
-                identity,
+                sender,
                 self._errands.discard,
                 nowhere,
                 self._settings,
@@ -147,11 +150,11 @@ class Passage:
                 self._gone,
             )
         else:
-            errand = Errand(shared, request, transaction, identity, self._errands.discard, nowhere)
+            errand = Errand(shared, request, transaction, sender, self._errands.discard, nowhere)
         self._errands.add(errand)
         errand.start()
 
-    def _admit(self, request: Request, identity: Identity) -> None:
+    def _admit(self, request: Request, sender: Identity) -> None:
         """
         :raises PeerError: when the sender may not subscribe to anything.
         """
@@ -159,7 +162,7 @@ class Passage:
             raise PeerError("Switch Stops", 503)
         if not request.contacts:
             raise SipSyntaxError("Missing Contact", header="Contact")
-        held = self._held[identity] if identity.kind == "user" else 0
+        held = self._held[sender] if sender.kind == "user" else 0
         if held >= self._settings.per_user:
             raise PeerError("Too Many Subscriptions", 403)
 
@@ -169,7 +172,7 @@ class Passage:
 
     def _gone(self, crossed: Crossed) -> None:
         self._crossed.discard(crossed)
-        identity = crossed.data.identity
-        self._held[identity] -= 1
-        if not self._held[identity]:
-            del self._held[identity]
+        holder = crossed.data.identity
+        self._held[holder] -= 1
+        if not self._held[holder]:
+            del self._held[holder]

@@ -12,13 +12,14 @@ from functools import partial
 import attrs
 
 from softswitch.b2bua import crossing
-from softswitch.b2bua.errand import Errand, crossed
+from softswitch.b2bua.errand import Errand, crossed, translated
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.stateagent import SubscriptionSettings, granted, refusal
 from softswitch.dialog.subscriber import Subscriber, SubscriberData
 from softswitch.dialog.subscription import FATAL, State, Subscription, SubscriptionData
-from softswitch.errors import PeerError
+from softswitch.errors import PeerError, SipSyntaxError
+from softswitch.flow import Flow
 from softswitch.plugin.decisions import Reject, Target
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity
@@ -78,6 +79,7 @@ class Crossed:
         )
         self.data = CrossedData(identity, self.near.data, far.data)
         self._far = far
+        self._shared = shared
         self._to_near = shared.profile(identity.kind, identity.name)
         self._to_far = to_far
         self._settings = settings
@@ -90,21 +92,26 @@ class Crossed:
         self, subscriber: Subscriber, request: Request, transaction: Server, said: SubscriptionState
     ) -> None:
         """A NOTIFY: on to the subscriber, whose answer answers it."""
-        fields = [*crossing.fields(request, self._to_near), *crossing.describing(request)]
         notifier = self.near.notifier
         if notifier.state is State.TERMINATED:
             transaction.respond(compose.response(request, 200))
             return
+        try:
+            body = translated(self._shared, request, *self._way(from_near=False))
+        except SipSyntaxError as error:
+            transaction.respond(compose.response(request, error.status, error.reason))
+            return
+        fields = [*crossing.fields(request, self._to_near), *crossing.describing(request)]
         self.data.passing += 1
         told = partial(self._passed, request, transaction)
         if said.state == State.TERMINATED:
-            notifier.terminate(said.reason, fields, request.body, said.retry_after, told)
+            notifier.terminate(said.reason, fields, body, said.retry_after, told)
             return
         if said.state == State.ACTIVE and notifier.state is State.PENDING:
             notifier.grant()
         if said.expires is not None:
             notifier.expire_in(said.expires)
-        notifier.notify(fields, request.body, told)
+        notifier.notify(fields, body, told)
 
     def _passed(
         self,
@@ -134,12 +141,13 @@ class Crossed:
         """A refresh, or the end: on to the far side, whose answer answers it."""
         try:
             expires = granted(request, self._settings)
+            body = translated(self._shared, request, *self._way(from_near=True))
         except PeerError as error:
             transaction.respond(refusal(request, error, self._settings))
             return
         told = partial(self._resubscribed, request, transaction, expires)
         fields = crossed(request, self._to_far)
-        self._far.subscribe(expires, fields, request.body, told, crossing.hops(request))
+        self._far.subscribe(expires, fields, body, told, crossing.hops(request))
 
     def _resubscribed(
         self,
@@ -158,6 +166,11 @@ class Crossed:
         transaction.respond(compose.response(request, status))
         if self._far.state is State.TERMINATED:
             self.near.notifier.abandon()
+
+    def _way(self, *, from_near: bool) -> tuple[Flow, Flow]:
+        """Where something comes from and where it goes."""
+        near, far = self.near.data.dialog.flow, self.data.far.dialog.flow
+        return (near, far) if from_near else (far, near)
 
     def subscription_over(self, subscription: Subscription) -> None:
         """The subscriber is gone. A far side that waits for the answer to a NOTIFY is told by that
@@ -202,7 +215,9 @@ class Subscribing(Errand):
         self._gone = gone
         super().__init__(shared, request, transaction, identity, over, nowhere)
 
-    def send(self, number: int, target: Target, dialog: Dialog) -> None:
+    def send(
+        self, number: int, target: Target, dialog: Dialog, fields: list[Field], body: bytes
+    ) -> None:
         """Subscribe at a target."""
         shared, request = self.shared, self.data.request
         profile = self.profile(target)
@@ -218,9 +233,8 @@ class Subscribing(Errand):
             self.credentials(target),
         )
         self._subscribers[number] = (subscriber, profile)
-        fields = [*crossed(request, profile), *self.own(target)]
         told = partial(self._subscribed, number)
-        subscriber.subscribe(self._expires, fields, request.body, told, crossing.hops(request))
+        subscriber.subscribe(self._expires, fields, body, told, crossing.hops(request))
 
     def _subscribed(self, number: int, status: int, reason: str, response: Response | None) -> None:
         if number not in self.data.trials:

@@ -5,6 +5,7 @@ done with them is the session's matter.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Self
@@ -137,6 +138,12 @@ class Dialog:
             self.remote_target = target
         self.flow = flow
         self.symmetric = self.symmetric or behind_nat(response, flow)
+
+    def moved(self, response: Response) -> None:
+        """Take in where a 2xx to our UPDATE says that the peer is (RFC 3311 5.3); nothing, where
+        that cannot be read."""
+        with suppress(SipSyntaxError):
+            self.remote_target = _target(response) or self.remote_target
 
     def heard(self, request: Request, flow: Flow) -> bool:
         """Take in a request of the peer (RFC 3261 12.2.2).

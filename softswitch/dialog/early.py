@@ -7,16 +7,17 @@ the session's dialog (RFC 3261 13.2.2.4); a 199 ends one (RFC 6228), as does its
 
 from typing import TYPE_CHECKING
 
-from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.requester import Requester, take_down
+from softswitch.dialog.usage import SessionData
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.sip.message import Response
 
 if TYPE_CHECKING:
-    from softswitch.dialog.side import Side
+    from softswitch.dialog.exchange import Exchange
 
 
-def open_dialog(session: "Side", tag: str, response: Response, flow: Flow) -> None:
+def open_dialog(session: "Exchange", tag: str, response: Response, flow: Flow) -> None:
     """Make the early dialog of a provisional response; none where it cannot be read."""
     data = session.data
     dialog = data.dialog.another()
@@ -28,18 +29,23 @@ def open_dialog(session: "Side", tag: str, response: Response, flow: Flow) -> No
     session.agent.open_as(dialog.key, session)
 
 
-def drop(session: "Side", tag: str) -> Dialog | None:
-    """An early dialog is over, or becomes the session's own."""
+def drop(session: "Exchange", tag: str) -> None:
+    """An early dialog is over."""
     data = session.data
-    dialog = data.early.get(tag)
-    if dialog is not None:
-        data.dialog.local_cseq = last_cseq(session)
-        del data.early[tag]
-        session.agent.close_as(dialog.key, session)
-    return dialog
+    if tag in data.early:
+        data.dialog.local_cseq = last_cseq(data)
+        session.agent.close_as(data.early.pop(tag).key, session)
+        if data.update is not None and data.update.tag == tag:
+            session.updates.lose()
 
 
-def answered(session: "Side", response: Response, flow: Flow) -> None:
+def drop_all(session: "Exchange") -> None:
+    """No early dialog is left."""
+    for tag in list(session.data.early):
+        drop(session, tag)
+
+
+def answered(session: "Exchange", response: Response, flow: Flow) -> None:
     """The first 2xx: its dialog is the session's, and there is no other any more.
 
     :raises SipSyntaxError: when it does not say how to reach the callee.
@@ -48,23 +54,28 @@ def answered(session: "Side", response: Response, flow: Flow) -> None:
     dialog = data.dialog
     if data.early:
         dialog = data.early.get(response.to.tag or "", dialog)
-        dialog.local_cseq = last_cseq(session)
+        dialog.local_cseq = last_cseq(data)
     dialog.established(response, flow, anew=True)
-    drop_all(session)
+    data.early.pop(response.to.tag or "", None)
     data.dialog = dialog
+    drop_all(session)
 
 
-def drop_all(session: "Side") -> None:
-    """No early dialog is left."""
-    for tag in list(session.data.early):
-        drop(session, tag)
+def take_down_or_acknowledge(session: "Exchange", response: Response, requester: Requester) -> None:
+    """Another 2xx (RFC 3261 13.2.2.4): a copy is acknowledged again, a fork is ended."""
+    data = session.data
+    if response.to.tag == data.dialog.remote_tag:
+        if data.ack is not None and data.ack.cseq.number == response.cseq.number:
+            session.agent.send_ack(data.ack, data.dialog)
+        return
+    assert requester.flow is not None
+    take_down(session.agent, data.dialog, response, requester.flow, session.scope)
 
 
-def last_cseq(session: "Side") -> int:
+def last_cseq(data: SessionData) -> int:
     """The highest CSeq of any dialog of our INVITE.
 
     They share their numbers, so that the BYE to a fork whose 2xx comes late, long after its early
     dialog was dropped, is still in order.
     """
-    data = session.data
     return max(data.dialog.local_cseq, *[each.local_cseq for each in data.early.values()])

@@ -8,8 +8,10 @@ that exchange, the first INVITE and later ones alike. What begins and ends it st
 import random
 from collections.abc import Iterable
 
-from softswitch.dialog import early, reliable
+from softswitch.dialog import early, refresh, reliable
+from softswitch.dialog.data import Provisional
 from softswitch.dialog.dialog import ALLOW
+from softswitch.dialog.refresh import Refresh
 from softswitch.dialog.requester import (
     NOBODY,
     WRITTEN_ANEW,
@@ -17,14 +19,8 @@ from softswitch.dialog.requester import (
     take_down,
 )
 from softswitch.dialog.side import Side
-from softswitch.dialog.usage import (
-    EXTENSIONS,
-    Event,
-    Life,
-    Provisional,
-    State,
-    compose_within,
-)
+from softswitch.dialog.update import Update
+from softswitch.dialog.usage import Event, Life, State, compose_within, supported
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.sip.message import Field, Request, Response
@@ -37,6 +33,60 @@ class Exchange(Side):
     """The exchange of INVITE and answer within a session."""
 
     __slots__ = ()
+
+    @property
+    def updates(self) -> Update:
+        """Of a session that has any."""
+        if self._updates is None:
+            self._updates = Update(self)
+        return self._updates
+
+    @property
+    def keeper(self) -> Refresh:
+        """Of a session that has a timer, or a probe."""
+        if self._keeper is None:
+            self._keeper = Refresh(self)
+        return self._keeper
+
+    # How it goes on, and how it ends.
+
+    def refresh(self, body: bytes) -> None:
+        """Send an INVITE that changes nothing, of which the user does not hear."""
+        self.keeper.data.refreshing = True
+        fields = [("Supported", supported(self.profile)), ("Content-Type", "application/sdp")]
+        self.fire(Event.INVITE, [*refresh.fields(self), *fields], body, 70)
+
+    def refreshed(self, response: Response, tag: str = "") -> None:
+        """A 2xx to our UPDATE: what it says of the peer, and of the session's interval."""
+        self.learn(response)
+        dialog = self.find_dialog(tag)
+        if dialog is not None:
+            dialog.moved(response)
+        refresh.answered(self, response)
+
+    def lost(self, reason: str) -> None:
+        """The peer is gone, or believed to be."""
+        if self.data.life is Life.CONFIRMED and self.data.hang_up is None:
+            self.bye()
+            self.user.session_ended(None, reason)
+
+    def bye(self, fields: Iterable[Field] = ()) -> None:
+        """Hang up a confirmed session.
+
+        A 2xx of ours that is not yet acknowledged holds the BYE back (RFC 3261 15).
+        """
+        data = self.data
+        if self.state is State.HELD:
+            self.fire(Event.REJECT, 480, None, fields)
+        if data.life is not Life.CONFIRMED:
+            return
+        data.hang_up = list(fields)
+        if self.state is State.ACCEPTED:
+            self.fire(Event.ACKNOWLEDGE, (), b"")
+        elif self.state is State.THEIRS:
+            self.fire(Event.REJECT, 487, None, ())
+        if self.state is not State.ANSWERED:
+            self._send_bye()
 
     # What comes in.
 
@@ -64,19 +114,24 @@ class Exchange(Side):
             self.learn(response)
         if requester is not self._requester:
             if 200 <= status < 300:
-                self._take_down_or_acknowledge(response, requester)
+                early.take_down_or_acknowledge(self, response, requester)
         elif status < 200:
-            if self.state is State.OURS and self._is_news(response, requester):
+            news = self.state is State.OURS and self._is_news(response, requester)
+            if news and not self.refreshing:
                 self.user.provisional_received(response)
         elif status >= 300:
-            glare = status == 491 and self.data.life is Life.CONFIRMED
-            self.fire(Event.GLARE if glare else Event.REFUSED, status, response.reason, response)
+            event = Event.REFUSED
+            if status == 491 and self.data.life is Life.CONFIRMED:
+                event = Event.GLARE
+            elif status == 422 and self.state is State.OURS and refresh.longer(self, response):
+                event = Event.TOO_BRIEF
+            self.fire(event, status, response.reason, response)
         else:
             self._accepted(response, requester)
 
     def challenged(self, response: Response, requester: Requester) -> None:
         """From the requester: the INVITE was sent again, with credentials."""
-        if requester is self._requester and self.state is State.OURS:
+        if requester is self._requester and self.state is State.OURS and not self.refreshing:
             self.user.provisional_received(response)
 
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
@@ -94,11 +149,13 @@ class Exchange(Side):
     def _accept(self, fields: Iterable[Field], body: bytes) -> None:
         data, t1 = self.data, self.agent.timers.t1
         assert self.transaction is not None
+        assert data.invite is not None
         self.stop_timers()
         fields = [
             ("Contact", data.dialog.contact),
             ("Allow", ALLOW),
-            ("Supported", EXTENSIONS),
+            ("Supported", supported(self.profile)),
+            *refresh.answering(self, data.invite),
             *fields,
         ]
         self.transaction.respond(compose_within(data, 200, None, fields, body))
@@ -178,28 +235,42 @@ class Exchange(Side):
         self.timers["491"] = self.clock.callLater(wait / 100, self.fire, Event.RETRY)
 
     def _give_way(self, transaction: InviteServer) -> None:
-        """Theirs goes first (RFC 3261 14.1); whoever asked for ours has to ask again."""
-        self._settle()
-        self.user.invite_refused(491, REASONS[491], None)
+        """Theirs goes first (RFC 3261 14.1)."""
+        self._overtaken()
         self._invite_received(transaction)
 
-    def _retry(self) -> None:
-        del self.timers["491"]
+    def _overtaken(self) -> None:
+        """Whoever asked for ours has to ask again."""
+        self._settle()
+        if not self._was_refresh(491, None):
+            self.user.invite_refused(491, REASONS[491], None)
+
+    def _retry(self, *_: object) -> None:
+        """The same again, with the interval that is asked for now."""
+        self.timers.pop("491", None)
         invite = self.data.invite
         assert invite is not None
-        kept = [field for field in invite.fields if field[0] not in WRITTEN_ANEW]
-        self._send_invite(kept, invite.body, invite.max_forwards or 70)
+        anew = WRITTEN_ANEW | {"Session-Expires", "Min-SE"}
+        kept = [field for field in invite.fields if field[0] not in anew]
+        fields = [*refresh.fields(self), *kept]
+        self._send_invite(fields, invite.body, invite.max_forwards or 70)
 
     def _taken(self, response: Response) -> None:
         first = self.data.life is Life.EARLY
         self.data.life = Life.CONFIRMED
         if first:
             self.agent.open(self)
-        self.user.invite_accepted(response)
+        refresh.answered(self, response)
+        if self.refreshing:
+            self.keeper.data.refreshing = False
+            self.fire(Event.ACKNOWLEDGE, (), b"")
+        else:
+            self.user.invite_accepted(response)
 
     def _refused(self, status: int, reason: str, response: Response | None) -> None:
         self._come_to_nothing()
-        self.user.invite_refused(status, reason, response)
+        if not self._was_refresh(status, response):
+            self.user.invite_refused(status, reason, response)
 
     def _cancel(self, fields: list[Field]) -> None:
         if self._requester is not None:
@@ -213,7 +284,7 @@ class Exchange(Side):
         self._acknowledge((), b"")
         if self.data.life is Life.EARLY:
             self._send_bye()
-        elif self.data.life is Life.CONFIRMED:
+        elif self.data.life is Life.CONFIRMED and not self._was_refresh(487, None):
             self.user.invite_crossed()
 
     def _come_to_nothing(self, *_: object) -> None:
@@ -222,6 +293,10 @@ class Exchange(Side):
         if self.data.life is Life.EARLY:
             self._end()
 
+    def _abandoned(self, *_: object) -> None:
+        self._come_to_nothing()
+        self._was_refresh(487, None)
+
     def _acknowledge(self, fields: Iterable[Field], body: bytes) -> None:
         data = self.data
         data.ack = data.dialog.ack(data.invite_cseq, fields, body)
@@ -229,6 +304,19 @@ class Exchange(Side):
         data.invite = None
 
     # Helpers.
+
+    @property
+    def refreshing(self) -> bool:
+        """Whether the exchange is a refresh of ours, of which the user does not hear."""
+        return self.data.timer is not None and self.data.timer.refreshing
+
+    def _was_refresh(self, status: int, response: Response | None) -> bool:
+        """Whether what has failed was a refresh, which is not over with that."""
+        if not self.refreshing:
+            return False
+        self.keeper.data.refreshing = False
+        self.keeper.refused(status, response)
+        return True
 
     def _accepted(self, response: Response, requester: Requester) -> None:
         """A 2xx to our present INVITE: the first, a copy of it, or one from another fork."""
@@ -248,17 +336,7 @@ class Exchange(Side):
             data.invite_cseq = response.cseq.number
             self.fire(Event.TAKEN, response)
         else:
-            self._take_down_or_acknowledge(response, requester)
-
-    def _take_down_or_acknowledge(self, response: Response, requester: Requester) -> None:
-        """Another 2xx (RFC 3261 13.2.2.4): a copy is acknowledged again, a fork is ended."""
-        data = self.data
-        if response.to.tag == data.dialog.remote_tag:
-            if data.ack is not None and data.ack.cseq.number == response.cseq.number:
-                self.agent.send_ack(data.ack, data.dialog)
-            return
-        assert requester.flow is not None
-        take_down(self.agent, data.dialog, response, requester.flow, self.scope)
+            early.take_down_or_acknowledge(self, response, requester)
 
     def _is_news(self, response: Response, requester: Requester) -> bool:
         """Take in a provisional response: the early dialog that it makes, and its place among the
@@ -314,6 +392,10 @@ class Exchange(Side):
             self.state = State.IDLE
         if self.data.early:
             early.drop_all(self)
+        if self._updates is not None:
+            self._updates.end()
+        if self._keeper is not None:
+            self._keeper.stop()
         self.agent.close(self)
         self.scope.release(self)
 
@@ -336,13 +418,15 @@ Exchange.TABLE = {
     (State.OURS, Event.TAKEN): (State.ACCEPTED, Exchange._taken),
     (State.OURS, Event.REFUSED): (State.IDLE, Exchange._refused),
     (State.OURS, Event.GLARE): (State.WAITING, Exchange._wait_for_glare),
+    (State.OURS, Event.TOO_BRIEF): (State.OURS, Exchange._retry),
     (State.OURS, Event.LEFT): (State.GIVEN_UP, Exchange._left),
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Exchange._cancel),
-    (State.WAITING, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
+    (State.WAITING, Event.CANCEL): (State.IDLE, Exchange._abandoned),
     (State.WAITING, Event.INVITE_RECEIVED): (State.THEIRS, Exchange._give_way),
+    (State.WAITING, Event.OVERTAKEN): (State.IDLE, Exchange._overtaken),
     (State.WAITING, Event.RETRY): (State.OURS, Exchange._retry),
     (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Exchange._taken_too_late),
-    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Exchange._come_to_nothing),
-    (State.GIVEN_UP, Event.GLARE): (State.IDLE, Exchange._come_to_nothing),
+    (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Exchange._abandoned),
+    (State.GIVEN_UP, Event.GLARE): (State.IDLE, Exchange._abandoned),
     (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Exchange._acknowledge),
 }

@@ -11,18 +11,16 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from softswitch.dialog.data import Heard, Provisional, Reliable
 from softswitch.dialog.dialog import ALLOW
 from softswitch.dialog.usage import (
-    EXTENSIONS,
     Event,
-    Heard,
-    Provisional,
-    Reliable,
     State,
     answer,
     bears_sdp,
     compose_within,
     has_option,
+    supported,
 )
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import Profile
@@ -124,7 +122,7 @@ def _send(session: "Exchange", state: Reliable, said: Provisional) -> None:
         ("Require", "100rel"),
         ("RSeq", str(state.rseq)),
         ("Allow", ALLOW),
-        ("Supported", EXTENSIONS),
+        ("Supported", supported(session.profile)),
         *said.fields,
     ]
     response = compose_within(data, said.status, said.reason, fields, said.body)

@@ -9,17 +9,16 @@ the whole as its user and the user agent see it.
 import random
 from collections.abc import Iterable
 
-from softswitch.dialog import early, reliable
+from softswitch.dialog import early, refresh, reliable, update
+from softswitch.dialog.data import Provisional, UpdateState
 from softswitch.dialog.exchange import Exchange
-from softswitch.dialog.usage import Event, Life, Provisional, State, answer
+from softswitch.dialog.update import can_send
+from softswitch.dialog.usage import Event, Life, State, answer, supported
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Request
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
-
-#: What a peer is expected to serve that has sent no Allow.
-BASIC = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
 
 
 class Session(Exchange):
@@ -37,11 +36,6 @@ class Session(Exchange):
     __slots__ = ()
 
     @property
-    def idle(self) -> bool:
-        """Whether the call stands and nobody is re-negotiating it."""
-        return self.data.life is Life.CONFIRMED and self.data.state is State.IDLE
-
-    @property
     def awaits_ack(self) -> bool:
         """Whether their 2xx still waits for our ACK, for want of an answer to its offer."""
         return self.data.state is State.ACCEPTED
@@ -50,13 +44,7 @@ class Session(Exchange):
     def can_update(self) -> bool:
         """Whether ``update`` may be called: the peer serves UPDATE, and no offer is open between us
         (RFC 3311 5.1)."""
-        return False
-
-    def allows(self, method: str) -> bool:
-        """Whether the peer serves a method, by its last Allow; of one that has sent none, only what
-        RFC 3261 has is expected."""
-        allow = self.data.allow
-        return method in (BASIC if allow is None else split_values(allow))
+        return can_send(self, self.latest_tag)
 
     def supports(self, option_tag: str) -> bool:
         """Whether the peer knows an extension, by its last Supported.
@@ -86,9 +74,8 @@ class Session(Exchange):
         :param reliable: whether provisional responses may come reliably (RFC 3262), if the profile
             lets them.
         """
-        if reliable and self.profile.reliable != "never":
-            fields = [("Supported", "100rel"), *fields]
-        self.fire(Event.INVITE, fields, body, max_forwards)
+        known = ("Supported", supported(self.profile, reliable))
+        self.fire(Event.INVITE, [known, *refresh.fields(self), *fields], body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
         """Acknowledge their 2xx, with the answer if its offer wants one."""
@@ -124,24 +111,6 @@ class Session(Exchange):
         """Give our INVITE up: CANCEL it, and take down whatever answer crosses."""
         self.fire(Event.CANCEL, list(fields))
 
-    def bye(self, fields: Iterable[Field] = ()) -> None:
-        """Hang up a confirmed session.
-
-        A 2xx of ours that is not yet acknowledged holds the BYE back (RFC 3261 15).
-        """
-        data = self.data
-        if self.state is State.HELD:
-            self.fire(Event.REJECT, 480, None, fields)
-        if data.life is not Life.CONFIRMED:
-            return
-        data.hang_up = list(fields)
-        if self.state is State.ACCEPTED:
-            self.fire(Event.ACKNOWLEDGE, (), b"")
-        elif self.state is State.THEIRS:
-            self.fire(Event.REJECT, 487, None, ())
-        if self.state is not State.ANSWERED:
-            self._send_bye()
-
     def prack(self, tag: str, fields: Iterable[Field], body: bytes) -> None:
         """Answer the offer in the reliable provisional response that came with this To tag
         (RFC 3262 5); ignored when none waits for that."""
@@ -158,16 +127,20 @@ class Session(Exchange):
         :param tag: of the early dialog; "" for the confirmed one, or the last that was made.
         :raises StateError: when ``can_update`` is false.
         """
-        raise StateError("no UPDATE can be sent now")
+        if not can_send(self, tag or self.latest_tag):
+            raise StateError("no UPDATE can be sent now")
+        self.updates.send(fields, body, tag or self.latest_tag)
 
     def accept_update(self, fields: Iterable[Field], body: bytes) -> None:
         """Answer their UPDATE with 200; ignored when it has been answered, or the session is
         over."""
+        self.updates.answer(200, None, fields, body)
 
     def reject_update(
         self, status: int, reason: str | None = None, fields: Iterable[Field] = ()
     ) -> None:
         """Refuse their UPDATE; all stays as it was. Ignored likewise."""
+        self.updates.answer(status, reason, fields)
 
     # What comes in.
 
@@ -189,28 +162,34 @@ class Session(Exchange):
             self._bye_received(request)
         elif request.method == "PRACK":
             reliable.prack_received(self, request, transaction)
-        elif request.method == "UPDATE" and not request.body:
-            answer(transaction, self.scope, 200, fields=[("Contact", self.data.dialog.contact)])
         elif request.method == "UPDATE":
-            answer(transaction, self.scope, 488)
+            self.learn(request)
+            update.received(self, request, transaction)
         else:
             self.user.request_received(request, transaction)
 
     # Helpers.
 
     def _reinvited(self, transaction: InviteServer) -> None:
-        if self.data.life is not Life.CONFIRMED or self.state in (
-            State.THEIRS,
-            State.HELD,
-            State.ANSWERED,
+        theirs = (State.THEIRS, State.HELD, State.ANSWERED)
+        updating = UpdateState.IDLE if self.data.update is None else self.data.update.state
+        too_brief = refresh.too_brief(transaction.request, self.profile)
+        if (
+            self.data.life is not Life.CONFIRMED
+            or self.state in theirs
+            or updating is UpdateState.THEIRS
         ):
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
             answer(transaction, self.scope, 500, fields=[retry])
-        elif self.state in (State.IDLE, State.WAITING):
-            self.fire(Event.INVITE_RECEIVED, transaction)
-        else:
+        elif self.state not in (State.IDLE, State.WAITING) or updating is UpdateState.OURS:
             answer(transaction, self.scope, 491)
+        elif too_brief:
+            answer(transaction, self.scope, 422, fields=too_brief)
+        else:
+            if updating is UpdateState.WAITING:
+                self.updates.lose(491)
+            self.fire(Event.INVITE_RECEIVED, transaction)
 
     def _bye_received(self, request: Request) -> None:
         data = self.data
@@ -235,5 +214,5 @@ class Session(Exchange):
     def _callee_left(self, tag: str) -> None:
         """A BYE in an early dialog ends that one; with the last, nobody is left to answer."""
         early.drop(self, tag)
-        if not self.data.early:
+        if not self.data.early and self.state is State.OURS:
             self.fire(Event.LEFT)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from softswitch.dialog import early
+from softswitch.dialog.data import UpdateState
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import (
     Credentials,
@@ -14,6 +15,7 @@ from softswitch.dialog.requester import (
 )
 from softswitch.dialog.usage import (
     Dialogs,
+    Life,
     SessionData,
     SessionUser,
     State,
@@ -23,19 +25,30 @@ from softswitch.machine import Machine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.scope import Scope
 from softswitch.sip import compose
+from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
 
+if TYPE_CHECKING:
+    from softswitch.dialog.refresh import Refresh
+    from softswitch.dialog.update import Update
+
+
+#: What a peer is expected to serve that has sent no Allow.
+BASIC = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
+
 
 class Side(Machine):
     """One side of a call, before it does anything; see ``session``."""
 
     __slots__ = (
+        "_keeper",
         "_open",
         "_requester",
+        "_updates",
         "agent",
         "clock",
         "credentials",
@@ -61,6 +74,8 @@ class Side(Machine):
         self.data = SessionData(dialog)
         self.scope = scope
         self.user: SessionUser
+        self._keeper: Refresh | None = None
+        self._updates: Update | None = None
         self._open: dict[str, Server] | None = None
         self.clock = clock
         self.agent = agent
@@ -88,15 +103,42 @@ class Side(Machine):
         assert isinstance(state, State)
         self.data.state = state
 
+    @property
+    def idle(self) -> bool:
+        """Whether the call stands and nobody is re-negotiating it, by INVITE or UPDATE."""
+        data = self.data
+        return (
+            data.life is Life.CONFIRMED
+            and data.state is State.IDLE
+            and (data.update is None or data.update.state is UpdateState.IDLE)
+        )
+
+    @property
+    def latest_tag(self) -> str:
+        """The peer's tag in the session's dialog, or in the latest early one."""
+        early = self.data.early
+        return next(reversed(early)) if early else self.data.dialog.remote_tag
+
+    def allows(self, method: str) -> bool:
+        """Whether the peer serves a method, by its last Allow; of one that has sent none, only what
+        RFC 3261 has is expected."""
+        allow = self.data.allow
+        return method in (BASIC if allow is None else split_values(allow))
+
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""
-        return list(self.timers)
+        left = list(self.timers)
+        for helper in (self._updates, self._keeper):
+            if helper is not None:
+                left += helper.leftovers()
+        return left
 
     def let_go(self) -> None:
         """Forget everybody: the scope has closed, and nothing can happen any more."""
         self.transaction = None
         self._requester = None
         del self.user
+        self._updates = self._keeper = None
 
     # For what belongs to the session.
 
@@ -152,7 +194,7 @@ class Side(Machine):
             tell(481, REASONS[481], None)
             return
         if self.data.early:
-            dialog.local_cseq = early.last_cseq(self)
+            dialog.local_cseq = early.last_cseq(self.data)
         requester = Requester(self.agent, dialog, Inquiry(tell), self.scope, self.credentials)
         requester.start(dialog.request(method, fields, body, max_forwards))
 

@@ -5,14 +5,16 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Protocol
 
 import attrs
 
-from softswitch import plain
+from softswitch.dialog.data import Heard, Reliable, TimerData, UpdateData
 from softswitch.dialog.dialog import ALLOW, Dialog, DialogKey
 from softswitch.dialog.requester import Sender
 from softswitch.flow import Flow
+from softswitch.plugin.profile import Profile
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
@@ -22,12 +24,12 @@ from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
 
 #: The extensions that we know, for Supported (RFC 3261 20.37).
-EXTENSIONS = "100rel"
+EXTENSIONS = "100rel, timer"
 
 #: Their option tags.
 KNOWN = frozenset(EXTENSIONS.split(", "))
 
-#: Bodies of an INVITE that we know (RFC 3261 20.1, RFC 5621 5).
+#: Bodies of an INVITE that we know (RFC 3261 20.1, RFC 5621).
 ACCEPT = "application/sdp, multipart/mixed, multipart/alternative"
 
 #: The event packages that we know (RFC 6665 4.4.4).
@@ -92,6 +94,20 @@ def answer(
     transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
 
 
+@lru_cache
+def supported(profile: Profile, reliable: bool = True) -> str:
+    """The extensions that a peer is told of.
+
+    :param reliable: whether it may send provisional responses reliably.
+    """
+    hidden = set()
+    if not reliable or profile.reliable == "never":
+        hidden.add("100rel")
+    if profile.session_timers == "refuse":
+        hidden.add("timer")
+    return ", ".join(tag for tag in EXTENSIONS.split(", ") if tag not in hidden)
+
+
 def has_option(message: Message, name: str, tag: str) -> bool:
     """Whether ``tag`` is among the option tags of a field, Require or Supported."""
     return message.get(name) is not None and tag in (each.lower() for each in message.values(name))
@@ -140,70 +156,12 @@ class Event(StrEnum):
     TAKEN = "2xx received"
     REFUSED = "failure received"
     GLARE = "491 received"
+    OVERTAKEN = "UPDATE received"
+    TOO_BRIEF = "422 received"
     LEFT = "BYE received early"
     RETRY = "wait over"
     CANCEL = "we give up"
     ACKNOWLEDGE = "we acknowledge"
-
-
-@attrs.define
-class Provisional:
-    """A response to their INVITE that has its turn to come, or its PRACK; plain data.
-
-    :ivar status: 101 to 199; 200 for the one that waits for a PRACK.
-    :ivar reason: its phrase; the RFC's when None.
-    :ivar fields: further header fields.
-    :ivar body: the session description, or empty.
-    """
-
-    status: int
-    reason: str | None
-    fields: list[Field]
-    body: bytes
-
-
-@attrs.define
-class Reliable:
-    """What we send reliably in answer to their INVITE (RFC 3262 3); plain data.
-
-    :ivar rseq: RSeq of the last one sent.
-    :ivar cseq: number of their INVITE.
-    :ivar status: of the last one sent.
-    :ivar sent: that one, until its PRACK comes.
-    :ivar waiting: what is to follow it, in order.
-    :ivar accept: the 200 that has to wait for it.
-    :ivar settled: whether an offer and its answer have been exchanged before the 2xx.
-    :ivar prack: their PRACK whose offer waits for our answer.
-    """
-
-    rseq: int
-    cseq: int = 0
-    status: int = 0
-    sent: Provisional | None = None
-    waiting: list[Provisional] = attrs.Factory(list)
-    accept: Provisional | None = None
-    settled: bool = False
-    prack: Request | None = None
-
-
-@attrs.define
-class Heard:
-    """The last of a callee's reliable provisional responses (RFC 3262 4); plain data.
-
-    :ivar rseq: its RSeq.
-    :ivar cseq: number of our INVITE.
-    :ivar described: whether it bears a session description.
-    :ivar held: whether its PRACK waits for our answer to its offer.
-    :ivar lost: whether its PRACK has not arrived.
-    :ivar settled: whether an offer and its answer have been exchanged before the 2xx.
-    """
-
-    rseq: int
-    cseq: int
-    described: bool = False
-    held: bool = False
-    lost: bool = False
-    settled: bool = False
 
 
 @attrs.define
@@ -225,6 +183,8 @@ class SessionData:
         latest last.
     :ivar heard: To tag -> the last reliable provisional response that came with it.
     :ivar reliable: what we answer reliably to their INVITE; None before there is any.
+    :ivar update: the UPDATE that is under way; None before the first.
+    :ivar timer: the interval that holds; None before there is any.
     """
 
     dialog: Dialog
@@ -241,6 +201,8 @@ class SessionData:
     early: dict[str, Dialog] = attrs.Factory(dict)
     heard: dict[str, Heard] = attrs.Factory(dict)
     reliable: Reliable | None = None
+    update: UpdateData | None = None
+    timer: TimerData | None = None
 
 
 def compose_within(
@@ -355,17 +317,3 @@ class Dialogs(Sender, Protocol):
 
     def close_as(self, key: DialogKey, usage: Usage) -> None:
         """They no longer do; harmless when another has taken its place."""
-
-
-def _written(request: Request) -> list[Any]:
-    return [request.method, request.uri, request.fields, request.body]
-
-
-def _rebuilt(written: list[Any]) -> Request:
-    method, uri, fields, body = written
-    fields = [(name, value) for name, value in fields]
-    return Request(method, uri, fields, plain.from_plain(bytes, body))
-
-
-# Not by its wire form: a request that is yet to be sent has no Via, and cannot be parsed.
-plain.shape(Request, _written, _rebuilt)

@@ -10,15 +10,18 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import FileIO
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, Final
 
+import attrs
 from zope.interface import implementer
 
 from softswitch.errors import ConfigError
-from softswitch.plain import to_plain
 from softswitch.plugin.interfaces import ICallObserver
-from softswitch.plugin.record import CallRecord
+from softswitch.plugin.record import Attempt, CallRecord
 from softswitch.store.writer import Writer
 
 #: Seconds for which records are gathered before they are written: a thread that wakes up for each
@@ -152,15 +155,35 @@ class Records(Lines):
 
 def line(record: CallRecord) -> bytes:
     """A record as one line of JSON in UTF-8; times as ``2026-01-31T12:00:00.000000Z``."""
-    plain = to_plain(record)
-    for part in (plain, *plain["attempts"]):
-        for name in _TIMES:
-            if part.get(name) is not None:
-                part[name] = _utc(part[name])
+    plain = _record.read(record)
+    plain["attempts"] = [_attempt.read(attempt) for attempt in record.attempts]
     # Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
-    return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _encode(plain).encode("utf-8", "replace") + b"\n"
 
 
-def _utc(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+class _Shape:
+    """Reads the fields of a record, or of an attempt, all of which are plain but for the times."""
+
+    def __init__(self, kind: type) -> None:
+        self._names = [field.name for field in attrs.fields(kind)]
+        self._values = attrgetter(*self._names)
+        self._times = [name for name in _TIMES if name in self._names]
+
+    def read(self, part: CallRecord | Attempt) -> dict[str, Any]:
+        plain = dict(zip(self._names, self._values(part), strict=True))
+        for name in self._times:
+            if plain[name] is not None:
+                second, microsecond = divmod(round(plain[name] * 1e6), 1_000_000)
+                plain[name] = f"{_utc(second)}.{microsecond:06}Z"
+        return plain
+
+
+@lru_cache
+def _utc(second: int) -> str:
+    """The times of calls that end together are a few seconds."""
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+_record: Final = _Shape(CallRecord)
+_attempt: Final = _Shape(Attempt)
+_encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode

@@ -128,7 +128,11 @@ class House:
             self.policies,
             engine,
             self.auditor,
-            CallSettings(config.switch.try_seconds, config.switch.ring_seconds),
+            CallSettings(
+                config.switch.try_seconds,
+                config.switch.ring_seconds,
+                stop_on=frozenset(config.switch.stop_on),
+            ),
             self._credentials,
             self.policies,
             [("User-Agent", USER_AGENT)],

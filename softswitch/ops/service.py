@@ -108,9 +108,11 @@ class SwitchService(Service):
         )
 
     def stopService(self) -> Deferred[None]:
-        """Refuse new calls, let those that run end, hang up what is left, write everything."""
+        """Refuse new calls and end all subscriptions, let the calls that run end, hang up what is
+        left, write everything."""
         switch = self.house.switch
         switch.draining = True
+        self.house.passage.shut()
         done: Deferred[None] = Deferred()
         self._deadline = self._wheel.seconds() + self._config.switch.drain_seconds
         log.info("stopping: {calls} calls", calls=len(switch.calls))

@@ -14,6 +14,7 @@ from softswitch.ops.values import (
     Network,
     Port,
     PortRange,
+    Refusal,
     Seconds,
     Secret,
 )
@@ -28,6 +29,7 @@ class SwitchTable:
     :ivar state_directory: where the store and the records are kept.
     :ivar try_seconds: a target that is silent for so long, without even a 100, is passed over.
     :ivar ring_seconds: a target may ring for so long, unless its route says otherwise.
+    :ivar stop_on: refusals that speak for the callee wherever he is: nobody else is tried for him.
     :ivar drain_seconds: time that calls have to end by themselves when the switch stops.
     :ivar policy_seconds: time that a policy has to answer.
     """
@@ -37,6 +39,7 @@ class SwitchTable:
     state_directory: str = "var"
     try_seconds: Seconds = 4.0
     ring_seconds: Seconds = 180.0
+    stop_on: tuple[Refusal, ...] = tuple(range(600, 700))
     drain_seconds: Seconds = 10.0
     policy_seconds: Seconds = 2.0
 

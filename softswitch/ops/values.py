@@ -25,6 +25,8 @@ Host = Annotated[str, "Host"]
 Port = Annotated[int, "Port"]
 #: 1 or more.
 Count = Annotated[int, "Count"]
+#: Status of a refusal: 300 to 699.
+Refusal = Annotated[int, "Refusal"]
 #: Zero or more, finite.
 Seconds = Annotated[float, "Seconds"]
 #: A password or a digest.
@@ -82,6 +84,13 @@ def read_port(value: object) -> Port:
     """A port number."""
     if type(value) is not int or not 0 <= value <= 65535:
         raise ValueError(f"a port from 1 to 65535 is wanted, not {shown(value)}")
+    return value
+
+
+def read_refusal(value: object) -> Refusal:
+    """The status of a refusal."""
+    if type(value) is not int or not 300 <= value <= 699:
+        raise ValueError(f"a status from 300 to 699 is wanted, not {shown(value)}")
     return value
 
 
@@ -154,6 +163,7 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     HostPort: read_host_port,
     Port: read_port,
     PortRange: read_port_range,
+    Refusal: read_refusal,
     Network: read_network,
     Count: read_count,
     Seconds: read_seconds,

@@ -6,6 +6,7 @@ or a header field that belongs to the core counts as rubbish, and the request is
 """
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Literal
 
 import attrs
@@ -56,7 +57,7 @@ class Reject:
 #: How ringing came to nothing: somebody was busy, rang and was not answered, or was not there.
 Outcome = Literal["busy", "no_answer", "unreachable"]
 
-#: Why a call was diverted (RFC 5806 4).
+#: Why a call was diverted (RFC 5806).
 DivertedFor = Literal[
     "unknown",
     "user-busy",
@@ -74,7 +75,7 @@ DivertedFor = Literal[
 
 def as_cells(cells: Any) -> Any:
     """Cells of a profile with tuples for lists, which is what a profile holds."""
-    if not isinstance(cells, Mapping):
+    if not isinstance(cells, (dict, Mapping)):
         return cells
     return {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
 
@@ -121,15 +122,18 @@ class Target:
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:
     """One or several targets, a plain URI standing for a ``Target`` with defaults."""
-    if isinstance(targets, str | Target):
+    if isinstance(targets, (str, Target)):
         targets = (targets,)
-    return tuple(Target(target) if isinstance(target, str) else target for target in targets)
+    return tuple([Target(target) if isinstance(target, str) else target for target in targets])
+
+
+_preference = attrgetter("q")
 
 
 def steps(targets: Iterable[Target]) -> list[list[Target]]:
     """The order of ringing: by descending q, else as given; each step's targets ring at once."""
     found: list[list[Target]] = []
-    for target in sorted(targets, key=lambda target: -target.q):
+    for target in sorted(targets, key=_preference, reverse=True):
         if found and target.group and found[-1][0].group == target.group:
             found[-1].append(target)
         else:

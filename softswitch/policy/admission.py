@@ -57,6 +57,8 @@ class TrunkAdmission:
     """Admits what comes from the networks of a trunk, but for REGISTER."""
 
     _house: House = attrs.field(init=False, repr=False)
+    #: Name of a trunk -> what is said of its requests, each time the same.
+    _allowed: dict[str, Allow] = attrs.field(init=False, repr=False, factory=dict)
 
     def start(self, house: House) -> None:
         """Take note of what knows the trunks."""
@@ -71,7 +73,12 @@ class TrunkAdmission:
         trunk = self._house.trunk_at(request.source.remote_host)
         if trunk is None:
             return None
-        return Allow(Identity("trunk", trunk.name, force_rport=trunk.force_rport))
+        name = trunk.name
+        allow = self._allowed.get(name)
+        if allow is None:
+            allow = Allow(Identity("trunk", name, force_rport=trunk.force_rport))
+            self._allowed[name] = allow
+        return allow
 
 
 class Authenticator:

@@ -6,7 +6,7 @@ what it was asked about with 500, is named in the log and counted; everybody els
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from inspect import iscoroutine
 from typing import Any, TypeAlias, get_args
 
@@ -44,6 +44,9 @@ log = Logger()
 
 #: What a policy is asked about.
 Subject: TypeAlias = RequestView | CallView
+
+#: Policies that are still to be asked: name and method.
+_Rest: TypeAlias = Iterator[tuple[str, Callable[..., Any]]]
 
 #: What becomes of a request whose policy failed.
 FAILED = Reject(500)
@@ -118,21 +121,63 @@ class PolicyChain:
     def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
         """Ask who sent a request. ``tell`` is called once: before this returns, unless a policy
         answered an awaitable."""
-        _Question(self, self._admission, tell, request).ask()
+        self.ask(self._admission, tell, request)
 
     def ask_route(self, invite: InviteView, tell: Callable[[Routing], None]) -> None:
         """Ask where a request goes; ``tell`` as above."""
-        _Question(self, self._routing, tell, invite).ask()
+        self.ask(self._routing, tell, invite)
 
     def ask_registration(self, request: RequestView, tell: Callable[[Registration], None]) -> None:
         """Ask whether a registration may be made; ``tell`` as above."""
-        _Question(self, self._registration, tell, request).ask()
+        self.ask(self._registration, tell, request)
 
     def ask_redirect(
         self, call: CallView, contacts: Sequence[str], tell: Callable[[Redirection], None]
     ) -> None:
         """Ask what becomes of a 3xx; ``tell`` as above."""
-        _Question(self, self._redirection, tell, call, contacts).ask()
+        self.ask(self._redirection, tell, call, contacts)
+
+    def ask(
+        self,
+        place: _Place,
+        tell: Callable[[Any], None],
+        *args: Any,
+        rest: _Rest | None = None,
+    ) -> None:
+        """Ask policy after policy until one answers, or answers that it will.
+
+        :param args: what they are asked about first.
+        :param rest: those that have not been asked yet; None for all.
+        """
+        if rest is None:
+            rest = iter(place.asked)
+        for name, method in rest:
+            try:
+                answer = method(*args)
+            except Exception:
+                tell(self.raised(name, args[0], Failure()))
+                return
+            if answer is None:
+                continue
+            if isinstance(answer, place.decisions) or not isinstance(answer, Awaitable):
+                tell(self.checked(place, name, args[0], answer))
+            else:
+                _Wait(self, place, name, rest, tell, args).start(_deferred(answer))
+            return
+        tell(place.nobody)
+
+    def checked(self, place: _Place, name: str, subject: Subject, decision: Any) -> Any:
+        """A policy's decision, when it can be acted upon."""
+        if not isinstance(decision, place.decisions):
+            wrong = f"{type(decision).__name__} is no decision here"
+        else:
+            try:
+                wrong = fault(decision, self.known_trunk)
+            except Exception as error:  # fields of any type at all: algorithms=5
+                wrong = f"{type(error).__name__} when looked at"
+            if not wrong:
+                return decision
+        return self.failed(name, "rubbish", subject, f"rubbish: {wrong}")
 
     def failed(self, name: str, kind: str, subject: Subject, reason: str) -> Reject:
         """Log and count what a policy did wrong, and say what becomes of its subject."""
@@ -185,8 +230,8 @@ class PolicyChain:
                 )
 
 
-class _Question:
-    """One question on its way down the chain."""
+class _Wait:
+    """A question whose answer comes later."""
 
     __slots__ = (
         "_answer",
@@ -201,52 +246,26 @@ class _Question:
     )
 
     def __init__(
-        self, chain: PolicyChain, place: _Place, tell: Callable[[Any], None], *args: Any
+        self,
+        chain: PolicyChain,
+        place: _Place,
+        name: str,
+        rest: _Rest,
+        tell: Callable[[Any], None],
+        args: tuple[Any, ...],
     ) -> None:
         self._chain = chain
         self._place = place
+        self._name = name
+        self._rest = rest
         self._tell = tell
         self._args = args
-        self._rest = iter(place.asked)
-        self._name = ""
         self._timer: Timer
         self._answer: Deferred[Any]
         self._over = False
 
-    def ask(self) -> None:
-        """Ask policy after policy until one answers, or answers that it will."""
-        for name, method in self._rest:
-            self._name = name
-            try:
-                answer = method(*self._args)
-            except Exception:
-                self._tell(self._chain.raised(name, self._args[0], Failure()))
-                return
-            if answer is None:
-                continue
-            if isinstance(answer, Awaitable):
-                self._wait(_deferred(answer))
-            else:
-                self._tell(self._checked(answer))
-            return
-        self._tell(self._place.nobody)
-
-    def _checked(self, decision: Any) -> Any:
-        """The decision, when it can be acted upon."""
-        if not isinstance(decision, self._place.decisions):
-            wrong = f"{type(decision).__name__} is no decision here"
-        else:
-            try:
-                wrong = fault(decision, self._chain.known_trunk)
-            except Exception as error:  # fields of any type at all: algorithms=5
-                wrong = f"{type(error).__name__} when looked at"
-            if not wrong:
-                return decision
-        return self._chain.failed(self._name, "rubbish", self._args[0], f"rubbish: {wrong}")
-
-    def _wait(self, answer: Deferred[Any]) -> None:
+    def start(self, answer: Deferred[Any]) -> None:
         """Wait for an answer, which may be there already; after the deadline it is ignored."""
-        self._over = False
         self._answer = answer
         self._timer = self._chain.clock.callLater(self._chain.deadline, self._late)
         answer.addCallbacks(self._answered, self._raised).addErrback(_broken)
@@ -255,9 +274,9 @@ class _Question:
         if not self._end():
             return
         if answer is None:
-            self.ask()
+            self._chain.ask(self._place, self._tell, *self._args, rest=self._rest)
         else:
-            self._tell(self._checked(answer))
+            self._tell(self._chain.checked(self._place, self._name, self._args[0], answer))
 
     def _raised(self, failure: Failure) -> None:
         if self._end():

@@ -48,20 +48,24 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
 
     :param known_trunk: whether a trunk of that name exists; None: any may be named.
     """
-    if isinstance(decision, Route | Proxy | Follow):
+    if isinstance(decision, _LEADING):
         if not decision.targets:
             return "no targets"
-        return _first(_target(target, known_trunk) for target in decision.targets) or (
-            _route(decision, known_trunk) if isinstance(decision, Route) else ""
-        )
+        for target in decision.targets:
+            if wrong := _target(target, known_trunk):
+                return wrong
+        return _route(decision, known_trunk) if isinstance(decision, Route) else ""
     check = _CHECKS.get(type(decision))
     return "no decision" if check is None else check(decision)
 
 
 def _allow(allow: Allow) -> str:
     identity = allow.identity
-    fit = isinstance(identity, Identity) and all(
-        isinstance(text, str) for text in (identity.kind, identity.name, identity.domain)
+    fit = (
+        isinstance(identity, Identity)
+        and isinstance(identity.kind, str)
+        and isinstance(identity.name, str)
+        and isinstance(identity.domain, str)
     )
     return "" if fit else "no identity"
 
@@ -136,7 +140,7 @@ def _diversion(diversion: object) -> str:
 
 def _cells(cells: object) -> str:
     """What is wrong with what overrides a profile."""
-    if not isinstance(cells, Mapping):
+    if not isinstance(cells, _MAPPING):
         return "dialog is no mapping"
     try:
         return _judged(tuple(cells.items())) if cells else ""
@@ -187,7 +191,7 @@ def _uri(uri: object, schemes: Iterable[str] = ()) -> str:
 
 
 def _headers(headers: object) -> str:
-    if not isinstance(headers, Mapping):
+    if not isinstance(headers, _MAPPING):
         return "headers are no mapping"
     for name, value in headers.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
@@ -208,7 +212,7 @@ def _within(value: object, low: int, high: int) -> bool:
 
 
 def _number(value: object, low: float, high: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return isfinite(value) and low <= value <= high
 
@@ -217,6 +221,10 @@ def _first(faults: Iterable[str]) -> str:
     return next(filter(None, faults), "")
 
 
+#: What leads to targets.
+_LEADING: Final = (Route, Proxy, Follow)
+#: A dict is known for a mapping at once; whether anything else is one takes an ABC to find out.
+_MAPPING: Final = (dict, Mapping)
 _CHECKS: Final[dict[type, Callable[[Any], str]]] = {
     Allow: _allow,
     Challenge: _challenge,

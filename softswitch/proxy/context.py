@@ -181,9 +181,10 @@ class ResponseContext:
         """A final response other than 2xx is kept, until the best is chosen."""
         self._running.discard(branch)
         attempt = branch.attempt
-        attempt.ended = self._core.clock.seconds()
-        attempt.status = status
-        attempt.reason = REASONS.get(status, "") if response is None else response.reason
+        if attempt.ended is None:
+            attempt.ended = self._core.clock.seconds()
+            attempt.status = status
+            attempt.reason = REASONS.get(status, "") if response is None else response.reason
         back = None if response is None else routes.returned(response)
         if status:
             self._failures.append((status, back))

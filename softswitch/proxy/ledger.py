@@ -103,18 +103,21 @@ class ForwardedCall:
 
     def answered(self, attempt: Attempt, response: Response) -> None:
         """A 2xx went to the caller, the first or another fork's."""
+        if self.over:
+            return
         data, now = self.data, self._ledger.clock.seconds()
         record, tag = data.record, response.to.tag or ""
         if attempt.answered is None:
             attempt.answered, attempt.ended = now, None
             attempt.status, attempt.reason = response.status, response.reason
-        if record.answered is None and not self.over:
+        if record.answered is None:
             record.answered, record.to_tag = now, tag
             record.status, record.reason = response.status, response.reason
             self._ledger.observer.call_answered(record)
             if not data.stays:
                 self.end("switch")
-        if not self.over and tag not in data.callee_tags:
+                return
+        if tag not in data.callee_tags:
             data.callee_tags.append(tag)
             self.refreshed(response)
 

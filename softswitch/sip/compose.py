@@ -64,7 +64,7 @@ def cancel(invite: Request, fields: Iterable[Field] = ()) -> Request:
 
 def new_branch() -> str:
     """A branch, unique in space and time, with RFC 3261's magic cookie."""
-    return "z9hG4bK" + os.urandom(10).hex()
+    return f"z9hG4bK{_random(10)}"
 
 
 def sealed_branch(call_id: str, secret: bytes) -> str:
@@ -129,15 +129,13 @@ def _companion(invite: Request, method: str, to: str | None, further: Iterable[F
 
 
 def _tag_to(request: Request, fields: list[Field], tag: str) -> None:
-    for place, (name, value) in enumerate(fields):
-        if name == "To":
-            try:
-                tagged = request.to.tag is not None
-            except SipSyntaxError:
-                return  # it is copied as it came: nobody could find the parameter
-            if not tagged:
-                fields[place] = ("To", f"{value};tag={tag}")
+    try:
+        if request.to.tag is not None:
             return
+    except SipSyntaxError:
+        return  # it is copied as it came: nobody could find the parameter
+    to = request.get("To")
+    fields[fields.index(("To", to or ""))] = ("To", f"{to};tag={tag}")
 
 
 _pool: Final = BytesIO()

@@ -38,17 +38,15 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> "Via":
         """:raises SipSyntaxError: when it is no via-parm."""
-        match = _VIA.fullmatch(text)
-        if match is None:
-            raise SipSyntaxError("Bad Via", header="Via")
-        return _via(match, parse_params(match[4]))
+        hop, semicolon, params = text.partition(";")
+        return Via(*_hop(hop), parse_params(semicolon + params))
 
     @classmethod
     def salvage(cls, text: str) -> "Via | None":
         """What can be read of a broken one: enough to answer its sender; else None."""
-        match = _VIA_START.match(text)
+        match = _HOP.match(text)
         try:
-            return match and _via(match, {})
+            return match and Via(*_hop(match[0]))
         except SipSyntaxError:
             return None
 
@@ -220,7 +218,9 @@ def format_params(params: Params) -> str:
 
 def quote(text: str) -> str:
     """Text as a quoted string; control characters, which no reader wants, become spaces."""
-    return '"' + _CONTROL.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def unquote(text: str) -> str:
@@ -266,15 +266,21 @@ def port_number(text: str) -> int:
     return port
 
 
-def _via(match: re.Match[str], params: Params) -> Via:
-    transport, host, port = match.group(1, 2, 3)
+@lru_cache(maxsize=KEPT)
+def _hop(text: str) -> tuple[str, str, int | None]:
+    """Transport, host and port of a Via: what precedes its parameters, the same each time that a
+    peer sends."""
+    match = _HOP.fullmatch(text)
+    if match is None:
+        raise SipSyntaxError("Bad Via", header="Via")
+    transport, host, port = match.groups()
     if host[0] == "[":
         host = host[1:-1]
         try:
             IPv6Address(host)
         except ValueError:
             raise SipSyntaxError("Bad Via", header="Via") from None
-    return Via(transport.upper(), host, None if port is None else port_number(port), params)
+    return transport.upper(), host, None if port is None else port_number(port)
 
 
 _MAX_SECONDS: Final = 2**32 - 1
@@ -284,12 +290,10 @@ TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"
 #: What stands in a quoted string, escapes included.
 QUOTED_TEXT: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # Any protocol version, so that a request of another one can be answered with 505.
-_VIA_TEXT: Final = (
+_HOP: Final = re.compile(
     rf"[Ss][Ii][Pp][ \t]*+/[ \t]*+{TOKEN}[ \t]*+/[ \t]*+({TOKEN})[ \t]++"
     r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_][A-Za-z0-9_.\-]*+)(?:[ \t]*+:[ \t]*+([0-9]++))?[ \t]*+"
 )
-_VIA_START: Final = re.compile(_VIA_TEXT)
-_VIA: Final = re.compile(_VIA_TEXT + "(.*+)", re.DOTALL)
 # A name outside quotes is tokens by the grammar; here it may hold what cannot be mistaken.
 _NAME_ADDR: Final = re.compile(
     rf'(?:"({QUOTED_TEXT})"[ \t]*+|([^"<>,;:@\\]*+))<([^<>]*+)>[ \t]*+(;.*+)?', re.DOTALL

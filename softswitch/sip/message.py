@@ -6,7 +6,7 @@ somebody wants it; the view is then kept. That is three times cheaper than objec
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import KEPT, CSeq, NameAddr, Via, number, seconds, split_values
@@ -23,14 +23,15 @@ _M = TypeVar("_M", bound="Message")
 class View:
     """A typed view: read when it is first asked for, an ordinary attribute from then on."""
 
-    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+    def __init__(self, name: str, read: Callable[..., Any], *how: Any) -> None:
         self._name = name
         self._read = read
+        self._how = how
 
     def __get__(self, message: Any, owner: type[Any]) -> Any:
         if message is None:
             return self
-        value = self._read(message)
+        value = self._read(message, *self._how)
         setattr(message, self._name, value)
         return value
 
@@ -70,10 +71,12 @@ class Message:
     expires: int | None
     content_type: str | None
 
-    def __init__(self, fields: Iterable[Field], body: bytes = b"") -> None:
-        self.fields = list(fields)
-        self.body = body
-        self._first: dict[str, str] | None = None
+    #: What ``judge`` reads: view, field, how it is read, and whether the field must be there.
+    _judged: "ClassVar[tuple[tuple[str, str, Callable[[str], Any], bool], ...]]"
+
+    fields: list[Field]
+    body: bytes
+    _first: dict[str, str] | None
 
     def start_line(self) -> str:
         """Request-Line or Status-Line, without its line end."""
@@ -88,22 +91,18 @@ class Message:
         :raises StateError: when a line end hides in a value, which would forge fields.
         """
         lines = [self.start_line(), *map(": ".join, self.fields)]
-        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
-        text = "\r\n".join(lines)
-        ends = len(lines) + 1
-        if text.count("\n") != ends or text.count("\r") != ends:
+        unbroken = "".join(lines)
+        if "\n" in unbroken or "\r" in unbroken:
             raise StateError("a header field holds a line end")
-        return text.encode("utf-8", "surrogateescape") + self.body
+        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
 
     def get(self, name: str) -> str | None:
         """The first raw value of that field, None when absent.
 
         :param name: canonical, as "Call-ID"; a name unknown here in any case.
         """
-        first = self._first
-        if first is None:
-            first = self._first = dict(reversed(self.fields))
-        value = first.get(name)
+        value = (self._first or self._look()).get(name)
         if value is None and name not in KNOWN:
             values = self.all(name)
             return values[0] if values else None
@@ -112,8 +111,11 @@ class Message:
     def all(self, name: str) -> list[str]:
         """The raw values of every line of that field, in order."""
         if name in KNOWN:
-            if self.get(name) is None:
+            first = self._first or self._look()
+            if name not in first:
                 return []
+            if len(first) == len(self.fields):  # no field has a second line
+                return [first[name]]
             return [value for known, value in self.fields if known == name]
         lower = name.lower()
         return [value for other, value in self.fields if other.lower() == lower]
@@ -121,8 +123,8 @@ class Message:
     def values(self, name: str) -> list[str]:
         """The comma-separated values of every line of that field, in order (7.3.1)."""
         lines = self.all(name)
-        if len(lines) == 1:
-            return split_values(lines[0])
+        if len(lines) < 2:
+            return split_values(lines[0]) if lines else lines
         return [value for line in lines for value in split_values(line)]
 
     def replaced(self: _M, name: str, values: Iterable[str]) -> _M:
@@ -165,20 +167,37 @@ class Message:
         """Methods of Allow."""
         return self.values("Allow")
 
-    def judge(self) -> None:
-        """Read, and keep, what every message must have (RFC 3261 8.1.1).
+    def judge(self, first: dict[str, str]) -> None:
+        """See that a message has, once and well-formed, what it must have (RFC 3261 8.1.1); what
+        was read is kept.
 
-        :raises SipSyntaxError: 400, naming what is missing or malformed.
+        Max-Forwards and the From tag may be absent, as from an RFC 2543 element.
+
+        :param first: name -> first raw value.
+        :raises SipSyntaxError: 400, the reason naming the field at fault.
         """
-        first = self._first = dict(reversed(self.fields))
-        for view, name, parse in _JUDGED:
+        self._first = first
+        if len(first) != len(self.fields):
+            names = [name for name, _ in self.fields]
+            for name in _SINGLE:
+                if names.count(name) > 1:
+                    raise SipSyntaxError(f"Duplicate {name}", header=name)
+        for view, name, parse, needed in self._judged:
             raw = first.get(name)
-            if raw is None:
+            if raw is not None:
+                try:
+                    setattr(self, view, parse(raw))
+                except SipSyntaxError as error:
+                    raise SipSyntaxError(f"Bad {name}", header=name) from error
+            elif needed:
                 raise SipSyntaxError(f"Missing {name}", header=name)
-            try:
-                setattr(self, view, parse(raw))
-            except SipSyntaxError as error:
-                raise SipSyntaxError(f"Bad {name}", header=name) from error
+            else:
+                setattr(self, view, None)
+
+    def _look(self) -> dict[str, str]:
+        """Name -> first raw value, made anew."""
+        self._first = dict(reversed(self.fields))
+        return self._first
 
 
 class Request(Message):
@@ -192,15 +211,25 @@ class Request(Message):
     request_uri: Uri
 
     def __init__(self, method: str, uri: str, fields: Iterable[Field], body: bytes = b"") -> None:
-        super().__init__(fields, body)
         self.method = method
         self.uri = uri
+        self.fields = list(fields)
+        self.body = body
+        self._first = None
 
     def start_line(self) -> str:
         return f"{self.method} {self.uri} SIP/2.0"
 
     def _with(self, fields: list[Field]) -> "Request":
         return Request(self.method, self.uri, fields, self.body)
+
+    def judge(self, first: dict[str, str]) -> None:
+        """The same, and that CSeq names the method, and the Request-URI is one (19.1.1)."""
+        Message.judge(self, first)
+        if self.cseq.method != self.method:
+            raise SipSyntaxError("Bad CSeq", header="CSeq")
+        if self.request_uri.headers:  # table 1
+            raise SipSyntaxError("Bad Request-URI")
 
     def stamp(self, host: str, port: int) -> None:
         """Note in the top Via where the request really came from.
@@ -212,7 +241,10 @@ class Request(Message):
         :param port: source port.
         """
         via = self.top_via
-        params = dict(via.params)
+        params = via.params
+        if host == via.host and "rport" not in params and "received" not in params:
+            return
+        params = dict(params)
         params.pop("received", None)
         if "rport" in params:
             params["rport"] = str(port)
@@ -238,9 +270,11 @@ class Response(Message):
     def __init__(
         self, status: int, reason: str, fields: Iterable[Field], body: bytes = b""
     ) -> None:
-        super().__init__(fields, body)
         self.status = status
         self.reason = reason
+        self.fields = list(fields)
+        self.body = body
+        self._first = None
 
     def start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
@@ -260,12 +294,24 @@ def _mandatory(message: Message, name: str, parse: Callable[[str], _T]) -> _T:
 
 
 def _optional(message: Message, name: str, parse: Callable[[str], _T]) -> _T | None:
-    return None if message.get(name) is None else _mandatory(message, name, parse)
+    raw = message.get(name)
+    try:
+        return None if raw is None else parse(raw)
+    except SipSyntaxError as error:
+        raise SipSyntaxError(f"Bad {name}", header=name) from error
+
+
+def _contacts(message: Message) -> list[NameAddr]:
+    if message.get("Contact") == "*" and message.star:
+        return []
+    return _list(message, "Contact", NameAddr.parse)
 
 
 def _list(message: Message, name: str, parse: Callable[[str], _T]) -> list[_T]:
+    if message.get(name) is None:
+        return []
     try:
-        return [parse(value) for value in message.values(name)]
+        return list(map(parse, message.values(name)))
     except SipSyntaxError as error:
         raise SipSyntaxError(f"Bad {name}", header=name) from error
 
@@ -300,33 +346,38 @@ def _media_type(text: str) -> str:
     return f"{kind}/{subtype}"
 
 
-#: What every message must have: view, field, how it is read.
-_JUDGED: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
-    ("top_via", "Via", _first_via),
-    ("from_", "From", NameAddr.parse),
-    ("to", "To", NameAddr.parse),
-    ("call_id", "Call-ID", _call_id),
-    ("cseq", "CSeq", CSeq.parse),
+#: Views of what every message must have.
+_MANDATORY: Final = ("top_via", "to", "call_id", "cseq")
+#: View -> how it is read, and of which field.
+_VIEWS: Mapping[str, tuple[Any, ...]] = {
+    "top_via": (_mandatory, "Via", _first_via),
+    "vias": (_list, "Via", Via.parse),
+    "from_": (_mandatory, "From", NameAddr.parse),
+    "to": (_mandatory, "To", NameAddr.parse),
+    "call_id": (_mandatory, "Call-ID", _call_id),
+    "cseq": (_mandatory, "CSeq", CSeq.parse),
+    "contacts": (_contacts,),
+    "routes": (_list, "Route", NameAddr.parse),
+    "record_routes": (_list, "Record-Route", NameAddr.parse),
+    "max_forwards": (_optional, "Max-Forwards", _hops),
+    "expires": (_optional, "Expires", seconds),
+    "content_type": (_optional, "Content-Type", _media_type),
+}
+
+for _name, _how in _VIEWS.items():
+    setattr(Message, _name, View(_name, *_how))
+for _name, _read in (("request_uri", _request_uri),):
+    setattr(Request, _name, View(_name, _read))
+
+# A response's From is our own.
+Response._judged = tuple((view, *_VIEWS[view][1:], True) for view in _MANDATORY)
+Request._judged = (
+    ("from_", "From", NameAddr.parse, True),
+    *Response._judged,
+    *((view, *_VIEWS[view][1:], False) for view in ("max_forwards", "content_type")),
 )
 
-#: View -> how it is read.
-_VIEWS: Mapping[str, Callable[[Any], Any]] = {
-    "top_via": lambda message: _mandatory(message, "Via", _first_via),
-    "vias": lambda message: _list(message, "Via", Via.parse),
-    "from_": lambda message: _mandatory(message, "From", NameAddr.parse),
-    "to": lambda message: _mandatory(message, "To", NameAddr.parse),
-    "call_id": lambda message: _mandatory(message, "Call-ID", _call_id),
-    "cseq": lambda message: _mandatory(message, "CSeq", CSeq.parse),
-    "contacts": lambda message: [] if message.star else _list(message, "Contact", NameAddr.parse),
-    "routes": lambda message: _list(message, "Route", NameAddr.parse),
-    "record_routes": lambda message: _list(message, "Record-Route", NameAddr.parse),
-    "max_forwards": lambda message: _optional(message, "Max-Forwards", _hops),
-    "expires": lambda message: _optional(message, "Expires", seconds),
-    "content_type": lambda message: _optional(message, "Content-Type", _media_type),
-}
-#: View of requests alone -> how it is read.
-_REQUEST_VIEWS: Mapping[str, Callable[[Any], Any]] = {"request_uri": _request_uri}
-
-for _kind, _views in ((Message, _VIEWS), (Request, _REQUEST_VIEWS)):
-    for _name, _read in _views.items():
-        setattr(_kind, _name, View(_name, _read))
+#: Fields of which there is one in a message that can be acted upon.
+_SINGLE: Final = (
+    "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires",
+)  # fmt: skip

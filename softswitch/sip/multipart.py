@@ -53,7 +53,7 @@ class Part:
 
     @property
     def is_optional(self) -> bool:
-        """Whether it may be ignored by whom does not know it (RFC 3261 20.11, RFC 3204 4)."""
+        """Whether it may be ignored by whom does not know it (RFC 3261 20.11, RFC 3204)."""
         _, _, params = (self.get("Content-Disposition") or "").partition(";")
         return "optional" in params.lower()
 

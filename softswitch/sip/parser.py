@@ -14,7 +14,7 @@ from attrs import frozen
 from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import QUOTED_TEXT, TOKEN, Via, number
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.names import KNOWN, METHODS, SPELLINGS
+from softswitch.sip.names import KNOWN, METHODS, canonical
 
 
 @frozen
@@ -46,7 +46,7 @@ class MessageSyntaxError(SipSyntaxError):
 
 
 def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Message:
-    """Read one message and ``check`` it.
+    """Read one message and ``judge`` it.
 
     :param data: a datagram, or what a ``Framer`` gave.
     :param stream: whether it came over a stream, where Content-Length is mandatory (18.3).
@@ -64,13 +64,16 @@ def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Me
         faults.append(SipSyntaxError("Missing end of header"))
         end = len(data)
     head = data[start:end].decode("utf-8", "surrogateescape")
-    if "\r\n " in head or "\r\n\t" in head:
-        head = _FOLD.sub(" ", head)
-    fields: list[Field] = []
-    lengths: list[str] = []
-    start_line = _split(head, limits.max_fields, fields, lengths, faults)
+    start_line = head.partition("\r\n")[0]
+    fields: list[Field] = _LINE.findall(head)
+    if len(fields) != head.count("\n") or len(fields) > limits.max_fields or "\0" in head:
+        start_line, fields = _split(head, limits.max_fields, faults)
+    first = dict(reversed(fields))
+    if not KNOWN.issuperset(first):
+        fields = [(canonical(name), value) for name, value in fields]
+        first = dict(reversed(fields))
     try:
-        body = _body(data[end + 4 :], lengths, stream)
+        body = _body(data[end + 4 :], fields, first, stream)
     except SipSyntaxError as fault:
         faults.append(fault)
         body = b""
@@ -80,7 +83,7 @@ def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Me
         message = _request(start_line, fields, body, faults)
     if not faults:
         try:
-            check(message)
+            message.judge(first)
         except SipSyntaxError as fault:
             faults.append(fault)
         else:
@@ -89,28 +92,6 @@ def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Me
     worst = next((fault for fault in faults if fault.status == 505), faults[0])
     answerable = _answerable(message) if isinstance(message, Request) else None
     raise MessageSyntaxError(worst, answerable)
-
-
-def check(message: Message) -> None:
-    """See that a message has, once and well-formed, what it must have (RFC 3261 8.1.1).
-
-    Max-Forwards and the From tag may be absent, as from an RFC 2543 element.
-
-    :raises SipSyntaxError: 400, the reason naming the field at fault.
-    """
-    if len(dict(message.fields)) != len(message.fields):
-        names = [name for name, _ in message.fields]
-        for name in _SINGLE:
-            if names.count(name) > 1:
-                raise SipSyntaxError(f"Duplicate {name}", header=name)
-    message.judge()
-    cseq = message.cseq
-    if isinstance(message, Request):
-        if cseq.method != message.method:
-            raise SipSyntaxError("Bad CSeq", header="CSeq")
-        _ = message.max_forwards, message.content_type
-        if message.request_uri.headers:  # 19.1.1, table 1
-            raise SipSyntaxError("Bad Request-URI")
 
 
 class Ping(Enum):
@@ -190,39 +171,27 @@ class Framer:
         raise MessageSyntaxError(fault)
 
 
-def _split(
-    head: str,
-    max_fields: int,
-    fields: list[Field],
-    lengths: list[str],
-    faults: list[SipSyntaxError],
-) -> str:
-    """Split the header into ``fields`` and the values of Content-Length; return the start line.
+def _split(head: str, max_fields: int, faults: list[SipSyntaxError]) -> tuple[str, list[Field]]:
+    """Split a header in which some line is not a plain one: start line, and names with values.
 
     A line that is wrong is left out and its fault noted, so that the others can be answered.
     """
-    ends = head.count("\r\n")
-    dirty = head.count("\n") != ends or head.count("\r") != ends or "\0" in head
-    start_line, *lines = head.split("\r\n", max_fields + 1)
+    start_line, *lines = _FOLD.sub(" ", head).split("\r\n")
+    fields: list[Field] = []
     for line in lines[:max_fields]:
         name, colon, value = line.partition(":")
-        known = SPELLINGS.get(name)
-        if known is None or not colon:
-            name = name.rstrip(" \t")
-            if not colon or not _NAME.fullmatch(name):
-                faults.append(SipSyntaxError("Bad header field"))
-                continue
-            known = SPELLINGS.get(name) or SPELLINGS.get(name.lower(), name)
-        if dirty and _unclean(value):
-            named = known if known in KNOWN else "header field"  # the peer is never quoted
-            faults.append(SipSyntaxError(f"Bad {named}", header=known))
-        elif known == "Content-Length":
-            lengths.append(value.strip(" \t"))
+        name = name.rstrip(" \t")
+        if not colon or not _NAME.fullmatch(name):
+            faults.append(SipSyntaxError("Bad header field"))
+        elif _unclean(value):
+            name = canonical(name)
+            named = name if name in KNOWN else "header field"  # the peer is never quoted
+            faults.append(SipSyntaxError(f"Bad {named}", header=name))
         else:
-            fields.append((known, value.strip(" \t")))
-    if ends > max_fields:
+            fields.append((name, value.strip(" \t")))
+    if len(lines) > max_fields:
         faults.append(SipSyntaxError("Too many header fields"))
-    return start_line
+    return start_line, fields
 
 
 def _unclean(value: str) -> bool:
@@ -256,36 +225,43 @@ def _response(
     if match is None:
         faults.insert(0, SipSyntaxError("Bad Status-Line"))
         return Response(0, "", fields, body)
-    return Response(int(match[1]), match[2] or "", fields, body)
+    status, reason = match.groups("")
+    return Response(int(status), reason, fields, body)
 
 
-def _body(data: bytes, lengths: list[str], stream: bool) -> bytes:
-    """What Content-Length says is the body; what follows it is ignored (18.3)."""
-    if not lengths:
+def _body(data: bytes, fields: list[Field], first: dict[str, str], stream: bool) -> bytes:
+    """What Content-Length, which is taken out of the fields, says is the body; what follows it is
+    ignored (18.3)."""
+    length = first.pop("Content-Length", None)
+    if length is None:
         if stream:
             raise SipSyntaxError("Missing Content-Length", header="Content-Length")
         return data
-    length = _length(lengths)
-    if length > len(data):
-        raise SipSyntaxError("Bad Content-Length", header="Content-Length")
-    return data[:length]
-
-
-def _length(values: list[str]) -> int:
-    if len(values) > 1:
+    fields.remove(("Content-Length", length))
+    if len(fields) != len(first) and any(name == "Content-Length" for name, _ in fields):
+        fields[:] = [field for field in fields if field[0] != "Content-Length"]
         raise SipSyntaxError("Duplicate Content-Length", header="Content-Length")
-    try:
-        return number(values[0], 2**32 - 1)
-    except SipSyntaxError:
-        raise SipSyntaxError("Bad Content-Length", header="Content-Length") from None
+    size = _length([length])
+    if size > len(data):
+        raise SipSyntaxError("Bad Content-Length", header="Content-Length")
+    return data[:size]
 
 
 def _content_length(head: bytes) -> int:
     """The number of bytes that follow a header on a stream."""
     values = [match[1].decode("latin-1") for match in _CONTENT_LENGTH.finditer(head)]
-    if not values:
-        raise SipSyntaxError("Missing Content-Length", header="Content-Length")
     return _length([_FOLD.sub(" ", value).strip(" \t") for value in values])
+
+
+def _length(values: list[str]) -> int:
+    """What Content-Length says; there has to be one."""
+    if len(values) != 1:
+        wrong = "Duplicate" if values else "Missing"
+        raise SipSyntaxError(f"{wrong} Content-Length", header="Content-Length")
+    try:
+        return number(values[0], 2**32 - 1)
+    except SipSyntaxError:
+        raise SipSyntaxError("Bad Content-Length", header="Content-Length") from None
 
 
 def _answerable(request: Request) -> Request | None:
@@ -310,11 +286,9 @@ def _answerable(request: Request) -> Request | None:
     return request
 
 
-#: Fields of which there is one in a message that can be acted upon.
-_SINGLE: Final = (
-    "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires",
-)  # fmt: skip
 _NAME: Final = re.compile(TOKEN)
+# A line as nearly all are. Where another is among them, less is found than there are line ends.
+_LINE: Final = re.compile(rf"\r\n({TOKEN}):[ \t]*+([^\r]*+)(?<![ \t])(?=\r\n|\Z)")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _VERSION: Final = re.compile(r"[Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
 _STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: ([^\0\r\n]*+))?")

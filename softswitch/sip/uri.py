@@ -11,12 +11,12 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
-from attrs import Factory, frozen
+from attrs import Factory, define, field
 
 from softswitch.errors import SipSyntaxError
 
 
-@frozen
+@define
 class Uri:
     """An address. Never changed once made, nor are its dicts: messages share it.
 
@@ -39,6 +39,7 @@ class Uri:
     params: dict[str, str | None] = Factory(dict)
     headers: dict[str, str] = Factory(dict)
     opaque: str = ""
+    _text: str | None = field(default=None, init=False, eq=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Uri":
@@ -49,6 +50,11 @@ class Uri:
         return _parse_again(text) if len(text) <= 200 else _parse(text)
 
     def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._written()
+        return self._text
+
+    def _written(self) -> str:
         scheme = self.scheme
         if self.opaque:
             return f"{scheme}:{self.opaque}"
@@ -62,8 +68,9 @@ class Uri:
         text += f"[{self.host}]" if ":" in self.host else self.host
         if self.port is not None:
             text += f":{self.port}"
-        for name, value in self.params.items():
-            text += f";{name}" if value is None else f";{name}={value}"
+        if self.params:
+            for name, value in self.params.items():
+                text += f";{name}" if value is None else f";{name}={value}"
         if self.headers:
             text += "?" + "&".join(f"{name}={value}" for name, value in self.headers.items())
         return text

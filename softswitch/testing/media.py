@@ -56,7 +56,10 @@ class CountingEngine:
         ports = self.sessions.setdefault(session, {}).setdefault(question.to_leg, [])
         while len(ports) < len(sdp.media):
             ports.append(next(self._ports))
-        pairs = [(port, port + 1) for port in ports[: len(sdp.media)]]
+        pairs = [
+            None if section.refused else (port, port + 1)
+            for section, port in zip(sdp.media, ports, strict=False)
+        ]
         led = point_at(sdp, question.far.advertise, pairs)
         tell(MediaAnswer(question.token, led.encode()))
 

@@ -7,7 +7,7 @@ and the user agent above.
 from collections import Counter
 from collections.abc import Iterator
 from secrets import token_bytes
-from typing import Protocol
+from typing import Final, Protocol
 
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
@@ -22,6 +22,9 @@ from softswitch.transaction.server import Screened, Server, ServerTransaction
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transaction.transaction import Transaction, Transport
 from softswitch.wheel import Clock
+
+#: How the branch of an RFC 3261 client begins: it is unique, so that it tells all.
+COOKIE: Final = "z9hG4bK"
 
 
 class TransactionUser(Protocol):
@@ -246,7 +249,7 @@ class TransactionLayer:
 
     def _ack_received(self, ack: Request, flow: Flow) -> None:
         transaction = self._servers.get(server_key(ack, "INVITE", ack.to.tag))
-        if transaction is None and not _has_cookie(ack):
+        if transaction is None and not (ack.top_via.branch or "").startswith(COOKIE):
             # Of a first INVITE, which had no To tag: it is the one that we answered with.
             transaction = self._servers.get(server_key(ack, "INVITE", None))
             if transaction is not None and transaction.sent_tag != ack.to.tag:
@@ -284,14 +287,9 @@ def server_key(request: Request, method: str, to_tag: str | None) -> str:
     :param to_tag: of the request that began it; counts without the magic cookie only.
     """
     via = request.top_via
-    key = f"{via.branch} {via.host} {via.port} {method}"
-    if _has_cookie(request):
+    branch = via.branch
+    key = f"{branch} {via.host} {via.port} {method}"
+    if branch is not None and branch.startswith(COOKIE):
         return key
     tags = f"{to_tag or ''} {request.from_.tag or ''}"
     return f"{key} {request.uri} {tags} {request.call_id} {request.cseq.number}"
-
-
-def _has_cookie(request: Request) -> bool:
-    """Whether the branch is an RFC 3261 client's: unique, so that it tells all."""
-    branch = request.top_via.branch
-    return branch is not None and branch.startswith("z9hG4bK")

@@ -36,12 +36,13 @@ class Domains:
         """
         host = canonical_host(host)
         named = host in self._names
-        if port is None:
-            return named or any(listener.bears(host) for listener in self._listeners)
-        return any(
-            port in (listener.port, listener.advertise_port) and (named or listener.bears(host))
-            for listener in self._listeners
-        )
+        if named and port is None:
+            return True
+        for listener in self._listeners:
+            here = port is None or port == listener.port or port == listener.advertise_port
+            if here and (named or listener.bears(host)):
+                return True
+        return False
 
     def is_own_hop(self, uri: Uri) -> bool:
         """Whether a Route or Request-URI leads to one of our listeners (RFC 3261 16.4).

@@ -151,7 +151,7 @@ class TransportLayer:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """A datagram has come."""
-        if data[:1] in b"\r\n\0" and not data.strip(b"\r\n\0"):
+        if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
         self._received(data, flow, stream=False)
@@ -256,20 +256,21 @@ class TransportLayer:
         :param force_rport: behave as if the request had ``rport``, and no ``maddr``.
         :raises TransportError: when a connection is needed and its listener is gone.
         """
-        if self._connections.get(flow.serial) is not None:
+        if flow.serial in self._connections:
             return flow
         via = request.top_via
         if flow.reliable:
             return self._connect(self._listener(flow), flow.remote_host, via.port or 5060)
         if force_rport:
             return flow
+        port = via.port or 5060
         if via.params.get("maddr"):
             maddr = canonical_host(via.params["maddr"] or "")
             if is_address(maddr) and (":" in maddr) == (":" in flow.remote_host):
-                return self.flow(flow.listener, maddr, via.port or 5060)
-        if "rport" in via.params:
+                return self.flow(flow.listener, maddr, port)
+        if port == flow.remote_port or "rport" in via.params:
             return flow
-        return flow._replace(remote_port=via.port or 5060)
+        return flow._replace(remote_port=port)
 
     def is_alive(self, flow: Flow) -> bool:
         """Whether something can be sent on the flow."""

@@ -100,7 +100,7 @@ class Listener:
 
     def bears(self, host: str) -> bool:
         """Whether ``host``, as ``canonical_host`` writes it, is an address or name of ours."""
-        if host in (self.advertise_host, self.bind_host):
+        if host == self.bind_host or host == self.advertise_host:
             return True
         if not self.wildcard or not is_address(host) or (":" in host) != (":" in self.bind_host):
             return False

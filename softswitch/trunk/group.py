@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import quote
 
 import attrs
@@ -86,7 +86,7 @@ class Trunks:
                 shift = network.max_prefixlen - network.prefixlen
                 prefixes.setdefault(int(network.network_address) >> shift, trunk)
         #: IP version -> (bits to cut off, what remains -> trunk), the longest prefix first.
-        self._by_source: dict[int, list[tuple[int, dict[int, Trunk]]]] = {4: [], 6: []}
+        self._by_source: dict[int, list[tuple[int, dict[int, Trunk]]]] = {0: [], 4: [], 6: []}
         for (version, length), prefixes in sorted(by_prefix.items(), reverse=True):
             bits = 32 if version == 4 else 128
             self._by_source[version].append((bits - length, prefixes))
@@ -100,11 +100,8 @@ class Trunks:
 
         :param host: an address literal without brackets.
         """
-        address = _address(host)
-        if address is None:
-            return None
-        number = int(address)
-        for shift, prefixes in self._by_source[address.version]:
+        version, number = _address(host)
+        for shift, prefixes in self._by_source[version]:
             trunk = prefixes.get(number >> shift)
             if trunk is not None:
                 return trunk
@@ -119,12 +116,13 @@ def escape_user(text: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """None for what is no address; an IPv4 address that came on an IPv6 socket is IPv4."""
+def _address(host: str) -> tuple[int, int]:
+    """IP version and number, version 0 for what is no address; an IPv4 address that came on an
+    IPv6 socket is IPv4."""
     try:
         address = ip_address(host)
     except ValueError:
-        return None
+        return 0, 0
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+        address = address.ipv4_mapped
+    return address.version, int(address)

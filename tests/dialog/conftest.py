@@ -92,6 +92,7 @@ class Alone:
         """The peer calls: its INVITE has come, and nothing was answered."""
         self.profile = profile or self.profile
         self.invite = self.peer.request("INVITE", f"sip:us@{OUR_HOST}", fields=fields, body=body)
+        self.theirs = self.invite.get("From")
         self.peer.send(self.invite)
         return self.session
 
@@ -154,7 +155,7 @@ class Alone:
             self.cseq += 1
             cseq = self.cseq
         dialog = self.session.data.dialog
-        remote = f"<sip:peer@{THEIR_HOST}>;tag={tag}" if self.calling else self.invite.get("From")
+        remote = f"<sip:peer@{THEIR_HOST}>;tag={tag}" if self.calling else self.theirs
         request = self.peer.request(
             method,
             f"sip:us@{OUR_HOST}",

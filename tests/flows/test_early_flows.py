@@ -53,7 +53,6 @@ def test_an_offer_in_a_reliable_183_that_the_caller_cannot_answer_early(flow):
     """)
 
 
-@pytest.mark.xfail(reason="UPDATE does not cross yet")
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_an_update_in_an_early_dialog(flow, who):
     """A new offer before the answer crosses as UPDATE, and its answer comes back."""
@@ -70,7 +69,6 @@ def test_an_update_in_an_early_dialog(flow, who):
     flow.hang_up(line, bob.line)
 
 
-@pytest.mark.xfail(reason="UPDATE does not cross yet")
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_an_update_within_the_call(flow, who):
     """UPDATE with an offer crosses where the other side allows it."""
@@ -85,7 +83,6 @@ def test_an_update_within_the_call(flow, who):
     flow.hang_up(line, other)
 
 
-@pytest.mark.xfail(reason="UPDATE does not cross yet")
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_an_update_becomes_a_reinvite(flow, who):
     """Where the other side knows no UPDATE."""

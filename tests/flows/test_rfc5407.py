@@ -227,7 +227,6 @@ def test_3_3_1_reinvite_crossover(race):
     flow.hang_up(line, other)
 
 
-@pytest.mark.xfail(reason="no UPDATE yet")
 def test_3_3_2_update_and_reinvite_crossover(race):
     """An UPDATE with an offer crosses a re-INVITE: neither offer is lost, none is answered
     twice (RFC 3311 5.2)."""

@@ -3,7 +3,7 @@
 import pytest
 from zope.interface import implementer
 
-from softswitch.plugin.decisions import Redirect
+from softswitch.plugin.decisions import Proxy, Redirect, Target
 from softswitch.plugin.interfaces import IRouter
 from softswitch.sip import compose
 from softswitch.sip.message import Response
@@ -161,6 +161,31 @@ def test_a_policy_may_redirect_it(phones):
         reply = plain(alice, "bob")
         assert reply.status == 302
         assert reply.get("Contact") == "<sip:bob@elsewhere.example>"
+
+
+def test_a_policy_may_have_it_forwarded(phones):
+    """A Proxy decision hands it to the proxy, which leaves Call-ID and tags as they are."""
+
+    @implementer(IRouter)
+    class Forwards:
+        def route(self, invite):
+            (binding,) = stage.house.locate("bob", stage.house.domain)
+            return Proxy(Target(binding.contact, flow=binding.flow))
+
+    with Stage(plug_ins=[Forwards()]) as stage:
+        alice, bob = phones(stage, "alice", "bob")
+        assert plain(alice, "bob").status == 200
+        assert bob.requests[0].call_id == alice.line.call_id
+
+
+def test_who_sends_it(udp, phones):
+    """The sender's name and number at our address; who wishes to stay unknown does, and a wish
+    that is critical and cannot be had is refused (RFC 3323 5)."""
+    alice, bob = phones(udp, "alice", "bob")
+    assert plain(alice, "bob", ("Privacy", "header;user")).status == 200
+    assert bob.requests[0].from_.uri.host == "anonymous.invalid"
+    assert plain(alice, "bob", ("Privacy", "colour;critical")).status == 500
+    assert len(bob.requests) == 1
 
 
 PIDF = [("Content-Type", "application/pidf+xml"), ("Event", "presence")]

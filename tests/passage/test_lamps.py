@@ -1,0 +1,238 @@
+"""Busy lamps: the switch as notifier of its users' calls (RFC 4235)."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from softswitch.testing.stage import Stage
+
+NS = {"d": "urn:ietf:params:xml:ns:dialog-info"}
+DIALOG = ("Event", "dialog")
+
+
+def watch(phone, user, *fields, expires=600):
+    """A phone's key watches a user; its line."""
+    line = phone.dial(user)
+    line.request("SUBSCRIBE", [DIALOG, *fields, ("Expires", str(expires))])
+    return line
+
+
+def documents(line):
+    """Version, and for each dialog its attributes, state and remote identity."""
+    found = []
+    for request in line.requests:
+        if request.method == "NOTIFY" and request.body:
+            assert request.content_type == "application/dialog-info+xml"
+            root = ET.fromstring(request.body)
+            assert root.get("state") == "full"
+            assert root.get("entity") == "sip:bob@127.88.0.1"
+            dialogs = [
+                (
+                    each.attrib,
+                    each.findtext("d:state", None, NS),
+                    each.findtext("d:remote/d:identity", None, NS),
+                )
+                for each in root.findall("d:dialog", NS)
+            ]
+            found.append((int(root.get("version")), dialogs))
+    return found
+
+
+def states(line):
+    """What the lamp has shown, one document after the other."""
+    return [[state for _, state, _ in dialogs] for _, dialogs in documents(line)]
+
+
+def put_out(line):
+    """Nobody watches any more."""
+    line.request("SUBSCRIBE", [DIALOG, ("Expires", "0")])
+    assert line.got("NOTIFY").get("Subscription-State") == "terminated;reason=timeout"
+
+
+def test_a_lamp_follows_the_calls(stage, phones):
+    """Dark, then the call that rings, that is answered, that ends: full state each time with a
+    version one higher (RFC 4235 4.1), the direction and the caller as Bob sees them; the tags are
+    those of the dialog that Bob's phone has."""
+    alice, bob, carol = phones(stage, "alice", "bob", "carol")
+    line = watch(carol, "bob")
+    assert (line.final, line.replies[-1].expires) == (200, 600)
+    assert line.got("NOTIFY").get("Subscription-State") == "active;expires=600"
+    assert line.got("NOTIFY").get("Event") == "dialog"
+    alice.call("bob")
+    bob.ring()
+    stage.settle()
+    _, ((attributes, state, remote),) = documents(line)[-1]
+    assert (state, remote) == ("early", "sip:alice@127.88.0.1")
+    assert attributes["direction"] == "recipient"
+    assert attributes["call-id"] == bob.line.call_id
+    assert attributes["local-tag"] == bob.line.tag
+    assert attributes["remote-tag"] == bob.line.invite.from_.tag
+    bob.answer()
+    assert documents(line)[-1][1][0][1] == "confirmed"
+    alice.hang_up()
+    assert documents(line)[-1][1] == []
+    versions = [version for version, _ in documents(line)]
+    assert versions == list(range(len(versions)))
+    put_out(line)
+
+
+def test_who_calls_is_busy_too(udp, phones):
+    """A call of the watched user's own: he is its initiator, and sees whom he has called."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    line = watch(carol, "bob")
+    bob.call("alice")
+    alice.ring()
+    alice.answer()
+    _, ((attributes, state, remote),) = documents(line)[-1]
+    assert (attributes["direction"], state) == ("initiator", "confirmed")
+    assert attributes["local-tag"] == bob.line.tag
+    assert remote.startswith("sip:alice@127.88.0.1")
+    bob.hang_up()
+    assert states(line)[-1] == []
+    put_out(line)
+
+
+def test_a_call_that_is_not_answered(udp, phones):
+    """The lamp goes out when the caller gives up, and when the callee refuses."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    line = watch(carol, "bob")
+    alice.call("bob")
+    bob.ring()
+    alice.cancel()
+    assert states(line)[-1] == []
+    alice.call("bob")
+    bob.ring()
+    assert states(line)[-1] == ["early"]
+    bob.refuse(486)
+    assert states(line)[-1] == []
+    put_out(line)
+
+
+def test_two_calls_at_once(udp, phones):
+    """Each dialog is an element of its own, with an id of its own."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    line = watch(carol, "bob")
+    alice.call("bob")
+    bob.answer()
+    carol.call("bob")
+    bob.ring()
+    _, dialogs = documents(line)[-1]
+    assert [state for _, state, _ in dialogs] == ["confirmed", "early"]
+    assert len({attributes["id"] for attributes, _, _ in dialogs}) == 2
+    carol.cancel()
+    alice.hang_up()
+    put_out(line)
+
+
+def test_a_slow_watcher_hears_the_newest_only(udp, phones):
+    """One NOTIFY at a time; what has happened meanwhile is told at once in the next (RFC 6665
+    4.2.2)."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    line = watch(carol, "bob")
+    carol.silent = True
+    alice.call("bob")
+    bob.ring()
+    bob.answer()
+    before = len(documents(line))
+    carol.silent = False
+    udp.run(1)
+    assert states(line)[before:] == [["trying"], ["confirmed"]]
+    alice.hang_up()
+    put_out(line)
+
+
+def test_a_watcher_who_is_gone(udp, phones):
+    """No answer in 64*T1, and nothing more is sent."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    watch(carol, "bob")
+    carol.silent = True
+    alice.call("bob")
+    bob.answer()
+    udp.run(32)
+    assert not udp.house.passage.busy
+    alice.hang_up()
+
+
+def test_it_expires(udp, phones):
+    """Not refreshed: terminated, "timeout", at its last second."""
+    _, carol = phones(udp, "bob", "carol")
+    line = watch(carol, "bob", expires=60)
+    udp.run(59)
+    assert len(line.requests) == 1
+    line.request("SUBSCRIBE", [DIALOG, ("Expires", "120")])
+    assert len(line.requests) == 2
+    udp.run(119)
+    assert len(line.requests) == 2
+    udp.run(1)
+    assert line.requests[-1].get("Subscription-State") == "terminated;reason=timeout"
+    line.request("SUBSCRIBE", [DIALOG])
+    assert line.final == 481
+
+
+def test_asked_once(udp, phones):
+    """Expires 0: the state, and that was all (RFC 6665 4.4.3)."""
+    _, carol = phones(udp, "bob", "carol")
+    line = watch(carol, "bob", expires=0)
+    assert states(line) == [[]]
+    assert line.got("NOTIFY").get("Subscription-State") == "terminated;reason=timeout"
+    assert not udp.house.passage.busy
+
+
+@pytest.mark.parametrize(
+    ("fields", "expires", "status"),
+    [
+        ((("Accept", "application/pidf+xml"),), 600, 406),
+        ((("Accept", "application/*, text/plain"),), 600, 200),
+        ((), 59, 423),
+        ((("Require", "eventlist"),), 600, 420),
+    ],
+)
+def test_what_is_wanted_must_be_possible(udp, phones, fields, expires, status):
+    """406 for another document, 423 for too brief an interval, 420 for an extension."""
+    _, carol = phones(udp, "bob", "carol")
+    line = watch(carol, "bob", *fields, expires=expires)
+    assert line.final == status
+    if status == 200:
+        put_out(line)
+
+
+def test_who_may_watch(udp, phones):
+    """A user of ours, proven; a trunk is told 403, a stranger is challenged."""
+    phones(udp, "bob")
+    pbx = udp.peer("127.88.0.200")
+    fields = [DIALOG, ("Expires", "600")]
+    pbx.send(pbx.request("SUBSCRIBE", "sip:bob@127.88.0.1", fields=fields))
+    assert pbx.expect(403)
+    stranger = udp.peer("127.88.0.99")
+    stranger.send(stranger.request("SUBSCRIBE", "sip:bob@127.88.0.1", fields=fields))
+    assert stranger.expect(401)
+
+
+def test_another_event_in_the_dialog(udp, phones):
+    """A subscription has one event: 481 for another's, 405 for what is no SUBSCRIBE."""
+    _, carol = phones(udp, "bob", "carol")
+    line = watch(carol, "bob")
+    line.request("SUBSCRIBE", [("Event", "reg")])
+    assert line.final == 481
+    line.request("OPTIONS")
+    assert line.final == 405
+    line.request("SUBSCRIBE", [])
+    assert line.final == 400
+    put_out(line)
+
+
+def test_so_many_and_no_more(phones):
+    """A user's keys are bounded, each user's by himself."""
+    with Stage({"subscriptions": {"per_user": 1}}) as stage:
+        alice, carol = phones(stage, "alice", "carol")
+        line = watch(carol, "bob")
+        assert watch(carol, "alice").final == 403
+        other = watch(alice, "bob")
+        assert other.final == 200
+        put_out(line)
+        line = watch(carol, "alice")
+        assert line.final == 200
+        stage.house.passage.shut()
+        stage.settle()
+        for each in (line, other):
+            assert each.got("NOTIFY").get("Subscription-State") == "terminated;reason=deactivated"
