@@ -314,3 +314,11 @@ def test_a_request_in_the_dialog_from_the_wrong_side(talk, stranger):
     )
     assert answer(stranger, request).status == 481
     assert not bob.line.over
+
+
+def test_an_interval_that_is_too_small(stage):
+    """422 with our Min-SE before a call is made of it (RFC 4028 9)."""
+    alice = stage.phone("alice")
+    fields = [("Supported", "timer"), ("Session-Expires", "60")]
+    response = asked(alice, "INVITE", "bob", fields=fields, body=alice.sdp())
+    assert (response.status, response.get("Min-SE")) == (422, "90")
