@@ -86,8 +86,9 @@ class Session(Exchange):
         self.fire(Event.INVITE, [known, *refresh.fields(self), *fields], body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
-        """Acknowledge their 2xx, with the answer if its offer wants one."""
-        self.fire(Event.ACKNOWLEDGE, fields, body)
+        """Acknowledge their 2xx, with the answer if its offer wants one; ignored when none waits."""
+        if self.awaits_ack:
+            self.fire(Event.ACKNOWLEDGE, fields, body)
 
     def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
         """Send 101 to 199 to their INVITE; ignored when it has been answered."""
