@@ -534,13 +534,15 @@ def test_redirections_in_a_row_are_limited(make_stage, transport):
 
 
 def test_one_redirection_names_many(make_stage):
-    """``count``: what comes behind is not followed; those that are follow each other by q."""
+    """``count``: what comes behind is not followed; those that are follow each other by q, each
+    once."""
     policies = [{"use": "users"}, {"use": "registration"}]
     policies.append({"use": "follow", "domains": [SECOND, THIRD], "count": 2})
     stage = make_stage({"policy": policies}, plug_ins=[Rings([uri(FIRST)])])
     (first, second, third), alice = gateways(stage)
     line = alice.call("bob")
     wanted = [(SECOND, "late", 0.1), (SECOND, "early", 0.9), (THIRD, "mid", 0.5)]
+    wanted.append((SECOND, "early", 0.8))
     first.private = ", ".join(f"<{uri(host, user)}>;q={q}" for host, user, q in wanted)
     first.refuse(302)
     second.refuse(480)
