@@ -9,9 +9,7 @@ the end.
 from functools import partial
 from weakref import proxy
 
-from softswitch.b2bua import crossing, identity
-from softswitch.b2bua.diversion import fields as forwarded
-from softswitch.b2bua.diversion import outcome, weightier
+from softswitch.b2bua import crossing, diversion, identity
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.trials import (
@@ -165,7 +163,7 @@ class Hunt:
         diversions = [*data.diversions, *route.diversions]
         data.turns = [Turn(targets, 0, diversions) for targets in steps(route.targets)]
         data.diversions = diversions
-        data.forward = {str(came): further for came, further in route.forward.items()}
+        data.forward = {str(outcome): further for outcome, further in route.forward.items()}
         data.outcome = ""
         if route.diversions:
             self._user.hunt_forwarded()
@@ -176,7 +174,8 @@ class Hunt:
         itself makes the other addresses of its trunk pointless."""
         data = self.data
         data.best = failure.better(data.best)
-        data.outcome = weightier(data.outcome, outcome(failure.status, failure.rang))
+        came_of_it = diversion.outcome(failure.status, failure.rang)
+        data.outcome = diversion.weightier(data.outcome, came_of_it)
         if failure.status in self._shared.settings.stop_on:
             data.best = failure
             self._give_up_all([], "Declined elsewhere")
@@ -288,7 +287,7 @@ class Hunt:
             *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),
             *shown.fields,
-            *forwarded(invite, trial.diversions, called, far),
+            *diversion.fields(invite, trial.diversions, called, far),
             (crossing.MARK, shared.mark(invite)),
             *shared.own_fields,
             *target.headers.items(),

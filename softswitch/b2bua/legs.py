@@ -85,6 +85,7 @@ class Legs:
         leg = Leg(data, session, self._user, shared.clock, profile)
         self._data.legs[name] = data
         self._legs[name] = leg
+        shared.lamps.leg_began(data)
         return leg
 
     def bridge(self, a: Leg, b: Leg) -> Bridge:
@@ -130,6 +131,7 @@ class Legs:
         leg = self._legs.pop(name, None)
         if leg is not None:
             del self._data.legs[name]
+            self._shared.lamps.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)
             leg.end()
 

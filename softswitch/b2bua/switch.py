@@ -10,6 +10,7 @@ from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import new_record
 from softswitch.b2bua.shared import Shared
+from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Proxy, Routing
@@ -26,7 +27,7 @@ from softswitch.transaction.server import Server
 Refusal = tuple[int, str | None, list[Field]]
 
 #: What no back-to-back agent can be made of may still be forwarded as it is (RFC 3261 16.3).
-_NO_MATTER_TO_A_PROXY: Final = frozenset((400, 415, 420))
+_NO_MATTER_TO_A_PROXY: Final = frozenset((400, 415, 420, 422))
 
 
 class Switch:
@@ -54,7 +55,7 @@ class Switch:
         assert isinstance(transaction, InviteServer)
         self.counters["calls"] += 1
         try:
-            refusal = self._refusal(request)
+            refusal = self._refusal(request, identity)
             if refusal is None:
                 far = self._far_of_replaced(request)
                 call = Call(self._shared, request, transaction, identity)
@@ -112,10 +113,10 @@ class Switch:
         else:
             self._turn_away(request, transaction, identity, refusal)
 
-    def _refusal(self, request: Request) -> Refusal | None:
+    def _refusal(self, request: Request, identity: Identity) -> Refusal | None:
         """Why an INVITE cannot become a call: status, reason phrase and fields.
 
-        :raises SipSyntaxError: Contact cannot be read, or is missing.
+        :raises SipSyntaxError: Contact cannot be read, or is missing; or Session-Expires.
         """
         if self.draining:
             return (503, "Switch Stops", [])
@@ -126,6 +127,10 @@ class Switch:
             raise SipSyntaxError("Missing Contact", header="Contact")
         if crossing.is_marked(request, self._shared.mark(request)):
             return (482, None, [])
+        if request.get("Session-Expires") is not None:
+            brief = too_brief(request, self._shared.profile(identity.kind, identity.name))
+            if brief:
+                return (422, None, brief)
         return None
 
     def _far_of_replaced(self, request: Request) -> tuple[Legs, Leg] | None:

@@ -170,9 +170,10 @@ def same_callee(one: Target, other: Target) -> bool:
 
 
 def contacts_of(response: Response) -> list[str]:
-    """The URIs of a 3xx in descending q (RFC 3261 8.1.3.4); none where they cannot be read."""
+    """The URIs of a 3xx, each once, in descending q (RFC 3261 8.1.3.4); none where they cannot be
+    read."""
     try:
         found = sorted(response.contacts, key=lambda contact: -contact.q)
     except SipSyntaxError:
         return []
-    return [str(contact.uri) for contact in found]
+    return list(dict.fromkeys(str(contact.uri) for contact in found))

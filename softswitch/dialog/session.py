@@ -17,6 +17,7 @@ from softswitch.dialog.usage import Event, Life, State, answer, supported
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Request
+from softswitch.sip.names import REASONS
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -71,15 +72,23 @@ class Session(Exchange):
     ) -> None:
         """Send an INVITE: the first one, or one that re-negotiates.
 
+        One that finds another exchange under way, as a refresh of our own, is refused with 491.
+
         :param reliable: whether provisional responses may come reliably (RFC 3262), if the profile
             lets them.
         """
+        life = self.data.life
+        if life is not Life.EARLY and not self.idle:
+            if life is Life.CONFIRMED:
+                self.user.invite_refused(491, REASONS[491], None)
+            return
         known = ("Supported", supported(self.profile, reliable))
         self.fire(Event.INVITE, [known, *refresh.fields(self), *fields], body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
-        """Acknowledge their 2xx, with the answer if its offer wants one."""
-        self.fire(Event.ACKNOWLEDGE, fields, body)
+        """Acknowledge their 2xx, with the answer if its offer wants one; ignored when none waits."""
+        if self.awaits_ack:
+            self.fire(Event.ACKNOWLEDGE, fields, body)
 
     def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
         """Send 101 to 199 to their INVITE; ignored when it has been answered."""
@@ -122,13 +131,19 @@ class Session(Exchange):
         reliable.answer_prack(self, status, fields, body)
 
     def update(self, fields: Iterable[Field], body: bytes, tag: str = "") -> None:
-        """Send an UPDATE (RFC 3311); one that meets theirs is sent again by itself.
+        """Send an UPDATE (RFC 3311); one that meets theirs is sent again by itself. One that finds
+        an offer open, and what ``can_update`` denies, is refused with 491.
 
         :param tag: of the early dialog; "" for the confirmed one, or the last that was made.
-        :raises StateError: when ``can_update`` is false.
+        :raises StateError: the peer knows no UPDATE.
         """
+        if self.data.life is Life.ENDED:
+            return
+        if not self.allows("UPDATE"):
+            raise StateError("the peer knows no UPDATE")
         if not can_send(self, tag or self.latest_tag):
-            raise StateError("no UPDATE can be sent now")
+            self.user.update_refused(491, REASONS[491], None)
+            return
         self.updates.send(fields, body, tag or self.latest_tag)
 
     def accept_update(self, fields: Iterable[Field], body: bytes) -> None:

@@ -15,7 +15,15 @@ from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Admission, Allow, Challenge, Redirect, Reject, Routing
+from softswitch.plugin.decisions import (
+    Admission,
+    Allow,
+    Challenge,
+    Proxy,
+    Redirect,
+    Reject,
+    Routing,
+)
 from softswitch.plugin.views import BindingView, Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
@@ -75,6 +83,15 @@ class Forwarding(Protocol):
 
     def ack_received(self, request: Request, flow: Flow) -> bool:
         """Forward an ACK with a Route; False where the route is not of the proxy's making."""
+
+    def forward(
+        self,
+        request: Request,
+        transaction: InviteServer | Server,
+        identity: Identity,
+        decision: Proxy,
+    ) -> None:
+        """Forward a request other than INVITE outside of any dialog."""
 
 
 class _Asking:
@@ -201,11 +218,15 @@ class UserAgent:
             if not isinstance(who, Identity):
                 cast(Usage, who).request_received(request, transaction)
             else:
-                refusal = None if request.method == "INVITE" else unacceptable(request)
+                refusal = self._unserved(request)
                 if refusal is None:
                     self.handlers[request.method](request, transaction, who)
+                elif request.method == "REGISTER" or self.proxy is None:
+                    transaction.respond(refusal)
                 else:
-                    transaction.respond(self._answer(request, *refusal))
+                    view = RequestView(request, transaction.flow, who)
+                    told = partial(self._forward, request, transaction, who, refusal)
+                    self._gate.ask_route(view, told)
         except SipSyntaxError as error:
             if not transaction.answered:
                 transaction.respond(self._answer(request, error.status, reason=error.reason))
@@ -337,17 +358,38 @@ class UserAgent:
 
     def _refusal(self, request: Request) -> Response | None:
         """What is wrong with a request outside of a dialog, whoever sent it."""
-        method = request.method
-        if method not in self.handlers:
-            if method in ("BYE", "PRACK", "UPDATE"):
-                return self._answer(request, 481)
-            return self._answer(request, 405 if method in METHODS else 501, CAPABILITIES)
+        if request.method in ("BYE", "PRACK", "UPDATE"):
+            return self._answer(request, 481)
         uri = request.request_uri
         if uri.scheme not in SCHEMES:
             return self._answer(request, 416)
         if request.max_forwards == 0 and not self._ends_here(request, uri):
             return self._answer(request, 483)
         return None
+
+    def _unserved(self, request: Request) -> Response | None:
+        """Why a request of somebody known cannot be served by us, though it may be forwarded."""
+        method = request.method
+        if method == "INVITE":
+            return None
+        if method not in self.handlers:
+            return self._answer(request, 405 if method in METHODS else 501, CAPABILITIES)
+        refused = unacceptable(request)
+        return None if refused is None else self._answer(request, *refused)
+
+    def _forward(
+        self,
+        request: Request,
+        transaction: InviteServer | Server,
+        identity: Identity,
+        answer: Response,
+        decision: Routing,
+    ) -> None:
+        """Forward what a policy wants forwarded; everything else gets our answer."""
+        if isinstance(decision, Proxy) and self.proxy is not None:
+            self.proxy.forward(request, transaction, identity, decision)
+        else:
+            transaction.respond(answer)
 
     def _ends_here(self, request: Request, uri: Uri) -> bool:
         """Whether a request is answered by us, so that it needs no hop more."""
@@ -384,15 +426,19 @@ class UserAgent:
     ) -> None:
         """What we can do, with the status that an INVITE would get (RFC 3261 11.2)."""
         if request.request_uri.user is None and self._ends_here(request, request.request_uri):
-            self._tell_options(request, transaction, None)
+            transaction.respond(self._answer(request, 200, CAPABILITIES))
         else:
             view = RequestView(request, transaction.flow, identity)
-            self._gate.ask_route(view, partial(self._tell_options, request, transaction))
+            told = partial(self._tell_options, request, transaction, identity)
+            self._gate.ask_route(view, told)
 
     def _tell_options(
-        self, request: Request, transaction: InviteServer | Server, decision: Routing | None
+        self,
+        request: Request,
+        transaction: InviteServer | Server,
+        identity: Identity,
+        decision: Routing,
     ) -> None:
-        status = 200
-        if isinstance(decision, Redirect | Reject):
-            status = decision.status
-        transaction.respond(self._answer(request, status, CAPABILITIES))
+        status = decision.status if isinstance(decision, Redirect | Reject) else 200
+        answer = self._answer(request, status, CAPABILITIES)
+        self._forward(request, transaction, identity, answer, decision)

@@ -2,10 +2,12 @@
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from softswitch.plugin.decisions import Route, Target
-from softswitch.plugin.interfaces import IRouter
+from softswitch.b2bua.trials import Failure
+from softswitch.plugin.decisions import Follow, Reject, Route, Target
+from softswitch.plugin.interfaces import IRedirectPolicy, IRouter
 from softswitch.sip import digest
 
 FIRST, SECOND, THIRD = "127.88.0.101", "127.88.0.102", "127.88.0.103"
@@ -17,9 +19,21 @@ class Rings:
     """Every call goes to the same targets."""
 
     targets: list
+    dialog: dict = attrs.Factory(dict)
 
     def route(self, invite):
-        return Route(self.targets)
+        return Route(self.targets, self.dialog)
+
+
+@implementer(IRedirectPolicy)
+@attrs.define
+class Redirects:
+    """Gives one answer after another about redirections."""
+
+    answers: list
+
+    def redirected(self, call, contacts):
+        return self.answers.pop(0)
 
 
 def gateways(stage):
@@ -163,6 +177,198 @@ def test_the_best_failure_is_told(make_stage):
     assert line.statuses == [415]
 
 
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        ((401, 486), 486),
+        ((407, 480), 480),
+        ((401, 407), 401),
+        ((420, 408), 408),
+        ((421, 404), 404),
+        ((503, 500, 480), 480),
+        ((486, 484), 484),
+        ((480, 404), 404),
+        ((302, 404), 404),
+        ((603, 302), 603),
+        ((600, 603), 600),
+    ],
+)
+def test_what_helps_the_caller_is_told(statuses, told):
+    """RFC 3261 16.7 step 6, by what he would hear: a challenge, or what was wrong with our own
+    request, is none of his business; a 3xx without a contact is as good as nobody there."""
+    best = None
+    for status in statuses:
+        best = Failure(status, "").better(best)
+    assert best.status == told
+
+
+def test_redirections_are_told_as_one():
+    """Each contact once, the first refusal's first (RFC 3261 16.7, 21.3.1)."""
+    moved = Failure(302, "Moved", contacts=["sip:b@x.example", "sip:c@x.example"])
+    again = Failure(302, "Gone", contacts=["sip:c@x.example", "sip:d@x.example"])
+    best = again.better(moved)
+    assert (best.status, best.reason) == (302, "Moved")
+    assert best.contacts == ["sip:b@x.example", "sip:c@x.example", "sip:d@x.example"]
+    for_ever = Failure(301, "Moved For Ever", contacts=["sip:e@x.example"])
+    assert for_ever.better(best).status == 300
+    assert for_ever.better(best).contacts == [*best.contacts, "sip:e@x.example"]
+    proxy = Failure(305, "Use Proxy", contacts=["sip:p@x.example"])
+    assert proxy.better(moved) == moved
+
+
+@pytest.mark.parametrize("status", [603, 600])
+def test_a_6xx_ends_the_ringing_of_the_others(stage, status):
+    """They are cancelled, and the caller is told at once (RFC 3261 16.7 step 5)."""
+    bobs, _, line = phones_of_bob(stage)
+    for bob in bobs:
+        bob.ring()
+    bobs[0].refuse(status)
+    assert line.statuses == [180, 180, status]
+    assert bobs[1].line.methods == ["INVITE", "CANCEL", "ACK"]
+
+
+@pytest.mark.parametrize(("given", "goes_on"), [("486", [603]), ("[]", [603, 486]), ("603", [486])])
+def test_what_stops_the_hunt_is_configured(make_stage, given, goes_on):
+    """``stop_on``: any refusal may, and a 6xx need not."""
+    stop_on = [int(given)] if given.isdigit() else []
+    stage = make_stage(
+        {"switch": {"stop_on": stop_on}}, plug_ins=[Rings([uri(FIRST), uri(SECOND), uri(THIRD)])]
+    )
+    phones, alice = gateways(stage)
+    line = alice.call("bob")
+    for phone, status in zip(phones, [*goes_on, *stop_on], strict=False):
+        phone.refuse(status)
+    if stop_on:
+        assert line.statuses == stop_on
+        assert phones[2].lines == []
+    else:
+        phones[2].refuse(480)
+        assert line.statuses == [603]
+
+
+def test_groups_and_preference(make_stage, transport):
+    """The higher q goes first; those of one group ring at once, each for its own time, and the
+    next step waits for all of them."""
+    targets = [
+        Target(uri(THIRD, transport=transport), q=0.5),
+        Target(uri(FIRST, transport=transport), ring_seconds=5, group=1),
+        Target(uri(SECOND, transport=transport), ring_seconds=9, group=1),
+    ]
+    stage = make_stage(transport=transport, plug_ins=[Rings(targets)])
+    (first, second, third), alice = gateways(stage)
+    line = alice.call("bob")
+    first.ring()
+    second.ring()
+    stage.run(5)
+    assert first.line.methods == ["INVITE", "CANCEL", "ACK"]
+    assert third.lines == []
+    stage.run(4)
+    assert second.line.methods == ["INVITE", "CANCEL", "ACK"]
+    third.answer()
+    assert line.statuses == [180, 180, 200]
+    line.phone.hang_up()
+    assert attempts(stage) == [480, 480, 200]
+
+
+@pytest.mark.parametrize("status", [181, 199])
+def test_what_is_no_ringing(make_stage, status):
+    """A call that is forwarded, or a fork that has ended, has not rung (RFC 3261 21.1.3, RFC 6228);
+    but there is somebody, whose time to ring runs."""
+    stage = make_stage(plug_ins=[Rings([Target(uri(FIRST), ring_seconds=5)])])
+    (first, _, _), alice = gateways(stage)
+    line = alice.call("bob")
+    first.ring(status)
+    stage.run(5)
+    assert line.statuses[-1] == 480
+    assert stage.records[0].ringing is None
+
+
+def test_another_number_over_the_same_trunk(make_stage):
+    """A refusal makes the other addresses pointless for the number that was refused, not for the
+    next one."""
+    numbers = [
+        Target(uri(host, user), trunk="carrier") for user in "12" for host in (FIRST, SECOND)
+    ]
+    stage = make_stage(plug_ins=[Rings(numbers)])
+    (first, second, _), alice = gateways(stage)
+    line = alice.call("bob")
+    first.refuse(486)
+    assert [line.invite.uri for line in first.lines] == [uri(FIRST, "1"), uri(FIRST, "2")]
+    first.answer()
+    assert line.statuses == [200]
+    assert second.lines == []
+    alice.hang_up()
+
+
+def test_cells_of_a_route_are_the_callers(make_stage, transport):
+    """``Route.dialog`` overrides his profile for this call, and nobody else's."""
+    target = Target(uri(FIRST, transport=transport))
+    strict = make_stage(transport=transport, plug_ins=[Rings([target], {"reinvite": "refuse"})])
+    (first, _, _), alice = gateways(strict)
+    line = alice.call("bob")
+    first.answer()
+    line.reinvite(line.described)
+    assert line.statuses == [488]
+    first.line.reinvite(first.line.described)
+    alice.answer()
+    assert first.line.statuses == [200]
+    alice.hang_up()
+
+
+def test_cells_of_a_target_are_its_own(make_stage, transport):
+    """What crosses to it, and whether it is told who calls (RFC 3325); the next has its own."""
+    cells = {"crossing": ["Subject"], "trusted": True}
+    one = Target(uri(FIRST, transport=transport), dialog=cells)
+    stage = make_stage(
+        transport=transport, plug_ins=[Rings([one, uri(SECOND, transport=transport)])]
+    )
+    (first, second, _), alice = gateways(stage)
+    alice.call("bob", fields=[("Subject", "lunch"), ("X-Account", "7")])
+    for phone in (first, second):
+        phone.refuse(480, fields=[("X-Why", "closed"), ("Subject", "tea")])
+    told, plain = first.line.invite, second.line.invite
+    assert (told.get("Subject"), told.get("X-Account")) == ("lunch", None)
+    assert told.get("P-Asserted-Identity") == f"<sip:alice@{stage.house.domain}>"
+    assert (plain.get("Subject"), plain.get("X-Account")) == ("lunch", "7")
+    assert plain.get("P-Asserted-Identity") is None
+
+
+def test_what_crosses_to_the_caller_is_his_own(make_stage, transport):
+    """The fields of a refusal are those that his profile lets cross."""
+    target = Target(uri(FIRST, transport=transport))
+    stage = make_stage(transport=transport, plug_ins=[Rings([target], {"crossing": ["X-Why"]})])
+    (first, _, _), alice = gateways(stage)
+    line = alice.call("bob")
+    first.refuse(480, fields=[("X-Why", "closed"), ("Warning", '399 x "tea"')])
+    told = line.responses[-1]
+    assert (told.get("X-Why"), told.get("Warning")) == ("closed", None)
+
+
+def test_a_caller_who_wishes_to_be_unknown(stage):
+    """From, Contact and what speaks of him are hidden from phones (RFC 3323 4.1)."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Privacy", "id"), ("Subject", "lunch"), ("X-Account", "7")])
+    invite = bob.line.invite
+    assert (invite.from_.uri.user, invite.from_.uri.host) == ("anonymous", "anonymous.invalid")
+    assert invite.contacts[0].uri.user == "anonymous"
+    assert "alice" not in str(invite)
+    assert (invite.get("Subject"), invite.get("X-Account")) == (None, "7")
+    bob.answer()
+    assert line.statuses == [200]
+    bob.hang_up()
+
+
+def test_privacy_that_cannot_be_had(make_stage, transport):
+    """Critical, for the session, where no media is relayed: 500, and nobody is called
+    (RFC 3323 5)."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Privacy", "session;critical")])
+    assert line.statuses == [500]
+    assert line.responses[-1].reason == "Privacy Cannot Be Provided"
+    assert bob.lines == []
+
+
 def test_each_target_has_its_own_time_to_ring(make_stage):
     """``ring_seconds`` of the target, then the next."""
     targets = [Target(uri(FIRST), ring_seconds=5), Target(uri(SECOND), ring_seconds=7)]
@@ -280,6 +486,109 @@ def test_a_redirection_in_a_circle_ends(stage):
     carol.refuse(302)
     assert line.statuses == [302]
     assert len(bob.lines) == 1
+
+
+def test_a_redirection_rings_beside_the_others(stage):
+    """What one phone of two redirects to takes its place at once (RFC 3261 16.7 step 4)."""
+    bobs, _, line = phones_of_bob(stage)
+    carol = stage.phone("carol")
+    bobs[1].ring()
+    bobs[0].refuse(302, fields=[("Contact", "<sip:carol@127.88.0.1>;q=0.5")])
+    carol.ring()
+    carol.answer()
+    assert line.statuses == [180, 180, 200]
+    assert bobs[1].line.methods == ["INVITE", "CANCEL", "ACK"]
+    carol.hang_up()
+    assert sorted(attempts(stage)) == [0, 200, 302]
+
+
+def test_redirections_of_several_are_passed_on_together(stage):
+    """The caller may follow each of them."""
+    bobs, _, line = phones_of_bob(stage)
+    for bob, user in zip(bobs, "ab", strict=True):
+        bob.private = f"<sip:{user}@192.0.2.9>"
+        bob.refuse(302)
+    assert line.statuses == [302]
+    assert line.responses[-1].all("Contact") == ["<sip:a@192.0.2.9>", "<sip:b@192.0.2.9>"]
+
+
+def test_redirections_in_a_row_are_limited(make_stage, transport):
+    """``depth``: the fourth is passed on; each target's own depth counts, so that the next one of
+    the route begins anew."""
+    targets = [uri(FIRST, "x0", transport), uri(SECOND, transport=transport)]
+    policies = [{"use": "follow", "domains": [FIRST, SECOND], "depth": 3}]
+    policies = [{"use": "users"}, {"use": "registration"}, *policies]
+    stage = make_stage({"policy": policies}, transport=transport, plug_ins=[Rings(targets)])
+    (first, second, _), alice = gateways(stage)
+    line = alice.call("bob")
+    for number in range(1, 5):
+        first.private = f"<{uri(FIRST, f'x{number}', transport)}>"
+        first.refuse(302)
+    assert [line.invite.request_uri.user for line in first.lines] == ["x0", "x1", "x2", "x3"]
+    second.private = f"<{uri(SECOND, 'y', transport)}>"
+    second.refuse(302)
+    second.answer()
+    assert [line.invite.request_uri.user for line in second.lines] == ["x", "y"]
+    assert line.statuses == [200]
+    alice.hang_up()
+
+
+def test_one_redirection_names_many(make_stage):
+    """``count``: what comes behind is not followed; those that are follow each other by q, each
+    once."""
+    policies = [{"use": "users"}, {"use": "registration"}]
+    policies.append({"use": "follow", "domains": [SECOND, THIRD], "count": 2})
+    stage = make_stage({"policy": policies}, plug_ins=[Rings([uri(FIRST)])])
+    (first, second, third), alice = gateways(stage)
+    line = alice.call("bob")
+    wanted = [(SECOND, "late", 0.1), (SECOND, "early", 0.9), (THIRD, "mid", 0.5)]
+    wanted.append((SECOND, "early", 0.8))
+    first.private = ", ".join(f"<{uri(host, user)}>;q={q}" for host, user, q in wanted)
+    first.refuse(302)
+    second.refuse(480)
+    third.refuse(486)
+    users = [line.invite.request_uri.user for line in (*second.lines, *third.lines)]
+    assert users == ["early", "mid"]
+    assert line.statuses == [486]
+
+
+def test_a_redirect_policy_that_takes_its_time(make_stage, transport):
+    """Two redirections are asked about at once; the hunt waits for both answers, and what the
+    policy has to say about a refusal crosses."""
+    slow, slower = Deferred(), Deferred()
+    targets = [Target(uri(host, transport=transport), group=1) for host in (FIRST, SECOND)]
+    plug_ins = [Rings(targets), Redirects([slow, slower])]
+    stage = make_stage(transport=transport, plug_ins=plug_ins)
+    (first, second, third), alice = gateways(stage)
+    line = alice.call("bob")
+    for phone in (first, second):
+        phone.refuse(302)
+    slower.callback(Follow([uri(THIRD, transport=transport)]))
+    stage.run(0)
+    third.refuse(486)
+    assert line.statuses == []
+    slow.callback(Reject(415, "No Such Thing", {"X-Why": "closed"}))
+    stage.run(0)
+    assert line.statuses == [415]
+    assert (line.responses[-1].reason, line.responses[-1].get("X-Why")) == (
+        "No Such Thing",
+        "closed",
+    )
+
+
+def test_the_caller_gives_up_while_the_redirect_policy_is_asked(make_stage, transport):
+    """Whatever it says then is followed by nobody."""
+    slow = Deferred()
+    targets = [uri(FIRST, transport=transport), uri(SECOND, transport=transport)]
+    stage = make_stage(transport=transport, plug_ins=[Rings(targets), Redirects([slow])])
+    (first, second, third), alice = gateways(stage)
+    line = alice.call("bob")
+    first.refuse(302)
+    alice.cancel()
+    assert line.statuses == [487]
+    slow.callback(Follow([uri(THIRD, transport=transport)]))
+    stage.run(1)
+    assert second.lines == third.lines == []
 
 
 @pytest.mark.parametrize("status", [401, 407])

@@ -416,6 +416,19 @@ def test_a_refresh_that_is_given_up(alone):
     assert alone.told == []
 
 
+def test_our_invite_meets_our_refresh(alone):
+    """The refresh is not told, so that whoever wants to invite meanwhile hears 491."""
+    session = alone.talk(TIMER, expires("300;refresher=uas"))
+    alone.run(150)
+    alone.invite = alone.expect("INVITE")
+    session.invite([SDP], b"offer")
+    assert alone.told == [("refused", 491)]
+    alone.respond(200, expires("300;refresher=uac"), body=b"answer")
+    alone.expect("ACK")
+    session.invite([SDP], b"offer")
+    assert alone.expect("INVITE").body == b"offer"
+
+
 def test_no_description_to_offer(alone):
     """Nothing was agreed that could be offered again: the session is left to expire."""
     alone.description = lambda: b""

@@ -57,11 +57,17 @@ def asked(phone, method, number, **options):
 
 
 @pytest.mark.parametrize(("method", "status"), [*((each, 405) for each in KNOWN), ("FETCH", 501)])
-def test_a_method_that_is_not_served(stage, stranger, method, status):
+def test_a_method_that_is_not_served(stage, method, status):
     """405 where it is known, 501 where it is not, with what is served (8.2.1), in a dialog too."""
-    response = answer(stranger, stranger.request(method, switch(stage, "bob")))
+    response = asked(stage.phone("alice"), method, switch(stage, "bob"))
     assert response.status == status
     assert response.allow == list(ALLOW)
+
+
+@pytest.mark.parametrize("method", [*KNOWN, "FETCH"])
+def test_who_sends_such_a_method_is_asked_first(stage, stranger, method):
+    """A policy may have it forwarded, and not for everybody (8.2, 16.3)."""
+    assert answer(stranger, stranger.request(method, switch(stage, "bob"))).status == 401
 
 
 @pytest.mark.parametrize(("method", "status"), [("FETCH", 501)])
@@ -314,3 +320,11 @@ def test_a_request_in_the_dialog_from_the_wrong_side(talk, stranger):
     )
     assert answer(stranger, request).status == 481
     assert not bob.line.over
+
+
+def test_an_interval_that_is_too_small(stage):
+    """422 with our Min-SE before a call is made of it (RFC 4028 9)."""
+    alice = stage.phone("alice")
+    fields = [("Supported", "timer"), ("Session-Expires", "60")]
+    response = asked(alice, "INVITE", "bob", fields=fields, body=alice.sdp())
+    assert (response.status, response.get("Min-SE")) == (422, "90")

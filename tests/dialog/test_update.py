@@ -104,6 +104,23 @@ def test_a_peer_that_knows_no_update(alone):
         session.update([SDP], b"our offer")
 
 
+def test_one_too_many(alone):
+    """Ours that finds another exchange open is refused at once: it has come too late."""
+    session = alone.talk(ALLOW)
+    update = ours(alone)
+    session.update([SDP], b"another")
+    session.invite([SDP], b"another")
+    assert alone.told == [("not updated", 491), ("refused", 491)]
+    assert alone.quiet
+    alone.respond(200, to=update)
+    session.bye()
+    session.update([SDP], b"too late")
+    session.invite([SDP], b"too late")
+    alone.expect("BYE")
+    assert alone.quiet
+    assert alone.names[2:] == ["updated"]
+
+
 @pytest.mark.parametrize(("calling", "least", "most"), [(True, 2.1, 4.0), (False, 0.0, 2.0)])
 def test_glare_is_tried_again(alone, calling, least, most):
     """491 to ours: again after 2.1 to 4 s where the Call-ID is ours, else 0 to 2 (RFC 3311 5.3)."""
