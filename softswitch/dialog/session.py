@@ -86,7 +86,7 @@ class Session(Exchange):
         self.fire(Event.INVITE, [known, *refresh.fields(self), *fields], body, max_forwards)
 
     def acknowledge(self, fields: Iterable[Field] = (), body: bytes = b"") -> None:
-        """Acknowledge their 2xx, with the answer if its offer wants one; ignored when none waits."""
+        """Acknowledge their 2xx, with the answer if its offer wants one; ignored without one."""
         if self.awaits_ack:
             self.fire(Event.ACKNOWLEDGE, fields, body)
 

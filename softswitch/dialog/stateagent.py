@@ -105,10 +105,6 @@ class StateAgent:
         """All that is known; plain data."""
         return [watch.data for watches in self._watches.values() for watch in watches]
 
-    def watches(self, user: str) -> bool:
-        """Whether anybody watches that user."""
-        return user in self._watches
-
     def changed(self, user: str) -> None:
         """Tell whoever watches that user."""
         for watch in list(self._watches.get(user, ())):

@@ -226,8 +226,7 @@ class Notifier(Machine):
             self._send_next()
 
     def _send_next(self) -> None:
-        if self._send is None:
-            return
+        assert self._send is not None
         notice = self.data.waiting.pop(0)
         self.data.sending = True
         said = ("Subscription-State", str(self._said(notice)))

@@ -295,6 +295,7 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ("[switch]\ndrain_seconds = -1", "switch.drain_seconds: a number of seconds, 0 or more"),
         ("[switch]\ndrain_seconds = true", "drain_seconds: a number of seconds"),
         ("[switch]\ntry_seconds = nan", "try_seconds: a number of seconds"),
+        ("[switch]\nstop_on = [200]", "switch.stop_on[0]: a status from 300 to 699 is wanted"),
         ('[switch]\ndomains = "a.org"', "switch.domains: a list is wanted, not text"),
         ('[switch]\ndomains = ["sip:a.org"]', "switch.domains[0]: a host name or an address"),
         ('[switch]\ndomains = ["1.2.3.999"]', "switch.domains[0]: a host name or an address"),

@@ -169,6 +169,36 @@ def test_it_expires(udp, phones):
     assert line.final == 481
 
 
+def test_what_is_granted(udp, phones):
+    """An hour where nothing is asked for; a refresh is judged as the first SUBSCRIBE is."""
+    _, carol = phones(udp, "bob", "carol")
+    line = carol.dial("bob")
+    line.request("SUBSCRIBE", [DIALOG])
+    assert line.replies[-1].expires == 3600
+    line.request("SUBSCRIBE", [DIALOG, ("Expires", "5")])
+    assert (line.final, line.replies[-1].get("Min-Expires")) == (423, "60")
+    line.cseq = 0
+    line.request("SUBSCRIBE", [DIALOG, ("Expires", "600")])
+    assert line.final == 500
+    line.cseq = 9
+    put_out(line)
+
+
+@pytest.mark.parametrize("number", ["bob", "alice"])
+def test_somebody_must_be_reachable(udp, phones, number):
+    """400 without a Contact, here and across (RFC 6665 8.3, RFC 3261 8.1.1.8)."""
+    alice, carol = phones(udp, "alice", "carol")
+    event = ("Event", "dialog" if number == "bob" else "presence")
+    request = carol.request(
+        "SUBSCRIBE", carol.uri(number), caller=f"{carol.own};tag=x", fields=[event]
+    )
+    told = []
+    carol.ask(request.replaced("Contact", []), told.append)
+    carol.settle()
+    assert told[-1].status == 400
+    assert len(alice.lines) == 0
+
+
 def test_asked_once(udp, phones):
     """Expires 0: the state, and that was all (RFC 6665 4.4.3)."""
     _, carol = phones(udp, "bob", "carol")

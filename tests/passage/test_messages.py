@@ -69,6 +69,18 @@ def test_the_best_refusal_is_told(udp, phones):
     assert plain(alice, "bob").status == 480
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "told"), [(480, 486, 486), (486, 603, 603), (404, 500, 404), (500, 488, 488)]
+)
+def test_the_best_of_several_refusals(udp, phones, one, other, told):
+    """A 6xx before a 4xx before a 5xx, and what says more before what says less."""
+    alice, bob = phones(udp, "alice", "bob")
+    (second,) = phones(udp, "bob", register=False)
+    second.register()
+    bob.answers["MESSAGE"], second.answers["MESSAGE"] = one, other
+    assert plain(alice, "bob").status == told
+
+
 def test_nobody_is_there(udp, phones):
     """480 for a user who is not registered, 404 for nobody."""
     (alice,) = phones(udp, "alice")
@@ -210,6 +222,25 @@ def test_publish_goes_to_whoever_keeps_the_state(udp, phones):
     send(alice, "8100", *fields, method="PUBLISH", body=b"<presence/>")
     answer(pbx, pbx.expect("PUBLISH"), 423, ("Min-Expires", "900"))
     assert alice.line.replies[-1].get("Min-Expires") == "900"
+
+
+def test_a_document_that_cannot_be_read(udp, phones):
+    """It goes no further: 400."""
+    (alice,) = phones(udp, "alice")
+    pbx = udp.peer("127.88.0.200")
+    reply = send(alice, "8100", *PIDF, method="PUBLISH", body=b"<!DOCTYPE x><presence/>")
+    assert reply.status == 400
+    assert pbx.unread == []
+
+
+def test_a_trunk_that_cannot_be_found(phones):
+    """500, as for a call: the far 503 speaks of nobody but us."""
+    nowhere = {"addresses": ["pbx.example"]}
+    rule = {"match": "9.*", "trunk": "nowhere"}
+    policy = [{"use": "users"}, {"use": "registration"}, {"use": "dialplan", "rules": [rule]}]
+    with Stage({"trunks": {"nowhere": nowhere}, "policy": policy}) as stage:
+        (alice,) = phones(stage, "alice")
+        assert plain(alice, "911").status == 500
 
 
 def test_a_phone_keeps_nobodys_state(udp, phones):

@@ -278,6 +278,30 @@ def test_a_notify_that_is_not_understood(notifying):
     over(stage, line)
 
 
+def test_what_else_the_notifier_sends(udp, phones):
+    """405 for what is no NOTIFY, and the subscription stands."""
+    alice, bob = phones(udp, "alice", "bob")
+    line = subscribe(alice, "bob")
+    notify(bob.line, "active;expires=600")
+    bob.line.request("OPTIONS")
+    assert bob.line.final == 405
+    line.answers["NOTIFY"] = 503
+    notify(bob.line, "active;expires=600")
+    assert bob.line.final == 500
+    notify(bob.line, "terminated;reason=noresource")
+    assert bob.line.final == 500
+    over(udp, line)
+
+
+def test_an_answer_that_cannot_be_used(notifying):
+    """A 2xx that does not say where the notifier is: 502, and its NOTIFYs find nothing."""
+    _, line, far = notifying
+    fields = [("Contact", "<sip:a@x>"), ("Contact", "<sip:b@x>")]
+    far.peer.send(compose.response(far.request, 200, to_tag="one", fields=fields))
+    assert line.final == 502
+    assert far.notify("active;expires=600") == 481
+
+
 def test_unsubscribed_before_any_notify(notifying):
     """The dialog that the 2xx has made is good enough for that."""
     stage, line, far = notifying
