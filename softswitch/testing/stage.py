@@ -257,6 +257,8 @@ class Stage:
     def _write_down(self) -> None:
         for call in self.house.switch.calls.values():
             written_down(call.data)
+        for forwarded in self.house.proxy.ledger.calls():
+            written_down(forwarded.data)
         passage = self.house.passage
         if passage.busy:
             written_down(passage.data)
