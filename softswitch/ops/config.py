@@ -161,7 +161,13 @@ class Config:
 
     def warnings(self) -> list[str]:
         """What is allowed but unwise, a sentence each."""
-        return [
+        used = {policy.get("use") for policy in self.policy}
+        idle = [
+            f'{key_path("users", name)} forwards calls, but no [[policy]] uses "forwarding"'
+            for name, table in self.users.items()
+            if table.forwarded.places and "forwarding" not in used
+        ]
+        return idle + [
             f"{key_path('users', name)} has a password in the clear; "
             f"`softswitch user hash {name}` makes a hash of it"
             for name, table in self.users.items()
@@ -192,7 +198,7 @@ class Config:
         if table.password is not None:
             for algorithm in self.offered(table.group):
                 hashes[algorithm] = ha1(name, self.realm, table.password, algorithm)
-        return User(name, hashes, table.display, table.group)
+        return User(name, hashes, table.display, table.group, table.forwarded)
 
 
 def load(path: Path | None = None, directory: Path = Path()) -> Config:
@@ -264,6 +270,9 @@ def _user_contradictions(
         yield key, "either ha1 or password is wanted"
     if user.group and user.group not in config.groups:
         yield f"{key}.group", f"no such group; {nearest(user.group, list(config.groups))}"
+    for key_of, place in attrs.asdict(user).items():
+        if key_of.startswith("forward_") and (wrong := _no_place(config, name, place)):
+            yield f"{key}.{key_of}", wrong
     for algorithm, digest in user.ha1.items():
         length = _DIGEST_LENGTH[algorithm]
         if len(digest) != length or set(digest.lower()) - set("0123456789abcdef"):
@@ -275,6 +284,19 @@ def _user_contradictions(
         ip_address(table.bind).is_loopback for table in config.listen
     ):
         yield f"{key}.password", "everybody knows this one: choose another, or listen on 127.0.0.1"
+
+
+def _no_place(config: Config, name: str, place: str | float) -> str:
+    """Why calls of a user cannot be forwarded to a place; "" where they can."""
+    if not isinstance(place, str):
+        return "" if place > 0 else "more than 0 seconds are wanted"
+    if not place or (place in config.users and place != name):
+        return ""
+    if place == name:
+        return "somebody else is wanted"
+    if ":" not in place:
+        return f"a user or a SIP URI is wanted; {nearest(place, list(config.users))}"
+    return fault(Route([place])) or ("" if place[:3].lower() == "sip" else "a SIP URI is wanted")
 
 
 def _twice(keys: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

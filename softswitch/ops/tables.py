@@ -18,6 +18,7 @@ from softswitch.ops.values import (
     Seconds,
     Secret,
 )
+from softswitch.plugin.views import Forwarded
 
 
 @attrs.frozen
@@ -111,12 +112,33 @@ class UserTable:
 
     :ivar ha1: algorithm -> hash that ``softswitch user hash`` makes.
     :ivar password: instead of hashes; a warning follows.
+    :ivar forward_always: where his calls go, as in ``plugin.views.Forwarded``; "" for nowhere.
+    :ivar forward_busy: where they go when he is busy.
+    :ivar forward_no_answer: where they go when he does not answer.
+    :ivar forward_unreachable: where they go when no phone of his can be reached.
+    :ivar forward_after: how long his phones ring before ``forward_no_answer``.
     """
 
     ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
     password: Secret | None = attrs.field(default=None, repr=False)
     display: str = ""
     group: str = ""
+    forward_always: str = ""
+    forward_busy: str = ""
+    forward_no_answer: str = ""
+    forward_unreachable: str = ""
+    forward_after: Seconds = 20.0
+
+    @property
+    def forwarded(self) -> Forwarded:
+        """All of ``forward_`` as policies see it."""
+        return Forwarded(
+            self.forward_always,
+            self.forward_busy,
+            self.forward_no_answer,
+            self.forward_unreachable,
+            self.forward_after,
+        )
 
 
 @attrs.frozen

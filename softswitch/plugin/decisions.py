@@ -92,6 +92,11 @@ class Diversion:
     reason: DivertedFor = "unconditional"
 
 
+def as_diversions(diversions: Iterable[Diversion]) -> tuple[Diversion, ...]:
+    """Those, in their order."""
+    return tuple(diversions)
+
+
 @attrs.frozen
 class Target:
     """One place to ring.
@@ -156,7 +161,7 @@ class Route:
     targets: tuple[Target, ...] = attrs.field(converter=as_targets)
     dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
     forward: Mapping[Outcome, "Route"] = attrs.field(factory=dict)
-    diversions: tuple[Diversion, ...] = attrs.field(default=(), converter=tuple)
+    diversions: tuple[Diversion, ...] = attrs.field(default=(), converter=as_diversions)
 
 
 attrs.resolve_types(Route)

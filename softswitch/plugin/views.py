@@ -39,6 +39,30 @@ class Identity:
 
 
 @attrs.frozen
+class Forwarded:
+    """Where a user's calls go instead of his phones: the name of another user, or a SIP URI, whose
+    host may be the name of a trunk; "" for nowhere.
+
+    :ivar always: all of them, and no phone rings.
+    :ivar busy: when he is busy.
+    :ivar no_answer: when nobody has answered after ``after``.
+    :ivar unreachable: when no phone is registered, or none can be reached.
+    :ivar after: seconds that his phones ring where ``no_answer`` says something.
+    """
+
+    always: str = ""
+    busy: str = ""
+    no_answer: str = ""
+    unreachable: str = ""
+    after: float = 20.0
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Those that are named."""
+        return tuple(filter(None, (self.always, self.busy, self.no_answer, self.unreachable)))
+
+
+@attrs.frozen
 class User:
     """Somebody who may register and call.
 
@@ -46,12 +70,14 @@ class User:
     :ivar ha1: algorithm -> hex digest of ``name:realm:password`` (RFC 7616 3.4.2).
     :ivar display: display name, or "".
     :ivar group: user group of the configuration, or "".
+    :ivar forwarded: where his calls go instead, for the policy ``forwarding``.
     """
 
     name: str
     ha1: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     display: str = ""
     group: str = ""
+    forwarded: Forwarded = Forwarded()
 
 
 @attrs.frozen

@@ -16,13 +16,14 @@ from softswitch.ops.tables import (
     MediaTable,
     RecordsTable,
     StoreTable,
+    SubscriptionsTable,
     SwitchTable,
     TrunkTable,
     UserTable,
 )
 from softswitch.ops.values import HostPort, PortRange
 from softswitch.plugin.profile import DEFAULT, Profile
-from softswitch.plugin.views import User
+from softswitch.plugin.views import Forwarded, User
 from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
 from softswitch.transport.listener import Listener
@@ -57,7 +58,7 @@ def test_the_defaults_serve_two_phones_on_loopback_only():
     assert set(config.directory_of_users()) == {"alice", "bob"}
     assert {user.password for user in config.users.values()} == DEMONSTRATION
     assert [policy["use"] for policy in config.policy] == [
-        *("trunks", "users", "registration", "located", "follow")
+        *("trunks", "users", "registration", "forwarding", "located", "follow")
     ]
 
 
@@ -78,6 +79,7 @@ def test_the_commented_file_shows_every_key():
         "store": StoreTable,
         "records": RecordsTable,
         "limits": LimitsTable,
+        "subscriptions": SubscriptionsTable,
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,
@@ -90,14 +92,15 @@ def test_the_commented_file_shows_every_key():
         assert shown == {field.name for field in attrs.fields(shape) if field.init}, name
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
-        *("trunks", "users", "registration", "dialplan", "redirects", "located", "follow")
+        *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
+        "follow",
     }
 
 
 def test_the_values_in_the_commented_file_are_the_defaults(read):
     """Tables that are shown with their defaults hold just these."""
     shown, silent = load(), read("")
-    for name in ("auth", "dialog", "media", "store", "records", "limits"):
+    for name in ("auth", "dialog", "media", "store", "records", "limits", "subscriptions"):
         assert getattr(shown, name) == getattr(silent, name)
     assert shown.switch == attrs.evolve(silent.switch, realm="softswitch")
 
@@ -162,6 +165,31 @@ def test_a_password_becomes_the_hashes_that_are_offered(read):
     }
     assert [warning.split()[0] for warning in config.warnings()] == ["users.a", "users.b"]
     assert "geheim" not in f"{config.warnings()} {config!r} {config.directory_of_users()!r}"
+
+
+def test_where_a_users_calls_go(read):
+    """Another user, or a SIP URI; a warning where no policy looks at it (issue 3)."""
+    text = """
+        [users.a]
+        password = "geheim"
+        forward_always = "b"
+        forward_busy = "sip:x@example.org"
+        forward_no_answer = "sip:+441234@carrier"
+        forward_unreachable = "b"
+        forward_after = 5
+        [users]
+        b = { password = "geheim" }
+        [[policy]]
+        use = "USE"
+        """
+    users = read(text.replace("USE", "forwarding")).directory_of_users()
+    places = ("b", "sip:x@example.org", "sip:+441234@carrier", "b")
+    assert users["a"].forwarded == Forwarded(*places, 5.0)
+    assert users["a"].forwarded.places == places
+    assert users["b"].forwarded.places == ()
+    warned = read(text.replace("USE", "located")).warnings()
+    assert warned[0] == 'users.a forwards calls, but no [[policy]] uses "forwarding"'
+    assert len(warned) == 3
 
 
 def test_hashes_are_taken_as_they_are(read):
@@ -310,6 +338,14 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ('[users.a]\nha1 = { MD4 = "xyz" }', "users.a.ha1"),
         (f'[users.a]\nha1 = {{ SHA-256 = "{"0" * 64}" }}', "users.a.ha1: a hash for MD5 is wanted"),
         ('[users.a]\npassword = "x"\ngroup = "g"', "users.a.group: no such group"),
+        ('[users.a]\npassword = "x"\nforward_busy = "a"', "forward_busy: somebody else is wanted"),
+        (
+            '[users.anna]\npassword = "x"\nforward_always = "ana"',
+            "users.anna.forward_always: a user or a SIP URI is wanted; did you mean anna?",
+        ),
+        ('[users.a]\npassword = "x"\nforward_busy = "sip:"', "forward_busy: unfit URI"),
+        ('[users.a]\npassword = "x"\nforward_busy = "tel:1"', "a SIP URI is wanted"),
+        ('[users.a]\npassword = "x"\nforward_after = 0', "more than 0 seconds are wanted"),
         ('[trunks.t]\naddresses = ["a:b"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
         ('[trunks.t]\naddresses = ["a:70000"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
         ("[trunks.t]\naddresses = []", "trunks.t.addresses: at least one address is wanted"),

@@ -26,6 +26,11 @@ registration = PolicyMaker(
     "softswitch.policy.registration:OwnRegistration",
     "Lets each user register his own address.",
 )
+forwarding = PolicyMaker(
+    "forwarding",
+    "softswitch.policy.forwarding:Forwarding",
+    "Sends calls to where the user who is called has them forwarded.",
+)
 dialplan = PolicyMaker(
     "dialplan",
     "softswitch.policy.dialplan:Dialplan",
