@@ -19,7 +19,7 @@ from typing import Literal
 import attrs
 from zope.interface import implementer
 
-from softswitch.plugin.decisions import Redirect, Reject, Route, Routing, Target
+from softswitch.plugin.decisions import Redirect, Reject, Route, Routing
 from softswitch.plugin.interfaces import IRouter
 from softswitch.plugin.views import House, Identity, InviteView
 from softswitch.policy.located import dialled, ring
@@ -127,10 +127,7 @@ class Dialplan:
         trunk = self._house.trunk(rule.trunk)
         if trunk is None:
             return Reject(404)
-        return Route(_timed(trunk.targets(number), rule.ring_seconds))
-
-
-def _timed(targets: list[Target], ring_seconds: float | None) -> list[Target]:
-    if ring_seconds is None:
-        return targets
-    return [attrs.evolve(target, ring_seconds=ring_seconds) for target in targets]
+        targets = trunk.targets(number)
+        if rule.ring_seconds is not None:
+            targets = [attrs.evolve(each, ring_seconds=rule.ring_seconds) for each in targets]
+        return Route(targets)

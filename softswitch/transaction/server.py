@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from softswitch.transaction.invite_server import InviteServer
 
 
-@attrs.frozen
+@attrs.define
 class Screened:
     """A request was let in before any state was made of it.
 
