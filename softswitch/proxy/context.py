@@ -164,7 +164,7 @@ class ResponseContext:
         back = routes.returned(response)
         if back is None or self._answered:
             return
-        self._transaction.respond(back)
+        self._send(back)
         if self.call is not None:
             self.call.rang(branch.attempt, back)
 
@@ -262,7 +262,11 @@ class ResponseContext:
 
     def _respond(self, response: Response) -> None:
         self._answered = True
-        self._transaction.respond(response)
+        self._send(response)
+
+    def _send(self, response: Response) -> None:
+        if not self._transaction.terminated:  # by a connection that has broken
+            self._transaction.respond(response)
 
     def _let_go(self) -> None:
         """The scope has closed: nothing can happen any more, nobody needs to be known."""

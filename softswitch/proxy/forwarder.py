@@ -175,7 +175,7 @@ class Forwarder:
             return
         context.stays = decision.record_route and request.method not in NO_DIALOG
         context.symmetric = len(request.values("Via")) == 1 and (
-            identity.kind == "user" or behind_nat(request, flow)
+            identity.kind == "user" or _behind_nat(request, flow)
         )
         context.begin(steps(_distinct(decision.targets)))
 
@@ -300,6 +300,14 @@ class Forwarder:
         for call in calls:
             flow = (call.data.from_callee if by_caller else call.data.from_caller) or flow
         return flow if self.transport.is_alive(flow) else None
+
+
+def _behind_nat(request: Request, flow: Flow) -> bool:
+    """Whether a Contact that can be read shows no way to who sent the request."""
+    try:
+        return behind_nat(request, flow)
+    except SipSyntaxError:
+        return False
 
 
 def _distinct(targets: tuple[Target, ...]) -> list[Target]:

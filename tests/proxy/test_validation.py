@@ -2,6 +2,7 @@
 
 import pytest
 
+from softswitch.sip import compose
 from softswitch.testing.peer import kind
 
 FAR = "127.88.0.99"
@@ -63,15 +64,21 @@ def test_what_we_need_has_to_be_readable(stage, field, value):
     assert not far.received
 
 
-def test_what_we_do_not_need_may_be_rubbish(stage):
+@pytest.mark.parametrize("contact", ["", "<<rubbish", "*"])
+def test_what_we_do_not_need_may_be_rubbish(stage, contact):
     """It is forwarded as it came, also what no back-to-back agent can be made of (16.3 step 1)."""
-    peer, far = stage.peer("127.88.0.50"), stage.phone("bob", host=FAR, register=False)
-    odd = [("Date", "<>;;"), ("Contact", ""), ("Require", "x-odd"), ("Content-Type", "odd/type")]
+    peer, far = stage.peer("127.88.0.50"), stage.peer(FAR)
+    odd = [
+        ("Date", "<>;;"),
+        ("Contact", contact),
+        ("Require", "x-odd"),
+        ("Content-Type", "odd/type"),
+    ]
     peer.send(invite(peer, *odd, body=b"\0odd"))
-    came = far.line.invite
+    came = far.expect("INVITE")
     assert (came.get("Date"), came.require, came.body) == ("<>;;", ["x-odd"], b"\0odd")
-    assert (came.content_type, came.contacts) == ("odd/type", [])
-    far.refuse(486)
+    assert (came.content_type, came.get("Contact")) == ("odd/type", contact or None)
+    far.send(compose.response(came, 486, to_tag="far"))
 
 
 def test_a_loop(stage):
