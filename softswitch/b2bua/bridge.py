@@ -11,25 +11,27 @@ from typing import Literal
 import attrs
 
 from softswitch.b2bua import crossing
+from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
-from softswitch.b2bua.steps import Asked, BridgeData, BridgeUser, Kind, Step
+from softswitch.b2bua.steps import (
+    DESCRIBED,
+    OFFERS,
+    RENEGOTIATION_SECONDS,
+    Asked,
+    BridgeData,
+    BridgeUser,
+    Kind,
+    Step,
+)
 from softswitch.dialog.usage import Life
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer
+from softswitch.sdp.match import match
 from softswitch.sdp.rewrite import fits
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.wheel import Clock
-
-#: A re-INVITE that has no final answer by then has none. It is longer than timer B, which finds a
-#: peer that says nothing at all: that one is gone, and so is the call (RFC 3261 12.2.1.2).
-RENEGOTIATION_SECONDS = 40.0
-
-#: Offers that we make of our own accord until what both sides hold to fits, or is left alone.
-OFFERS = 2
-
-_DESCRIBED: Field = ("Content-Type", "application/sdp")
 
 
 class Bridge:
@@ -56,14 +58,12 @@ class Bridge:
         self.b = b
         self.ended = False
         self._user = user
-        self._inquiry = (
-            None if engine is None else Inquiry(data, engine, clock, deadline, self._told)
-        )
+        self._inquiry = Inquiry(data, engine, clock, deadline, self._told) if engine else None
         b.scope.hold(self)
 
     def leftovers(self) -> list[str]:
         """Its question to the media engine, while there is one (for the scope)."""
-        return ["media question"] if self._inquiry is not None and self._inquiry.open else []
+        return ["media question"] if self._inquiry and self._inquiry.open else []
 
     def other(self, leg: Leg) -> Leg:
         """The leg on the far side of ``leg``."""
@@ -78,21 +78,22 @@ class Bridge:
     def offer(self, fields: list[Field], max_forwards: int) -> None:
         """Invite leg b with what leg a, which is in a call already, holds to."""
         agreed = self.a.data.media.state.remote
-        described = [*fields, _DESCRIBED] if agreed else fields
-        self._append(
-            Step(
-                Kind.INVITE,
-                self.a.name,
-                fields=described,
-                body=agreed,
-                is_sdp=bool(agreed),
-                max_forwards=max_forwards,
-            )
-        )
+        self._append(Step.of_sdp(Kind.INVITE, self.a.name, agreed, fields, max_forwards))
+
+    def pick_up(self, near: bytes, far: bytes) -> None:
+        """Answer both legs, each of which has invited us, with what the other has offered: leg a
+        ``near``, leg b ``far``.
+
+        :raises SdpSyntaxError: they have no codec in common.
+        """
+        answer = match(near, far)
+        self.a.data.invitation, self.b.data.invitation = near, far
+        self._append(Step.of_sdp(Kind.INVITE, self.a.name, near))
+        self._append(Step.of_sdp(Kind.ACCEPT, self.b.name, answer))
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller."""
-        if not (self.data.offerer or self.data.settled) and crossing.is_sdp(response):
+        if not (self.data.offerer or self.data.settled) and response.body:
             self.data.prack_tag = response.to.tag or ""
         fields = crossing.fields(response, self.a.profile) + crossing.describing(response)
         self._cross(Kind.PROVISIONAL, self.b, response, fields, response.status, response.reason)
@@ -101,7 +102,9 @@ class Bridge:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
         over = data.settled and not (data.answered or data.inviter)
-        owed = data.offerer == other.name or not (data.offerer or crossing.is_sdp(response))
+        owed = data.offerer == other.name or not (
+            data.offerer or (response.body and find_sdp(response))
+        )
         if over or owed:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
@@ -132,7 +135,7 @@ class Bridge:
         if self._busy or not self.other(leg).session.idle:
             leg.session.reject(491, None)
         elif request.body and request.body == agreed.remote:
-            leg.session.accept([_DESCRIBED], agreed.local)
+            leg.session.accept([DESCRIBED], agreed.local)
         else:
             self._renegotiate(Kind.INVITE, leg, request, Asked.INVITE)
 
@@ -209,10 +212,10 @@ class Bridge:
         max_forwards: int = 70,
     ) -> None:
         body = message.body
-        is_sdp = crossing.is_sdp(message)
-        if is_sdp and self.data.settled and not (self.data.answered or self.data.inviter):
-            fields, body, is_sdp = _undescribed(fields), b"", False
-        self._append(Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards))
+        located = find_sdp(message) if body else None
+        if located and self.data.settled and not (self.data.answered or self.data.inviter):
+            fields, body, located = crossing.undescribed(fields), b"", None
+        self._append(Step(kind, leg.name, status, reason, fields, body, located, max_forwards))
 
     def _append(self, step: Step) -> None:
         waits = bool(self.data.steps)
@@ -224,14 +227,17 @@ class Bridge:
         """Go on with what waits, until a step has to wait for the engine itself."""
         steps = self.data.steps
         while steps and not self.data.token:
-            if steps[0].is_sdp and self._inquiry is not None:
-                step = steps[0]
-                self._inquiry.ask(self._note_offer(step), step.body, *self._legs(step))
+            step = steps[0]
+            located = step.located
+            if located is not None and self._inquiry is not None:
+                self._inquiry.ask(self._note_offer(step), located.sdp, *self._legs(step))
                 return
-            step = steps.pop(0)
-            if step.is_sdp:
+            del steps[0]
+            if located is None:
+                self._deliver(step, step.body)
+            else:
                 self._note_offer(step)
-            self._deliver(step, step.body)
+                self._deliver(step, step.body, located.sdp)
 
     def _note_offer(self, step: Step) -> Literal["offer", "answer"]:
         """Note whose offer is open, and say whether the step's description is one."""
@@ -247,16 +253,18 @@ class Bridge:
         """The engine has answered, or its deadline has."""
         step = self.data.steps.pop(0)
         source, _ = self._legs(step)
+        assert step.located is not None
         if answer.error is not None:
             self._failed(step, answer.error)
         else:
             try:
-                source.data.media.incoming(step.body)
+                source.data.media.incoming(step.located.sdp)
                 sdp = self._described(step, answer.sdp)
             except SdpSyntaxError as error:
                 self._failed(step, error)
             else:
-                self._deliver(step, sdp)
+                _, body = step.located.replaced(sdp)
+                self._deliver(step, body, sdp)
         if not self.ended:
             self._next()
 
@@ -268,27 +276,38 @@ class Bridge:
         """
         _, target = self._legs(step)
         held = b""
-        if step.kind in (Kind.PROVISIONAL, Kind.ACCEPT) and self.data.offerer != step.source:
+        answers = self.data.offerer != step.source
+        if answers and step.kind in (Kind.PROVISIONAL, Kind.ACCEPT):
             idle = target.session.idle
             held = target.data.media.state.local if idle else target.data.answer
         if not held:
-            return target.data.media.outgoing(sdp, target.data.network.advertise)
+            if step.kind is Kind.INVITE and target.data.invitation:
+                answers, sdp = True, match(target.data.invitation, sdp)
+            address = target.data.network.advertise
+            return target.data.media.outgoing(sdp, address, answers=answers)
         self.data.misfit = not fits(held, sdp)
         return held
 
-    def _deliver(self, step: Step, body: bytes) -> None:
-        """Do to the far leg what the step says."""
+    def _deliver(self, step: Step, body: bytes, sdp: bytes = b"") -> None:
+        """Do to the far leg what the step says.
+
+        :param sdp: the description within ``body``.
+        """
         source, target = self._legs(step)
         session = target.session
-        if step.kind is Kind.INVITE:
+        if step.kind is Kind.INVITE and target.data.invitation:
+            if self._inquiry is None:
+                body = match(target.data.invitation, body)
+            session.accept(step.fields, body)
+        elif step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
             reliable = bool(body) or source.can_prack
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
-            if step.is_sdp and self.data.offerer == target.name:
-                target.data.answer = body
+            if sdp and self.data.offerer == target.name:
+                target.data.answer = sdp
             session.provisional(step.status, step.reason, step.fields, body)
         elif step.kind is Kind.ACCEPT:
             self._accept(step, target, body)
@@ -317,7 +336,7 @@ class Bridge:
         if session.awaits_ack:
             session.acknowledge(step.fields, body)
             self._finish()
-        elif session.idle and step.is_sdp and data.offerer == step.source:
+        elif session.idle and step.located is not None and data.offerer == step.source:
             # The offer that ``join`` asked for.
             data.inviter = step.source
             target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
@@ -328,7 +347,7 @@ class Bridge:
             self._finish()
         else:
             if not body and target.data.answer and not data.settled:
-                body, step.fields = target.data.answer, [*step.fields, _DESCRIBED]
+                body, step.fields = target.data.answer, [*step.fields, DESCRIBED]
             session.accept(step.fields, body)
         target.data.answer = b""
         if first:
@@ -345,7 +364,7 @@ class Bridge:
         """The engine cannot serve a step."""
         source, _ = self._legs(step)
         if step.kind is Kind.PROVISIONAL:
-            self._deliver(attrs.evolve(step, fields=_undescribed(step.fields)), b"")
+            self._deliver(attrs.evolve(step, fields=crossing.undescribed(step.fields)), b"")
         elif self.data.inviter == source.name and step.kind in (Kind.INVITE, Kind.UPDATE):
             self._withdraw(source)
             self._reject(source, error.status, error.reason)
@@ -389,12 +408,9 @@ class Bridge:
 
     def _present(self, source: Leg) -> None:
         """Offer the other leg what this one holds to, of our own accord."""
-        agreed = source.data.media.state.remote
         self.data.offers += 1
         self._fork(source)
-        described = [_DESCRIBED] if agreed else []
-        is_sdp = bool(agreed)
-        self._append(Step(Kind.INVITE, source.name, fields=described, body=agreed, is_sdp=is_sdp))
+        self._append(Step.of_sdp(Kind.INVITE, source.name, source.data.media.state.remote))
 
     def _fork(self, inviter: Leg) -> None:
         """A re-negotiation begins: what is said from here on is on trial."""
@@ -433,8 +449,3 @@ class Bridge:
         self.data.steps.clear()
         if self._inquiry is not None:
             self._inquiry.forget()
-
-
-def _undescribed(fields: list[Field]) -> list[Field]:
-    """The fields of a message whose body is left behind."""
-    return [field for field in fields if field[0] not in crossing.DESCRIBING]

@@ -10,16 +10,18 @@ from weakref import proxy
 
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
-from softswitch.b2bua.hunt import Hunt
+from softswitch.b2bua.hunt import ELSEWHERE, Hunt
 from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
+from softswitch.b2bua.pickup import take_over
 from softswitch.b2bua.progress import CallData, Event, State, new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
 from softswitch.b2bua.trials import Failure, HuntData
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import Life, answer
+from softswitch.errors import SdpSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
@@ -306,8 +308,10 @@ class Call(Machine):
         self._hunt.begin(route, self.caller.profile)
 
     def _take_over(self, lender: Legs, far: Leg) -> None:
-        self.legs.borrow(lender, far)
-        self.legs.bridge(self.caller, far).invite([], self.data.invite)
+        try:
+            take_over(self.legs, self.caller, self.data.invite, lender, far)
+        except SdpSyntaxError as error:
+            self._not_joined(error.status, error.reason)
 
     def _go_on(self) -> None:
         """A transferee talks to somebody else now."""
@@ -322,7 +326,7 @@ class Call(Machine):
 
     def _turn_away(self, decision: Redirect | Reject) -> None:
         if isinstance(decision, Redirect):
-            self._fail("switch", decision.status, None, _contact_fields(decision.contacts))
+            self._fail("switch", decision.status, None, crossing.contacts(decision.contacts))
         else:
             self._fail("switch", decision.status, decision.reason, list(decision.headers.items()))
 
@@ -348,18 +352,18 @@ class Call(Machine):
             status = 480
         reason = best.reason if status == best.status and best.reason else None
         who = "callee" if best.told else "switch"
-        self._fail(who, status, reason, [*best.fields, *_contact_fields(best.contacts)])
+        self._fail(who, status, reason, [*best.fields, *crossing.contacts(best.contacts)])
 
     def _cancel(self, request: Request | None) -> None:
-        self._hunt.stop(_reason(request), "Cancelled")
-        self.legs.say_goodbye(self.caller, _reason(request))
+        self._hunt.stop(crossing.reasons(request), "Cancelled")
+        self.legs.say_goodbye(self.caller, crossing.reasons(request))
         self._finish("caller", 487, REASONS[487])
 
     def _lose_callee(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 480
     ) -> None:
         """Answered and gone before the caller was told."""
-        self.legs.say_goodbye(leg, _reason(request))
+        self.legs.say_goodbye(leg, crossing.reasons(request))
         status = crossing.status(status)
         self.caller.session.reject(status, None)
         self._finish("switch" if leg is None else "callee", status, reason)
@@ -368,7 +372,7 @@ class Call(Machine):
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 0
     ) -> None:
         self._stop_transfer()
-        self.legs.say_goodbye(leg, _reason(request))
+        self.legs.say_goodbye(leg, crossing.reasons(request))
         who = "switch"
         if leg is not None and request is not None:
             who = "caller" if leg is self.caller else "callee"
@@ -381,6 +385,7 @@ class Call(Machine):
         self._finish("switch", 503, "Switch stops")
 
     def _leave(self) -> None:
+        self._hunt.stop([ELSEWHERE], "Call completed elsewhere")
         self.legs.unbridge(self.data.joined)
         self.legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Replaced")
@@ -416,16 +421,6 @@ class Call(Machine):
         self._shared.ended(self)
 
 
-def _contact_fields(uris: "list[str] | tuple[str, ...]") -> list[Field]:
-    """Contact fields of a redirection."""
-    return [("Contact", f"<{uri}>") for uri in uris]
-
-
-def _reason(request: Request | None) -> list[Field]:
-    """The Reason fields (RFC 3326) of a BYE or CANCEL, for the other leg's."""
-    return [] if request is None else [("Reason", value) for value in request.all("Reason")]
-
-
 Call.TABLE = {
     (State.ASKING, Event.ROUTED): (State.HUNTING, Call._route),
     (State.ASKING, Event.TURNED_AWAY): (State.ENDED, Call._turn_away),
@@ -433,6 +428,8 @@ Call.TABLE = {
     (State.ASKING, Event.PICKED_UP): (State.HUNTING, Call._take_over),
     (State.ASKING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ASKING, Event.SHUT): (State.ENDED, Call._shut_early),
+    (State.HUNTING, Event.BRIDGED): (State.TALKING, Call._note_answer),
+    (State.HUNTING, Event.REPLACED): (State.ENDED, Call._leave),
     (State.HUNTING, Event.ANSWERED): (State.ANSWERING, Call._answer),
     (State.HUNTING, Event.EXHAUSTED): (State.ENDED, Call._fail_best),
     (State.HUNTING, Event.CANCELLED): (State.ENDED, Call._cancel),

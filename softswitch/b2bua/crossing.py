@@ -4,10 +4,9 @@ Everything that is not named here stays on its own side: each leg is a dialog of
 what one peer says about its network is not the other's business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
@@ -53,6 +52,11 @@ def reasons(message: Message | None, to: Profile = DEFAULT) -> list[Field]:
     return [("Reason", value) for value in message.all("Reason")]
 
 
+def contacts(uris: Iterable[str]) -> list[Field]:
+    """The Contact fields of a redirection."""
+    return [("Contact", f"<{uri}>") for uri in uris]
+
+
 def describing(message: Message) -> list[Field]:
     """The fields that describe a message's body; none without a body."""
     if not message.body:
@@ -85,12 +89,9 @@ def is_anonymous(request: Request) -> bool:
     return request.from_.uri.host.lower() == ANONYMOUS
 
 
-def is_sdp(message: Message) -> bool:
-    """Whether a message's body is a session description; a type that cannot be read is none."""
-    try:
-        return bool(message.body) and message.content_type == "application/sdp"
-    except SipSyntaxError:
-        return False
+def undescribed(fields: list[Field]) -> list[Field]:
+    """The fields of a message whose body is left behind."""
+    return [field for field in fields if field[0] not in DESCRIBING]
 
 
 def hops(request: Request) -> int:

@@ -32,6 +32,7 @@ class LegData:
     :ivar peer: the name of the user or trunk; "" for others.
     :ivar cells: what a policy has overridden in the profile for this call.
     :ivar media: its session descriptions.
+    :ivar invitation: the offer in its first INVITE, where that is answered out of another offer.
     :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
     :ivar deadline: when it is given up, by the clock; None for never.
     """
@@ -44,6 +45,7 @@ class LegData:
     peer: str = ""
     cells: dict[str, Any] = attrs.Factory(dict)
     media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    invitation: bytes = b""
     answer: bytes = b""
     deadline: float | None = None
 

@@ -9,6 +9,7 @@ from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData, BridgeUser
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
+from softswitch.dialog.usage import Life
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.media import MediaNetwork
@@ -213,12 +214,8 @@ class Legs:
     def far_of_dialog(self, replaces: Replaces) -> "tuple[Legs, Leg] | None":
         """The leg to which that dialog of another call of ours is bridged, and the legs among
         which it is; None for none."""
-        found = self._shared.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
-        if found is None or found[0].legs is self:
-            return None
-        lender: Legs = found[0].legs
-        far = lender.far_of(found[1])
-        return None if far is None else (lender, far)
+        found: tuple[Legs, Leg] | None = self._shared.find_far(replaces)
+        return None if found is None or found[0] is self else found
 
     def borrow(self, lender: "Legs", leg: Leg) -> None:
         """Have a leg of another call on trial: what it hears is told here. Its bridge there stays,
@@ -248,6 +245,8 @@ class Legs:
             if not leg.session.idle:
                 leg.session.cancel()
             lender._take(leg, loan.was)
+            if leg.session.data.life is Life.ENDED:
+                lender._user.leg_cancelled(leg, None)
 
     def keep(self) -> None:
         """The leg stays here; the call that lent it ends."""

@@ -17,6 +17,7 @@ from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip.message import Field, Request
+from softswitch.sip.replaces import Replaces
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
@@ -99,8 +100,8 @@ class Shared:
     :ivar ended: told of each call once, when it has ended.
     :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
         the INVITE's transaction and the decision.
-    :ivar find_leg: the call and the leg whose dialog has this Call-ID and these two tags, in either
-        order; None where it is none of ours.
+    :ivar find_far: whom a call is to talk to that takes the place of a dialog: that leg, and the
+        legs among which it is; None where the dialog is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
     :ivar lamps: told of every leg; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
@@ -136,7 +137,7 @@ class Shared:
         self.ended: Callable[[Any], None] = lambda call: None
         self.handed_over: Callable[[Any, InviteServer, Proxy], None]
         self.forward: Forward
-        self.find_leg: Callable[[str, str, str], tuple[Any, Any] | None]
+        self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
         self.lamps: LegObserver
         self.is_alive = transport.is_alive
         self._transport = transport

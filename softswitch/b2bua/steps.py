@@ -3,15 +3,27 @@
 ``bridge`` does what stands here.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import attrs
 
+from softswitch.b2bua.bodies import SDP, Located
 from softswitch.sip.message import Field
 
 if TYPE_CHECKING:
     from softswitch.b2bua.bridge import Bridge
+
+#: A re-INVITE that has no final answer by then has none. It is longer than timer B, which finds a
+#: peer that says nothing at all: that one is gone, and so is the call (RFC 3261 12.2.1.2).
+RENEGOTIATION_SECONDS = 40.0
+
+#: Offers that we make of our own accord until what both sides hold to fits, or is left alone.
+OFFERS = 2
+
+#: Says that a body is a session description.
+DESCRIBED: Field = ("Content-Type", SDP)
 
 
 class Kind(StrEnum):
@@ -43,7 +55,7 @@ class Step:
     :ivar reason: phrase of a response.
     :ivar fields: header fields that cross.
     :ivar body: as received.
-    :ivar is_sdp: whether the body is a session description.
+    :ivar located: the session description in it; None without one.
     :ivar max_forwards: for an INVITE.
     """
 
@@ -53,8 +65,32 @@ class Step:
     reason: str = ""
     fields: list[Field] = attrs.Factory(list)
     body: bytes = b""
-    is_sdp: bool = False
+    located: Located | None = None
     max_forwards: int = 70
+
+    @classmethod
+    def of_sdp(
+        cls,
+        kind: Kind,
+        source: str,
+        sdp: bytes,
+        fields: Sequence[Field] = (),
+        max_forwards: int = 70,
+    ) -> Self:
+        """A step that nobody's message has caused.
+
+        :param sdp: empty for none.
+        """
+        located = Located(SDP, sdp) if sdp else None
+        described = [("Content-Type", SDP)] if sdp else []
+        return cls(
+            kind,
+            source,
+            fields=[*fields, *described],
+            body=sdp,
+            located=located,
+            max_forwards=max_forwards,
+        )
 
 
 @attrs.define

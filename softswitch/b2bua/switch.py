@@ -8,10 +8,10 @@ from softswitch.b2bua import crossing
 from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
-from softswitch.b2bua.progress import new_record
+from softswitch.b2bua.progress import State, new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.refresh import too_brief
-from softswitch.dialog.usage import unacceptable
+from softswitch.dialog.usage import Life, unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Proxy, Routing
 from softswitch.plugin.record import CallRecord
@@ -45,7 +45,7 @@ class Switch:
         self._shared = shared
         shared.ended = self._ended
         shared.handed_over = self._handed_over
-        shared.find_leg = self.find_leg
+        shared.find_far = self.find_far
         shared.agent.handlers["INVITE"] = self.invite_received
 
     def invite_received(
@@ -74,15 +74,29 @@ class Switch:
         else:
             self._turn_away(request, transaction, identity, refusal)
 
-    def find_leg(self, call_id: str, one: str, other: str) -> tuple[Call, Leg] | None:
-        """The call and the leg whose dialog has this Call-ID and these two tags: as we know it, or
-        as its peer does, from whom others have heard of it (RFC 3891 3, RFC 4235)."""
+    def find_far(self, replaces: Replaces) -> tuple[Legs, Leg] | None:
+        """Whom a call is to talk to that takes the place of a dialog (RFC 3891 3).
+
+        Where its to-tag is ours, the dialog is meant as its peer would have it, and the far leg is
+        the one: its caller's, as long as the peer only rings. Where it is the peer's, our side of
+        the dialog shall be replaced, and the peer is the one.
+
+        :returns: that leg and the legs among which it is; None where the dialog is none of ours, or
+            is not bridged.
+        """
         dialogs = self._shared.agent.dialogs
-        found = dialogs.get((call_id, one, other)) or dialogs.get((call_id, other, one))
+        to_us = dialogs.get((replaces.call_id, replaces.to_tag, replaces.from_tag))
+        found = to_us or dialogs.get((replaces.call_id, replaces.from_tag, replaces.to_tag))
         leg = getattr(found, "user", None)
-        if isinstance(leg, Leg) and isinstance(leg.call, Call):
-            return leg.call, leg
-        return None
+        if not isinstance(leg, Leg) or not isinstance(leg.call, Call):
+            return None
+        legs = leg.call.legs
+        far = legs.far_of(leg)
+        if far is None and leg.call.state is State.HUNTING and leg is not leg.call.caller:
+            return legs, leg.call.caller
+        if far is None:
+            return None
+        return (legs, far if to_us is not None else leg)
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
@@ -143,14 +157,12 @@ class Switch:
         replaces = Replaces.of(request)
         if replaces is None:
             return None
-        found = self.find_leg(replaces.call_id, replaces.to_tag, replaces.from_tag)
-        far = None if found is None else found[0].legs.far_of(found[1])
-        if far is None:
+        found = self.find_far(replaces)
+        if found is None:
             raise SipSyntaxError(REASONS[481], status=481)
-        if replaces.early_only:
+        if replaces.early_only and found[1].session.data.life is not Life.EARLY:
             raise SipSyntaxError(REASONS[486], status=486)
-        assert found is not None
-        return found[0].legs, far
+        return found
 
     def _turn_away(
         self, request: Request, transaction: InviteServer, identity: Identity, refusal: Refusal

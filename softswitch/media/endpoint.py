@@ -9,7 +9,7 @@ import secrets
 import attrs
 
 from softswitch.errors import StateError
-from softswitch.sdp.rewrite import address_type, same_but_origin, set_origin
+from softswitch.sdp.rewrite import address_type, narrowed, same_but_origin, set_origin
 from softswitch.sdp.session import Origin, SessionDescription
 
 
@@ -46,15 +46,19 @@ class MediaEndpoint:
     state: MediaState = attrs.Factory(MediaState)
     pending: MediaState | None = None
 
-    def outgoing(self, sdp: bytes, address: str) -> bytes:
+    def outgoing(self, sdp: bytes, address: str, *, answers: bool = False) -> bytes:
         """Put our own ``o=`` on an SDP that is about to be sent, and remember it.
 
         The version stays when the SDP is the one last sent, else it goes up by one.
 
         :param address: our media address on this leg, a literal without brackets.
+        :param answers: whether it answers what the peer sent last, and may only do what that
+            allows (RFC 3264 6.1).
         :raises SdpSyntaxError: ``sdp`` cannot be read.
         """
         session = SessionDescription.parse(sdp)
+        if answers:
+            session = narrowed(session, SessionDescription.parse(self._current().remote))
         if not self.session_id:
             self.session_id = secrets.randbelow(2**31 - 1) + 1
         origin = Origin(

@@ -1,6 +1,7 @@
 """What the switch changes in a session description. Pure functions: a new document comes back."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from softswitch.sdp.session import Address, Connection, MediaSection, Origin, SessionDescription
 
@@ -42,6 +43,47 @@ def fits(held: bytes, answer: bytes) -> bool:
         and (a.refused or (a.direction == b.direction and _codecs(a) <= _codecs(b)))
         for a, b in zip(one.media, other.media, strict=True)
     )
+
+
+def narrowed(answer: SessionDescription, offer: SessionDescription) -> SessionDescription:
+    """The answer with no section that sends or receives what the offer rules out: what is offered
+    sendonly is answered recvonly or inactive, and so on (RFC 3264 6.1)."""
+    media = []
+    for section, offered in zip_longest(answer.media, offer.media):
+        if section is None:
+            break
+        may = _DUAL[offered.direction] if offered is not None else "sendrecv"
+        media.append(_directed(section, _least(section.direction, may)))
+    return SessionDescription.of(answer.lines, media)
+
+
+#: Direction of an offer -> the widest that its answer may have.
+_DUAL = {
+    "sendrecv": "sendrecv",
+    "sendonly": "recvonly",
+    "recvonly": "sendonly",
+    "inactive": "inactive",
+}
+
+
+def _least(one: str, other: str) -> str:
+    """The direction that two directions leave."""
+    if one == other or other == "sendrecv":
+        return one
+    return other if one == "sendrecv" else "inactive"
+
+
+def _directed(section: MediaSection, direction: str) -> Iterable[str]:
+    """The lines of a section with another direction; unchanged where it has that already."""
+    if section.direction == direction:
+        return section.lines
+    end = _cut(section.lines[0])[1]
+    kept = [line for line in section.lines if _cut(line)[0] not in _DIRECTION_LINES]
+    at = len(kept) - 1 if kept[-1] == "" else len(kept)
+    return [*kept[:at], f"a={direction}{end}", *kept[at:]]
+
+
+_DIRECTION_LINES = frozenset(f"a={direction}" for direction in _DUAL)
 
 
 def _codecs(section: MediaSection) -> set[tuple[str, str]]:
