@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from softswitch.b2bua.bodies import Located
 from softswitch.sip.message import Field
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class Step:
     :ivar status: of a response, 0 for a request.
     :ivar reason: phrase of a response.
     :ivar fields: header fields that cross.
-    :ivar body: as received.
+    :ivar body: as received; where a session description is one of several parts, that alone.
     :ivar is_sdp: whether the body is a session description.
     :ivar max_forwards: for an INVITE.
+    :ivar around: the whole body where the description is one of several parts.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class Step:
     body: bytes = b""
     is_sdp: bool = False
     max_forwards: int = 70
+    around: Located | None = None
 
 
 @attrs.define

@@ -204,7 +204,6 @@ def media(sdp):
     return [line for line in sdp.split(b"\r\n") if line[:2] in (b"c=", b"m=")]
 
 
-@pytest.mark.xfail(reason="no multipart bodies yet")
 def test_freeswitch_1536_two_descriptions_in_one_body(flow):
     """The first that describes the session is the offer; no other keeps an address of the
     caller's."""
@@ -218,7 +217,6 @@ def test_freeswitch_1536_two_descriptions_in_one_body(flow):
     flow.hang_up(line, bob.line)
 
 
-@pytest.mark.xfail(reason="no multipart bodies yet")
 def test_sems_129_a_description_beside_a_location(flow):
     """The description is rewritten and not lost; the location crosses to the byte."""
     alice, bob = flow.phones("alice", "bob")
