@@ -11,7 +11,6 @@ from typing import Literal
 import attrs
 
 from softswitch.b2bua import crossing
-from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import Asked, BridgeData, BridgeUser, Kind, Step
@@ -93,7 +92,7 @@ class Bridge:
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller."""
-        if not (self.data.offerer or self.data.settled) and find_sdp(response):
+        if not (self.data.offerer or self.data.settled) and crossing.is_sdp(response):
             self.data.prack_tag = response.to.tag or ""
         fields = crossing.fields(response, self.a.profile) + crossing.describing(response)
         self._cross(Kind.PROVISIONAL, self.b, response, fields, response.status, response.reason)
@@ -102,7 +101,7 @@ class Bridge:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
         over = data.settled and not (data.answered or data.inviter)
-        owed = data.offerer == other.name or not (data.offerer or find_sdp(response))
+        owed = data.offerer == other.name or not (data.offerer or crossing.is_sdp(response))
         if over or owed:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
@@ -209,13 +208,11 @@ class Bridge:
         reason: str = "",
         max_forwards: int = 70,
     ) -> None:
-        located = find_sdp(message)
-        body = message.body if located is None else located.sdp
-        data, around = self.data, located if located is not None and located.parts else None
-        if located is not None and data.settled and not (data.answered or data.inviter):
-            fields, body, located, around = _undescribed(fields), b"", None, None
-        sdp = located is not None
-        self._append(Step(kind, leg.name, status, reason, fields, body, sdp, max_forwards, around))
+        body = message.body
+        is_sdp = crossing.is_sdp(message)
+        if is_sdp and self.data.settled and not (self.data.answered or self.data.inviter):
+            fields, body, is_sdp = _undescribed(fields), b"", False
+        self._append(Step(kind, leg.name, status, reason, fields, body, is_sdp, max_forwards))
 
     def _append(self, step: Step) -> None:
         waits = bool(self.data.steps)
@@ -282,9 +279,7 @@ class Bridge:
     def _deliver(self, step: Step, body: bytes) -> None:
         """Do to the far leg what the step says."""
         source, target = self._legs(step)
-        session, described = target.session, body
-        if step.around is not None and body:
-            _, body = step.around.replaced(body)
+        session = target.session
         if step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
@@ -293,7 +288,7 @@ class Bridge:
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
             if step.is_sdp and self.data.offerer == target.name:
-                target.data.answer = described
+                target.data.answer = body
             session.provisional(step.status, step.reason, step.fields, body)
         elif step.kind is Kind.ACCEPT:
             self._accept(step, target, body)

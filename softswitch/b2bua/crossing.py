@@ -7,6 +7,7 @@ what one peer says about its network is not the other's business.
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
@@ -82,6 +83,14 @@ def is_marked(request: Request, own: str) -> bool:
 def is_anonymous(request: Request) -> bool:
     """Whether the caller wants to stay unknown (RFC 3323 4.1.1.3)."""
     return request.from_.uri.host.lower() == ANONYMOUS
+
+
+def is_sdp(message: Message) -> bool:
+    """Whether a message's body is a session description; a type that cannot be read is none."""
+    try:
+        return bool(message.body) and message.content_type == "application/sdp"
+    except SipSyntaxError:
+        return False
 
 
 def hops(request: Request) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from softswitch.b2bua.bodies import Located
 from softswitch.sip.message import Field
 
 if TYPE_CHECKING:
@@ -43,10 +42,9 @@ class Step:
     :ivar status: of a response, 0 for a request.
     :ivar reason: phrase of a response.
     :ivar fields: header fields that cross.
-    :ivar body: as received; where a session description is one of several parts, that alone.
+    :ivar body: as received.
     :ivar is_sdp: whether the body is a session description.
     :ivar max_forwards: for an INVITE.
-    :ivar around: the whole body where the description is one of several parts.
     """
 
     kind: Kind
@@ -57,7 +55,6 @@ class Step:
     body: bytes = b""
     is_sdp: bool = False
     max_forwards: int = 70
-    around: Located | None = None
 
 
 @attrs.define
