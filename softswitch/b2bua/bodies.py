@@ -18,8 +18,14 @@ from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import NameAddr, format_params, parse_params
 from softswitch.sip.markup import changed
 from softswitch.sip.message import Field, Message
-from softswitch.sip.multipart import Part, flattened, is_multipart, media_type, replaced
-from softswitch.sip.multipart import session_part as part_for_session
+from softswitch.sip.multipart import (
+    Part,
+    flattened,
+    is_multipart,
+    media_type,
+    replaced,
+    session_parts,
+)
 from softswitch.sip.uri import Uri
 
 SDP: Final = "application/sdp"
@@ -34,28 +40,40 @@ class Located:
 
     :ivar content_type: Content-Type value of the whole body.
     :ivar body: the whole body.
-    :ivar part: the part that is the description; None where all of it is.
+    :ivar parts: the parts that describe the session, the one that counts first; none where all of
+        the body does.
     """
 
     content_type: str
     body: bytes
-    part: Part | None = None
+    parts: list[Part] = attrs.Factory(list)
 
     @property
     def sdp(self) -> bytes:
         """The description, which ends with a line end even where a boundary has taken it."""
-        if self.part is None:
+        if not self.parts:
             return self.body
-        sdp = self.body[self.part.start : self.part.end]
+        sdp = self.body[self.parts[0].start : self.parts[0].end]
         return sdp if sdp.endswith(b"\n") else sdp + b"\r\n"
 
     def replaced(self, sdp: bytes) -> tuple[str, bytes]:
-        """Content-Type value and body with another description in its place."""
-        if self.part is None:
+        """Content-Type value and body with another description in its place.
+
+        Where there are several, all say the same then: whichever the receiver reads leads to where
+        its media is awaited, and none tells addresses that are not for it.
+        """
+        if not self.parts:
             return self.content_type, sdp
-        if not self.body.endswith(b"\n", self.part.start, self.part.end):
-            sdp = sdp.removesuffix(b"\r\n")
-        return self.content_type, replaced(self.body, [(self.part, sdp)])
+        if sdp == self.sdp:
+            return self.content_type, self.body
+        bare = sdp.removesuffix(b"\r\n")
+        return self.content_type, replaced(
+            self.body,
+            [
+                (part, sdp if self.body.endswith(b"\n", part.start, part.end) else bare)
+                for part in self.parts
+            ],
+        )
 
 
 def find_sdp(message: Message) -> Located | None:
@@ -73,10 +91,10 @@ def find_sdp(message: Message) -> Located | None:
             return Located(content_type, body)
         if not kind.startswith("multipart/"):
             return None
-        part = part_for_session(content_type, body)
+        parts = session_parts(content_type, body)
     except SipSyntaxError:
         return None
-    return None if part is None else Located(content_type, body, part)
+    return Located(content_type, body, parts) if parts else None
 
 
 def _unknown(dialog: DialogName) -> DialogName | None:

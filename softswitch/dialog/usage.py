@@ -18,7 +18,7 @@ from softswitch.plugin.profile import Profile
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.multipart import flattened, session_part
+from softswitch.sip.multipart import flattened, session_parts
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
@@ -77,7 +77,7 @@ def _is_known(request: Request) -> bool:
     if kind not in ("multipart/mixed", "multipart/alternative"):
         return False
     content_type = request.get("Content-Type") or ""
-    if session_part(content_type, request.body) is not None:
+    if session_parts(content_type, request.body):
         return True
     return all(part.is_optional for part in flattened(content_type, request.body))
 

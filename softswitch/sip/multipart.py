@@ -98,20 +98,22 @@ def parts(content_type: str, body: bytes, start: int = 0, end: int | None = None
         opened = further
 
 
-def session_part(content_type: str, body: bytes) -> Part | None:
-    """The part that is the session description; None where there is none.
+def session_parts(content_type: str, body: bytes) -> list[Part]:
+    """The parts that describe the session, the one that counts first; [] where there is none.
 
     Offer and answer want one (RFC 3264 4). Of several it is the first whose disposition is
-    "session", else the first (RFC 3261 20.11); the others are somebody else's.
+    "session", else the first without a disposition (RFC 3261 20.11).
 
     :raises SipSyntaxError: 400, the body is malformed.
     """
-    found = [part for part in flattened(content_type, body) if part.is_plain]
-    described = [part for part in found if part.content_type == "application/sdp"]
-    for part in described:
-        if part.disposition == "session":
-            return part
-    return described[0] if described else None
+    found = [
+        part
+        for part in flattened(content_type, body)
+        if part.is_plain
+        and part.content_type == "application/sdp"
+        and part.disposition in ("", "session")
+    ]
+    return sorted(found, key=lambda part: part.disposition != "session")
 
 
 def flattened(content_type: str, body: bytes) -> list[Part]:

@@ -138,14 +138,14 @@ class Line:
     def refer(self, target: str, replaced: "Line | None" = None, *fields: Field) -> None:
         """Send a REFER (RFC 3515), with Replaces in its Refer-To for an attended transfer.
 
-        :param target: a URI.
+        :param target: a URI, maybe with further header fields after "?".
         :param replaced: our other call, which the transferee is to take over.
         """
         if replaced is not None:
             escaped = replaced.replaces
             for character, code in (("@", "%40"), (";", "%3B"), ("=", "%3D")):
                 escaped = escaped.replace(character, code)
-            target = f"{target}?Replaces={escaped}"
+            target = f"{target}{'&' if '?' in target else '?'}Replaces={escaped}"
         self.request("REFER", [("Refer-To", f"<{target}>"), *fields])
 
     def notify(self, status: str, state: str = "active;expires=60") -> None:

@@ -54,15 +54,19 @@ def test_no_description(body, content_type):
     assert find_sdp(message(body, content_type)) is None
 
 
-def test_of_two_descriptions_the_one_for_the_session_is_replaced():
-    """freeswitch#1536, sems#129: the other, and whatever else there is, passes to the byte."""
+def test_of_two_descriptions_the_one_for_the_session_counts():
+    """freeswitch#1536, sems#129: it is offered, and where it is replaced the other says the same;
+    whatever else there is passes to the byte."""
     located = find_sdp(message(TWO))
     assert located.sdp == b"v=0\r\no=second\r\n"
+    assert located.replaced(located.sdp)[1] is TWO
     content_type, body = located.replaced(b"v=0\r\no=ours\r\ns=-\r\n")
     assert content_type == "multipart/mixed;boundary=b"
     # The last line end was the boundary's, as the sender wrote it; so it is in what goes on.
     new = b"Content-Length: 16\r\n\r\nv=0\r\no=ours\r\ns=-\r\n--b"
-    assert body == TWO.replace(b"Content-Length: 13\r\n\r\nv=0\r\no=second\r\n--b", new)
+    assert body == TWO.replace(b"Content-Length: 13\r\n\r\nv=0\r\no=second\r\n--b", new).replace(
+        b"o=first\r\n", b"o=ours\r\ns=-\r\n"
+    )
 
 
 def test_a_description_that_ends_before_its_boundary():

@@ -13,7 +13,7 @@ from softswitch.sip.multipart import (
     is_multipart,
     parts,
     replaced,
-    session_part,
+    session_parts,
 )
 
 MIXED = "multipart/mixed;boundary=b1"
@@ -188,19 +188,18 @@ SESSION = f"{SDP}Content-Disposition: Session;handling=required\r\n"
 @pytest.mark.parametrize(
     ("heads", "chosen"),
     [
-        ([SDP, SDP], 0),
-        ([SDP, SESSION, SESSION], 1),
-        (["", f"{SDP}Content-Disposition: early-session\r\n", SESSION], 2),
-        ([f"{SDP}Content-Transfer-Encoding: base64\r\n", SDP], 1),
-        (["Content-Type: application/pidf+xml\r\n"], None),
+        ([SDP, SDP], [0, 1]),
+        ([SDP, SESSION, SESSION], [1, 2, 0]),
+        (["", f"{SDP}Content-Disposition: early-session\r\n", SESSION], [2]),
+        ([f"{SDP}Content-Transfer-Encoding: base64\r\n", SDP], [1]),
+        (["Content-Type: application/pidf+xml\r\n"], []),
     ],
 )
 def test_the_session_description_among_the_parts(heads, chosen):
     """The one for the session, else the first (freeswitch#1536, sems#129; RFC 3264 4)."""
     body = b"".join(f"--b1\r\n{head}\r\nv={n}\r\n".encode() for n, head in enumerate(heads))
-    part = session_part(MIXED, body + b"--b1--")
-    found = None if part is None else body[part.start : part.end]
-    assert found == (None if chosen is None else b"v=%d" % chosen)
+    found = [body[part.start : part.end] for part in session_parts(MIXED, body + b"--b1--")]
+    assert found == [b"v=%d" % number for number in chosen]
 
 
 def test_a_session_description_lies_one_level_deep_at_most():
@@ -208,8 +207,7 @@ def test_a_session_description_lies_one_level_deep_at_most():
     sdp = b"--in\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--in--"
     inner = b"Content-Type: multipart/alternative;boundary=in\r\n\r\n" + sdp
     body = b"--b1\r\n\r\nplain\r\n--b1\r\n" + inner + b"\r\n--b1--"
-    part = session_part(MIXED, body)
-    assert part is not None
+    (part,) = session_parts(MIXED, body)
     assert body[part.start : part.end] == b"v=0"
     deep = b"--b2\r\nContent-Type: multipart/mixed;boundary=b1\r\n\r\n" + body + b"\r\n--b2--"
-    assert session_part("multipart/mixed;boundary=b2", deep) is None
+    assert session_parts("multipart/mixed;boundary=b2", deep) == []
