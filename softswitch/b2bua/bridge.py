@@ -102,10 +102,8 @@ class Bridge:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
         over = data.settled and not (data.answered or data.inviter)
-        owed = data.offerer == other.name or not (
-            data.offerer or (response.body and find_sdp(response))
-        )
-        if over or owed:
+        offered = data.offerer or (response.body and find_sdp(response))
+        if over or not offered or data.offerer == other.name:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response, other.profile) + crossing.describing(response)

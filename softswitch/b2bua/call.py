@@ -157,7 +157,7 @@ class Call(Machine):
         """One side sends something that negotiates nothing."""
         bridge = self.legs.bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
-        within.treat(leg, far, request, transaction, self._refer, self._transfer)
+        within.treat(self._shared, leg, far, request, transaction, self._refer, self._transfer)
 
     def _refer(self, leg: Leg, request: Request, transaction: Server) -> None:
         """One side transfers the other: one transfer at a time, of a call that was answered."""
@@ -252,7 +252,8 @@ class Call(Machine):
 
     def hunt_forwarded(self) -> None:
         """The call is being forwarded to others than were called."""
-        self.caller.session.provisional(181, REASONS[181], [], b"")
+        if self._transfer is None:
+            self.caller.session.provisional(181, REASONS[181], [], b"")
 
     def hunt_failed(self) -> None:
         """Nothing is left to try."""

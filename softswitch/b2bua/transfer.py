@@ -225,12 +225,7 @@ class Transfer(Machine):
         if self.state is not State.ROUTING:
             return
         if isinstance(decision, Route):
-            ours = all(target.flow is not None for target in decision.targets)
-            if ours and view.header("Replaces") is not None:
-                # Our own users' dialogs are dialogs with us, and this is none.
-                self.failed(481, REASONS[481])
-            else:
-                self.fire(Event.ROUTED, view, decision)
+            self.fire(Event.ROUTED, view, decision)
         elif isinstance(decision, Redirect | Reject):
             self.failed(decision.status, REASONS.get(decision.status, ""))
         else:

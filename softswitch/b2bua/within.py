@@ -8,13 +8,18 @@ from collections.abc import Callable
 from functools import partial
 
 from softswitch.b2bua import crossing
+from softswitch.b2bua.bodies import DialogName, Translation
 from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
+from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import CAPABILITIES, answer
 from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import METHODS
+from softswitch.sip.replaces import Replaces
+from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
@@ -33,6 +38,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def treat(
+    shared: Shared,
     leg: Leg,
     far: Leg | None,
     request: Request,
@@ -60,7 +66,7 @@ def treat(
     elif treatment == "relay" and far is None:
         answer(transaction, leg.scope, 500, fields=[("Retry-After", "2")])
     elif treatment == "relay" and far is not None:
-        relay(leg, far, request, transaction)
+        relay(shared, leg, far, request, transaction)
     elif method == "NOTIFY":
         answer(transaction, leg.scope, 481)
     elif method == "SUBSCRIBE":
@@ -83,13 +89,39 @@ def treatment_of(leg: Leg, far: Leg | None, method: str) -> str:
     return treatment
 
 
-def relay(leg: Leg, far: Leg, request: Request, transaction: Server) -> None:
-    """Send a request on, and its answer back."""
-    transaction.adopt(leg.scope, None)
+def relay(shared: Shared, leg: Leg, far: Leg, request: Request, transaction: Server) -> None:
+    """Send a request on, and its answer back.
+
+    :raises SipSyntaxError: it speaks of dialogs in a way that cannot be read.
+    """
     method = request.method
-    fields = _crossing(request, method, far.profile)
+    fields, body = _crossing(request, method, far.profile), request.body
+    if method in ("REFER", "NOTIFY"):
+        terms = _terms(shared, leg, far)
+        fields = [terms.field(field) for field in fields]
+        body = terms.body(request.get("Content-Type") or "", body)
+    transaction.adopt(leg.scope, None)
     told = partial(_answered, transaction, method, leg.profile)
-    far.session.request(method, fields, request.body, told, crossing.hops(request))
+    far.session.request(method, fields, body, told, crossing.hops(request))
+
+
+def _terms(shared: Shared, leg: Leg, far: Leg) -> Translation:
+    """What one leg's peer says of addresses and dialogs, as the other's would: a dialog that leads
+    to us goes by the name that its far end gives it."""
+
+    def dialog(named: DialogName) -> DialogName | None:
+        call_id, near_tag, far_tag = named
+        found = shared.find_far(Replaces(call_id, far_tag, near_tag))
+        if found is None:
+            return None
+        known: Dialog = found[1].session.data.dialog
+        return (known.call_id, known.local_tag, known.remote_tag)
+
+    source, target = leg.session.data.dialog, far.session.data.dialog
+    here, there = shared.facing(source.flow), shared.facing(target.flow)
+    hosts = {here.host, source.flow.remote_host, Uri.parse(source.remote_target).host.lower()}
+    port = None if there.port == 5060 else there.port
+    return Translation(frozenset(hosts), there.host, port, dialog)
 
 
 def _answered(

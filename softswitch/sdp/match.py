@@ -28,7 +28,7 @@ def match(offer: bytes, other: bytes) -> bytes:
             media.append(_answer(section, found))
     if all(lines[0].split()[1] == "0" for lines in media):
         raise SdpSyntaxError("No Codec In Common")
-    return SessionDescription.of(had.lines, media).encode()
+    return SessionDescription.of(had.lines, [*media[:-1], [*media[-1], ""]]).encode()
 
 
 def _alike(one: MediaSection, other: MediaSection) -> bool:
@@ -63,7 +63,7 @@ def _answer(wanted: MediaSection, had: MediaSection) -> list[str]:
     shared = _shared(wanted, had)
     end = "\r" if had.lines[0].endswith("\r") else ""
     head = f"m={had.kind} {had.port} {had.protocol} {' '.join(shared)}{end}"
-    kept = [line for line in had.lines[1:] if _of_format(line) in (None, *shared)]
+    kept = [line for line in had.lines[1:] if line and _of_format(line) in (None, *shared)]
     return [head, *kept]
 
 
