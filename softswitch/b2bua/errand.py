@@ -36,6 +36,7 @@ REQUEST_FIELDS = {
     "PUBLISH": frozenset(("Event", "Expires", "SIP-If-Match")),
     "NOTIFY": frozenset(("Event", "Subscription-State")),
     "SUBSCRIBE": frozenset(("Accept", "Suppress-If-Match")),
+    "REFER": frozenset(("Refer-To", "Referred-By", "Refer-Sub")),
 }
 
 #: Methods that name an event package.
@@ -43,7 +44,7 @@ EVENT_METHODS = frozenset(("SUBSCRIBE", "NOTIFY", "PUBLISH"))
 
 #: Fields of the answer that cross back.
 RESPONSE_FIELDS = frozenset(
-    ("Expires", "Min-Expires", "SIP-ETag", "Allow-Events", "Accept", "Retry-After")
+    ("Expires", "Min-Expires", "SIP-ETag", "Allow-Events", "Accept", "Retry-After", "Refer-Sub")
 )
 
 #: Statuses that mean the target was never reached: another may do better.
@@ -216,9 +217,12 @@ class Errand:
         if flow is None or not self.shared.is_alive(flow):
             self.failed(number, 503, "No Route To Target", None)
             return
+        request = self.data.request
         trial.dialog, fields = self._outgoing(trial.target, flow)
+        terms = terms_of(self.shared, request, self.transaction.flow, flow)
         try:
-            body = translated(self.shared, self.data.request, self.transaction.flow, flow)
+            fields = [terms.field(field) for field in fields]
+            body = terms.body(request.get("Content-Type") or "", request.body)
         except SipSyntaxError as error:
             self.failed(number, error.status, error.reason, None)
         else:
@@ -238,7 +242,7 @@ class Errand:
         if number not in self.data.trials:
             return
         if response is not None and 200 <= status < 300:
-            self.answer(status, reason, self._crossed_back(response))
+            self.answer(status, reason, self.crossed_back(response))
         else:
             self.failed(number, status, reason, response)
 
@@ -248,7 +252,7 @@ class Errand:
         if data.trials.pop(number, None) is None:
             return
         if data.best is None or _rank(status) < _rank(data.best.status):
-            fields = [] if response is None else self._crossed_back(response)
+            fields = [] if response is None else self.crossed_back(response)
             data.best = Failure(status, reason, fields)
         self._go_on()
 
@@ -328,7 +332,8 @@ class Errand:
         """What answers a target's challenges."""
         return None if target.trunk is None else self.shared.credentials(target.trunk)
 
-    def _crossed_back(self, response: Response) -> list[Field]:
+    def crossed_back(self, response: Response) -> list[Field]:
+        """The fields of an answer that whoever sent the request may see."""
         identity = self.data.identity
         fields = crossing.fields(response, self.shared.profile(identity.kind, identity.name))
         return fields + [field for field in response.fields if field[0] in RESPONSE_FIELDS]
@@ -344,22 +349,17 @@ def crossed(request: Request, to: Profile) -> list[Field]:
     ]
 
 
-def translated(shared: Shared, message: Message, source: Flow, to: Flow) -> bytes:
-    """A message's body with the addresses of the one side said in the other's terms.
+def terms_of(shared: Shared, message: Message, source: Flow, to: Flow) -> Translation:
+    """The terms in which what came from ``source`` is said to ``to``: the addresses that stand for
+    the sender, and for us as it sees us, become ours.
 
     What it says of dialogs stays: a dialog that leads to us is known here by the name that its
     other end gives it, whoever asks for it.
-
-    :raises SipSyntaxError: it is of a type that says something of addresses, and cannot be read.
     """
-    if not message.body:
-        return b""
     near, far = shared.facing(source), shared.facing(to)
     hosts = {source.remote_host, near.host}
     hosts.update(contact.uri.host.lower() for contact in message.contacts)
-    port = None if far.port == 5060 else far.port
-    terms = Translation(frozenset(hosts), far.host, port)
-    return terms.body(message.get("Content-Type") or "", message.body)
+    return Translation(frozenset(hosts), far.host, None if far.port == 5060 else far.port)
 
 
 def registered(target: Target) -> str:

@@ -1,4 +1,6 @@
-"""Requests outside of a call: MESSAGE, SUBSCRIBE, NOTIFY and PUBLISH (RFC 3428, 6665, 3903). Pure.
+"""Requests outside of a call: MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH and REFER. Pure.
+
+RFC 3428, 6665, 3903 and 3515.
 
 A SUBSCRIBE to a user of ours and to an event of which we are the notifier ends here. Everything
 else goes where the routers say, as an errand, and what nobody is responsible for is refused: an
@@ -13,7 +15,7 @@ import attrs
 from softswitch.b2bua import crossing, identity
 from softswitch.b2bua.errand import EVENT_METHODS, Errand, ErrandData
 from softswitch.b2bua.shared import Shared
-from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing
+from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing, wants_no_news
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings, WatchData, refusal
 from softswitch.dialog.usage import EVENTS
 from softswitch.errors import PeerError, SipSyntaxError
@@ -26,7 +28,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
 #: Methods served outside of a call, REGISTER and OPTIONS apart.
-METHODS = ("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH")
+METHODS = ("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER")
 
 
 @attrs.define
@@ -129,6 +131,12 @@ class Passage:
                     return
             if agent is None:
                 nowhere = Reject(489, headers={"Allow-Events": EVENTS})
+        if method == "REFER":
+            self._admit(request, sender)
+            if len(request.values("Refer-To")) != 1:
+                raise SipSyntaxError("Not One Refer-To", header="Refer-To")
+            if shared.profile(sender.kind, sender.name).refer == "refuse":
+                raise PeerError("Decline", 603)
         if request.max_forwards == 0:
             raise PeerError("Too Many Hops", 483)
         if crossing.is_marked(request, shared.mark(request)):
@@ -137,7 +145,7 @@ class Passage:
         if critical is not None:
             raise PeerError(critical[1], critical[0])
         errand: Errand
-        if method == "SUBSCRIBE":
+        if method == "SUBSCRIBE" or (method == "REFER" and not wants_no_news(request)):
             errand = Subscribing(
                 shared,
                 request,

@@ -12,21 +12,20 @@ from functools import partial
 import attrs
 
 from softswitch.b2bua import crossing
-from softswitch.b2bua.errand import Errand, crossed, translated
+from softswitch.b2bua.errand import Errand, crossed, terms_of
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.stateagent import SubscriptionSettings, granted, refusal
 from softswitch.dialog.subscriber import Subscriber, SubscriberData
 from softswitch.dialog.subscription import FATAL, State, Subscription, SubscriptionData
 from softswitch.errors import PeerError, SipSyntaxError
-from softswitch.flow import Flow
 from softswitch.plugin.decisions import Reject, Target
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity
 from softswitch.scope import Scope
 from softswitch.sip import compose
-from softswitch.sip.events import SubscriptionState, event_of
-from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.events import REFER, SubscriptionState, event_of
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.transaction.server import Server
 
 #: Of T1: how much longer the near side lives than the far side promised, so that it is the far
@@ -97,7 +96,7 @@ class Crossed:
             transaction.respond(compose.response(request, 200))
             return
         try:
-            body = translated(self._shared, request, *self._way(from_near=False))
+            body = self._told(request, from_near=False)
         except SipSyntaxError as error:
             transaction.respond(compose.response(request, error.status, error.reason))
             return
@@ -141,7 +140,7 @@ class Crossed:
         """A refresh, or the end: on to the far side, whose answer answers it."""
         try:
             expires = granted(request, self._settings)
-            body = translated(self._shared, request, *self._way(from_near=True))
+            body = self._told(request, from_near=True)
         except PeerError as error:
             transaction.respond(refusal(request, error, self._settings))
             return
@@ -167,10 +166,17 @@ class Crossed:
         if self._far.state is State.TERMINATED:
             self.near.notifier.abandon()
 
-    def _way(self, *, from_near: bool) -> tuple[Flow, Flow]:
-        """Where something comes from and where it goes."""
+    def _told(self, request: Request, *, from_near: bool) -> bytes:
+        """The body of a request in the terms of the side to which it goes.
+
+        :raises SipSyntaxError: it cannot be read.
+        """
+        if not request.body:
+            return b""
         near, far = self.near.data.dialog.flow, self.data.far.dialog.flow
-        return (near, far) if from_near else (far, near)
+        way = (near, far) if from_near else (far, near)
+        kind = request.get("Content-Type") or ""
+        return terms_of(self._shared, request, *way).body(kind, request.body)
 
     def subscription_over(self, subscription: Subscription) -> None:
         """The subscriber is gone. A far side that waits for the answer to a NOTIFY is told by that
@@ -183,7 +189,7 @@ class Crossed:
 
 
 class Subscribing(Errand):
-    """A SUBSCRIBE on its way across.
+    """A SUBSCRIBE on its way across, or a REFER, which is one besides.
 
     :param settings: for how long one may subscribe.
     :param made: told of the subscription that has come of it.
@@ -228,21 +234,24 @@ class Subscribing(Errand):
             scope,
             dialog,
             self._event,
-            request.get("Event") or "",
+            request.get("Event") or REFER,
             self,
             self.credentials(target),
         )
         self._subscribers[number] = (subscriber, profile)
         told = partial(self._subscribed, number)
-        subscriber.subscribe(self._expires, fields, body, told, crossing.hops(request))
+        ask = subscriber.refer if request.method == "REFER" else subscriber.subscribe
+        ask(self._expires, fields, body, told, crossing.hops(request))
 
     def _subscribed(self, number: int, status: int, reason: str, response: Response | None) -> None:
         if number not in self.data.trials:
             return
-        if response is not None and 200 <= status < 300:
-            self._win(number, _least(self._expires, response))
-        else:
+        if response is None or status >= 300:
             self.failed(number, status, reason, response)
+        elif wants_no_news(response):
+            self.answer(status, reason, self.crossed_back(response))
+        else:
+            self._win(number, _least(self._expires, response))
 
     def notified(
         self, subscriber: Subscriber, request: Request, transaction: Server, said: SubscriptionState
@@ -292,14 +301,21 @@ class Subscribing(Errand):
 
 
 def accept(near: Subscription, request: Request, transaction: Server, expires: int) -> None:
-    """Answer a SUBSCRIBE with 200 for so many seconds."""
+    """Answer a SUBSCRIBE with 200 for so many seconds, a REFER with 202."""
     dialog = near.data.dialog
-    fields: list[Field] = [("Contact", dialog.contact), ("Expires", str(expires))]
+    status, fields = 202, [("Contact", dialog.contact)]
+    if request.method == "SUBSCRIBE":
+        status, fields = 200, [*fields, ("Expires", str(expires))]
     transaction.respond(
-        compose.response(request, 200, to_tag=dialog.local_tag, fields=fields, record_route=True)
+        compose.response(request, status, to_tag=dialog.local_tag, fields=fields, record_route=True)
     )
     if expires:
         near.notifier.expire_in(expires)
+
+
+def wants_no_news(message: Message) -> bool:
+    """Whether a REFER or its answer says that no subscription comes of it (RFC 4488)."""
+    return (message.get("Refer-Sub") or "").partition(";")[0].strip(" \t").lower() == "false"
 
 
 def _least(expires: int, response: Response) -> int:

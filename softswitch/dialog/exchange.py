@@ -11,13 +11,9 @@ from collections.abc import Iterable
 from softswitch.dialog import early, refresh, reliable
 from softswitch.dialog.data import Provisional
 from softswitch.dialog.dialog import ALLOW
+from softswitch.dialog.farewell import Farewell
 from softswitch.dialog.refresh import Refresh
-from softswitch.dialog.requester import (
-    NOBODY,
-    WRITTEN_ANEW,
-    Requester,
-    take_down,
-)
+from softswitch.dialog.requester import WRITTEN_ANEW, Requester, take_down
 from softswitch.dialog.side import Side
 from softswitch.dialog.update import Update
 from softswitch.dialog.usage import Event, Life, State, compose_within, supported
@@ -374,12 +370,10 @@ class Exchange(Side):
             self.let_go_of("PRACK")
 
     def _send_bye(self) -> None:
-        dialog = self.data.dialog
         fields, self.data.hang_up = self.data.hang_up, None
         self._settle()
         self._end()
-        request = dialog.request("BYE", fields or ())
-        Requester(self.agent, dialog, NOBODY, self.scope, self.credentials).start(request)
+        Farewell(self.agent, self.data, self.scope).start(fields or [], self.credentials)
 
     def _end(self) -> None:
         if self.data.life is Life.ENDED:

@@ -177,11 +177,10 @@ def fields(session: "Exchange") -> list[Field]:
 
 def answering(session: "Exchange", request: Request) -> list[Field]:
     """What our 2xx to a request of theirs says; from now on it holds (RFC 4028 9)."""
-    profile, data = session.profile, session.data
-    if profile.session_timers == "refuse":
+    profile, timer = session.profile, session.data.timer
+    if profile.session_timers == "refuse" or not _matters(session, request):
         agree(session, 0, False)
         return []
-    timer = data.timer
     knows = has_option(request, "Supported", "timer")
     least = _min_se(request)
     theirs, refresher = _readable(request)
@@ -210,7 +209,7 @@ def answered(session: "Exchange", response: Response) -> None:
     """A 2xx to a request of ours says what holds from now on; without the field nothing does
     (RFC 4028 7.2)."""
     interval, refresher = 0, None
-    if session.profile.session_timers != "refuse":
+    if session.profile.session_timers != "refuse" and _matters(session, response):
         interval, refresher = _readable(response)
     agree(session, max(interval, session.profile.min_se) if interval else 0, refresher != "uas")
 
@@ -219,6 +218,15 @@ def agree(session: "Exchange", interval: int, ours: bool) -> None:
     """An interval holds from now on, or with 0 none does and the peer may be probed."""
     if interval or session.data.timer is not None or session.profile.probe_seconds:
         session.keeper.agree(interval, ours)
+
+
+def _matters(session: "Exchange", message: Message) -> bool:
+    """Whether there is, was or should be an interval: for most calls, no more is looked at."""
+    return (
+        message.get("Session-Expires") is not None
+        or session.data.timer is not None
+        or session.profile.session_expires > 0
+    )
 
 
 def longer(session: "Exchange", response: Response) -> bool:

@@ -186,7 +186,7 @@ class Session(Exchange):
     # Helpers.
 
     def _reinvited(self, transaction: InviteServer) -> None:
-        theirs = (State.THEIRS, State.HELD, State.ANSWERED)
+        theirs = (State.THEIRS, State.HELD)
         updating = UpdateState.IDLE if self.data.update is None else self.data.update.state
         too_brief = refresh.too_brief(transaction.request, self.profile)
         if (

@@ -152,20 +152,22 @@ class Subscriber(Machine):
         :param tell: told what became of it. A first one that fails is the subscription's end, and
             so is one that fails with a status of ``FATAL``.
         """
-        dialog = self.data.dialog
-        if self.state is State.NOTIFY_WAIT or not expires:
-            # A mere refresh that is followed by no NOTIFY is forgiven, against 4.1.2.2.
-            wait = 64 * self._agent.timers.t1
-            self.data.notify_due = self._clock.seconds() + wait
-            self._start("timer N", wait, Event.TIMER_N)
-        request = dialog.request(
-            "SUBSCRIBE",
-            [("Event", self.data.event), ("Expires", str(expires)), *fields],
-            body,
-            max_forwards,
-        )
-        user = _Subscribing(self, expires, tell)
-        Requester(self._agent, dialog, user, self._scope, self._credentials).start(request)
+        said = [("Event", self.data.event), ("Expires", str(expires)), *fields]
+        self._ask("SUBSCRIBE", expires, said, body, tell, max_forwards)
+
+    def refer(
+        self,
+        expires: int,
+        fields: Iterable[Field],
+        body: bytes,
+        tell: Tell,
+        max_forwards: int = 70,
+    ) -> None:
+        """Send a REFER instead of the first SUBSCRIBE (RFC 3515 2.4.4).
+
+        :param expires: seconds for which it stands unless the peer says otherwise.
+        """
+        self._ask("REFER", expires, fields, body, tell, max_forwards)
 
     def tell(self, user: SubscriberUser) -> None:
         """From now on it is ``user`` who wants to know."""
@@ -283,6 +285,25 @@ class Subscriber(Machine):
         self._scope.end()
 
     # Helpers.
+
+    def _ask(
+        self,
+        method: str,
+        expires: int,
+        fields: Iterable[Field],
+        body: bytes,
+        tell: Tell,
+        max_forwards: int,
+    ) -> None:
+        dialog = self.data.dialog
+        if self.state is State.NOTIFY_WAIT or not expires:
+            # A mere refresh that is followed by no NOTIFY is forgiven, against 4.1.2.2.
+            wait = 64 * self._agent.timers.t1
+            self.data.notify_due = self._clock.seconds() + wait
+            self._start("timer N", wait, Event.TIMER_N)
+        request = dialog.request(method, fields, body, max_forwards)
+        user = _Subscribing(self, expires, tell)
+        Requester(self._agent, dialog, user, self._scope, self._credentials).start(request)
 
     def _expire_in(self, seconds: int) -> None:
         """The peer should say so itself; it has as long as a transaction may take."""

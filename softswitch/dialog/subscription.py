@@ -20,7 +20,7 @@ from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.scope import Scope
-from softswitch.sip.events import SubscriptionState, event_of
+from softswitch.sip.events import REFER, SubscriptionState, event_of
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import METHODS
 from softswitch.transaction.invite_server import InviteServer
@@ -313,7 +313,7 @@ class Subscription:
     :ivar data: what it knows.
     :ivar notifier: sends the NOTIFYs.
     :param scope: of the subscription alone; ends with it.
-    :param request: the SUBSCRIBE that made it.
+    :param request: the SUBSCRIBE, or REFER, that made it.
     :param pending: see ``Notifier``.
     :param grace: see ``Notifier``.
     """
@@ -336,7 +336,7 @@ class Subscription:
         self._scope = scope
         self._event = event_of(request)
         self._user: SubscriptionUser | None = user
-        event = request.get("Event") or ""
+        event = request.get("Event") or REFER
         self.notifier = Notifier(
             clock, scope, self._notify, self._over, event, pending=pending, grace=grace
         )

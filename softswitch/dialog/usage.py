@@ -5,7 +5,6 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import lru_cache
 from typing import Protocol
 
 import attrs
@@ -25,6 +24,17 @@ from softswitch.transaction.timers import Timers
 
 #: The extensions that we know, for Supported (RFC 3261 20.37).
 EXTENSIONS = "100rel, timer, replaces, norefersub"
+
+#: The same, by whether 100rel is among them, and timer.
+_SUPPORTED = {
+    (reliable, timer): ", ".join(
+        tag
+        for tag in EXTENSIONS.split(", ")
+        if (reliable or tag != "100rel") and (timer or tag != "timer")
+    )
+    for reliable in (False, True)
+    for timer in (False, True)
+}
 
 #: Their option tags.
 KNOWN = frozenset(EXTENSIONS.split(", "))
@@ -94,18 +104,12 @@ def answer(
     transaction.respond(compose.response(transaction.request, status, reason, fields=fields))
 
 
-@lru_cache
 def supported(profile: Profile, reliable: bool = True) -> str:
     """The extensions that a peer is told of.
 
     :param reliable: whether it may send provisional responses reliably.
     """
-    hidden = set()
-    if not reliable or profile.reliable == "never":
-        hidden.add("100rel")
-    if profile.session_timers == "refuse":
-        hidden.add("timer")
-    return ", ".join(tag for tag in EXTENSIONS.split(", ") if tag not in hidden)
+    return _SUPPORTED[reliable and profile.reliable != "never", profile.session_timers == "end"]
 
 
 def has_option(message: Message, name: str, tag: str) -> bool:

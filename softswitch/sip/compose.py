@@ -17,7 +17,7 @@ from softswitch.sip.names import REASONS
 #: The methods served, for Allow (RFC 3261 20.5).
 ALLOW: Final = (
     *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE"),
-    *("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH"),
+    *("INFO", "MESSAGE", "REFER", "SUBSCRIBE", "NOTIFY", "PUBLISH"),
 )
 
 

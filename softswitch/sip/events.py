@@ -4,7 +4,10 @@ from attrs import frozen
 
 from softswitch.errors import SipSyntaxError
 from softswitch.sip.fields import Params, format_params, parse_params, seconds
-from softswitch.sip.message import Message
+from softswitch.sip.message import Message, Request
+
+#: The package to which a REFER subscribes by itself (RFC 3515 2.4.4).
+REFER = "refer"
 
 
 @frozen
@@ -61,8 +64,13 @@ def event_of(message: Message) -> tuple[str, str]:
     """The event package that a message names, and the "id" parameter, "" without one; two
     messages with the same pair speak of the same subscription (RFC 6665 8.2.1).
 
+    A REFER names its own by being one; the number that its NOTIFYs may bear tells several in one
+    dialog apart (RFC 3515 2.4.6), of which there are none outside of a call.
+
     :raises SipSyntaxError: it names none, or cannot be read.
     """
+    if isinstance(message, Request) and message.method == "REFER":
+        return REFER, ""
     text = message.get("Event")
     if text is None:
         raise SipSyntaxError("Missing Event", header="Event")
@@ -74,4 +82,4 @@ def event_of(message: Message) -> tuple[str, str]:
         raise SipSyntaxError("Bad Event", header="Event") from error
     if not package:
         raise SipSyntaxError("Bad Event", header="Event")
-    return package, params.get("id") or ""
+    return package, "" if package == REFER else params.get("id") or ""

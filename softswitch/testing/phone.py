@@ -303,7 +303,7 @@ class Phone(Peer):
 
     def _serve(self, request: Request, line: Line | None, source: Address) -> None:
         """A request that came for the first time."""
-        if request.to.tag is None and request.method in ("INVITE", "SUBSCRIBE"):
+        if request.to.tag is None and request.method in ("INVITE", "SUBSCRIBE", "REFER"):
             line = Line(self, request.call_id, False)
             line.local = f"{request.get('To')};tag={line.tag}"
             self.lines.append(line)

@@ -8,7 +8,7 @@ from softswitch.sip.compose import ALLOW
 from softswitch.sip.message import Request
 from softswitch.testing.peer import kind
 
-KNOWN = ["INFO", "REFER"]
+KNOWN = ["INFO"]
 
 
 @pytest.fixture

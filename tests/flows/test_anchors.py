@@ -27,7 +27,6 @@ def transfer(flow):
     return flow, line, other, carol
 
 
-@pytest.mark.xfail(reason="no REFER yet")
 def test_opensips_3137_a_transferees_reinvite_crosses_the_transfer(transfer):
     """A party re-INVITEs while the switch negotiates the transfer, and answers the switch's own
     re-INVITE with 491: both are served in the end, and the call does not fail. The NOTIFY is
@@ -54,7 +53,6 @@ def test_opensips_3137_a_transferees_reinvite_crosses_the_transfer(transfer):
     flow.hang_up(line, carol.line)
 
 
-@pytest.mark.xfail(reason="no REFER yet")
 def test_opensips_3196_the_transferor_hangs_up_early(transfer):
     """While the target still rings: the transfer goes on, and the transferor is told how it ends,
     in the dialog whose call is over."""
@@ -71,7 +69,6 @@ def test_opensips_3196_the_transferor_hangs_up_early(transfer):
     flow.hang_up(line, carol.line)
 
 
-@pytest.mark.xfail(reason="no REFER yet")
 def test_opensips_2068_an_attended_transfer_takes_the_call_that_there_is(transfer):
     """No new INVITE goes to the target: the call that Replaces names is joined."""
     flow, line, other, carol = transfer
@@ -85,7 +82,7 @@ def test_opensips_2068_an_attended_transfer_takes_the_call_that_there_is(transfe
     flow.hang_up(line, third)
 
 
-@pytest.mark.xfail(reason="no REFER yet")
+@pytest.mark.xfail(reason="identifiers in a relayed Refer-To are not mapped yet")
 def test_itsbc_8_an_attended_transfer_through_hidden_topology(make_flow, transport, hangs_up):
     """A REFER that is relayed: the identifiers in its Refer-To are the other leg's, so that the
     INVITE that follows finds the call."""

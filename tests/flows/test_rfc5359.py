@@ -315,7 +315,6 @@ def test_2_17_automatic_redial(flow):
     flow.hang_up(line, other)
 
 
-@pytest.mark.xfail(reason="REFER outside a call gets 405")
 def test_2_18_click_to_dial(flow):
     """A REFER outside a call reaches the phone of the user; it calls, and its NOTIFYs go back."""
     alice, bob, carol = flow.phones("alice", "bob", "carol", can=[])

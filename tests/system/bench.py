@@ -1,39 +1,45 @@
-"""What a call and a registration cost the switch, beside Sippy B2BUA, and what rate it holds.
+"""What a call and a registration cost the switch, beside Sippy B2BUA or an older revision of
+itself, and what rate it holds.
 
 Run by ``scripts/bench``. SIPp calls and is called on loopback, without media. The two switches run
 side by side and are measured in turn, several rounds, so that what else the machine does meets
 both; of the rounds the median counts. CPU time is the process's own, user and system, out of
-/proc. Ours includes what it spends on old calls while the other is measured.
+/proc. Ours, old or new, includes what it spends on old calls while the other is measured.
+
+With ``--against REVISION`` the other one is this project as it was then, checked out for the time
+being in a temporary folder. The configuration has only what the first real call knew (dfa401e).
 """
 
 import argparse
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
-NETWORK = "127.66.200"
-CALLER, CALLEE = f"{NETWORK}.3", f"{NETWORK}.4"
-#: Name of each contender -> its address.
-ADDRESSES = {"softswitch": f"{NETWORK}.1", "sippy": f"{NETWORK}.2"}
+#: Who is there -> the last number of his address.
+HOSTS = {"softswitch": 1, "sippy": 2, "caller": 3, "callee": 4, "older": 5}
 
-CONFIGURATION = f"""
+CONFIGURATION = """
 [switch]
 state_directory = "@state@"
 drain_seconds = 1
 
 [[listen]]
 transport = "udp"
-bind = "{ADDRESSES["softswitch"]}"
+bind = "@here@"
 
 [trunks.caller]
-addresses = ["{CALLER}"]
+addresses = ["@caller@"]
 
 [trunks.callee]
-addresses = ["{CALLEE}"]
+addresses = ["@callee@"]
 
 [users.phone]
 password = "bench-password"
@@ -58,8 +64,8 @@ trunk = "callee"
 engine = "bypass"
 """
 
-#: What the issue of the first call asks for.
-GREATEST_RATIO = 1 / 3
+#: What the issues ask for: of Sippy's CPU time per call, and of an older revision's.
+GREATEST_RATIO = {"sippy": 1 / 3, "older": 1.1}
 GREATEST_RETRANSMISSION = 0.001
 #: Seconds after which a call has left nothing behind.
 QUIET = 40
@@ -69,15 +75,60 @@ class Failed(Exception):
     """A figure that is not what it ought to be, or a run that went wrong."""
 
 
-def start(name: str, folder: Path, cores: str = "") -> Process:
-    """Start a contender; it listens when this returns."""
-    if name == "softswitch":
-        return Switch(CONFIGURATION, folder / name, cores)
+@contextmanager
+def checked_out(revision: str) -> Iterator[Path]:
+    """A folder with the project as it was at a revision, which is gone afterwards.
+
+    :raises Failed: there is no such revision.
+    """
+    git = ["git", "-C", str(Path(__file__).parent), "worktree"]
+    with tempfile.TemporaryDirectory(prefix="softswitch-older-") as place:
+        tree = Path(place, "tree")
+        command = [*git, "add", "--quiet", "--detach", str(tree), revision]
+        try:
+            if subprocess.run(command, check=False).returncode:
+                raise Failed(f"{revision} cannot be checked out")
+            yield tree
+        finally:
+            if tree.exists():
+                subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def run_from(tree: Path) -> dict[str, str]:
+    """The environment in which a program runs the code of a folder, and has its plug-ins.
+
+    :raises Failed: it would run other code.
+    """
+    environment = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    module = "import softswitch.ops.service as s, twisted.plugins.softswitch_plugin as p"
+    command = [sys.executable, "-c", f"{module}; print(s.__file__); print(p.__file__)"]
+    found = subprocess.run(
+        command, cwd="/", env=environment, capture_output=True, text=True, check=True
+    )
+    if not all(Path(line).is_relative_to(tree) for line in found.stdout.splitlines()):
+        raise Failed(f"the older revision would run {found.stdout}")
+    return environment
+
+
+def start(
+    name: str, network: str, folder: Path, cores: str = "", tree: Path | None = None
+) -> Process:
+    """Start a contender; it listens when this returns.
+
+    :param network: the first three numbers of everybody's address.
+    :param tree: where the older revision lies.
+    """
+    address, caller, callee = (f"{network}.{HOSTS[who]}" for who in (name, "caller", "callee"))
+    if name != "sippy":
+        configuration = CONFIGURATION
+        for word, value in (("here", address), ("caller", caller), ("callee", callee)):
+            configuration = configuration.replace(f"@{word}@", value)
+        environment = run_from(tree) if name == "older" and tree is not None else {}
+        return Switch(configuration, folder / name, cores, environment)
     (folder / name).mkdir()
     command = str(Path(sys.executable).with_name("b2bua_simple"))
-    address = ADDRESSES[name]
     sippy = Process(
-        [command, "-f", "-l", address, "-p", "5060", "-n", f"{CALLEE}:5060"],
+        [command, "-f", "-l", address, "-p", "5060", "-n", f"{callee}:5060"],
         folder / name,
         name,
         {"SIPLOG_BEND": "none"},
@@ -92,9 +143,10 @@ class Run:
     :ivar counts: of caller and callee together, by SIPp's names.
     """
 
-    def __init__(self, folder: Path, name: str, rate: int, seconds: int) -> None:
+    def __init__(self, folder: Path, name: str, network: str, rate: int, seconds: int) -> None:
         self._folder = folder
-        self._there = f"{ADDRESSES[name]}:5060"
+        self._name = name
+        self._network = network
         self._rate = rate
         self._seconds = seconds
         self.number = rate * seconds
@@ -106,25 +158,26 @@ class Run:
 
     def registrations(self) -> None:
         """REGISTER, 401, REGISTER with credentials, 200; a proxy needs a registrar behind it."""
-        ours = self._there.startswith(ADDRESSES["softswitch"])
         credentials = ("-s", "phone", "-ap", "bench-password")
-        self._play("phone_registers", "" if ours else "registrar_challenges", *credentials)
+        behind = "registrar_challenges" if self._name == "sippy" else ""
+        self._play("phone_registers", behind, *credentials)
 
     def _play(self, caller: str, callee: str, *extra: str) -> None:
         limits = ("-timeout", f"{self._seconds + 60}", "-timeout_error", "-buff_size", "1048576")
         peers = []
+        here = {who: f"{self._network}.{host}" for who, host in HOSTS.items()}
         try:
             if callee:
                 peers.append(
-                    Sipp(callee, self._folder, CALLEE, calls=self.number, extra=limits),
+                    Sipp(callee, self._folder, here["callee"], calls=self.number, extra=limits),
                 )
             pace = ("-r", str(self._rate), "-l", str(self.number))
             peers.append(
                 Sipp(
                     caller,
                     self._folder,
-                    CALLER,
-                    self._there,
+                    here["caller"],
+                    f"{here[self._name]}:5060",
                     calls=self.number,
                     extra=(*limits, *pace, *extra),
                 )
@@ -139,34 +192,42 @@ class Run:
 
 
 def compare(
-    what: str, play: Callable[[Run], None], names: list[str], folder: Path, wish: argparse.Namespace
+    what: str,
+    play: Callable[[Run], None],
+    names: list[str],
+    folder: Path,
+    wish: argparse.Namespace,
+    tree: Path | None,
 ) -> dict[str, float]:
     """Microseconds of CPU time per call or registration, a line per contender.
 
     :raises Failed: a call failed.
     """
-    contenders = {name: start(name, folder) for name in names}
+    contenders: dict[str, Process] = {}
     spent: dict[str, list[float]] = {name: [] for name in names}
     begun: dict[str, float] = {}
     try:
+        for name in names:
+            contenders[name] = start(name, wish.network, folder, tree=tree)
         for _ in range(wish.rounds):
             for name, contender in contenders.items():
-                run = Run(folder, name, wish.rate, wish.seconds)
+                run = Run(folder, name, wish.network, wish.rate, wish.seconds)
                 before = contender.cpu_seconds()
-                if name == "softswitch" and name in begun:
+                if name != "sippy" and name in begun:
                     spent[name].append((before - begun[name]) / run.number)
                 begun[name] = before
                 play(run)
                 contender.pause(0.5)
                 if run.counts["FailedCall"]:
                     raise Failed(f"{name}: {run.counts['FailedCall']} of {run.number} failed")
-                if name != "softswitch":
+                if name == "sippy":
                     spent[name].append((contender.cpu_seconds() - before) / run.number)
-        if "softswitch" in contenders:
-            switch = contenders["softswitch"]
-            switch.pause(QUIET)
-            total = (switch.cpu_seconds() - begun["softswitch"]) / (wish.rate * wish.seconds)
-            spent["softswitch"].append(total)
+        switches = {name: each for name, each in contenders.items() if name != "sippy"}
+        for switch in switches.values():
+            switch.pause(QUIET / len(switches))
+        for name, switch in switches.items():
+            total = (switch.cpu_seconds() - begun[name]) / (wish.rate * wish.seconds)
+            spent[name].append(total)
     finally:
         for contender in contenders.values():
             contender.kill()
@@ -174,9 +235,22 @@ def compare(
     for name, value in result.items():
         rounds = " ".join(f"{each * 1e6:.0f}" for each in spent[name])
         print(f"{name:<12}{value:>7.0f} µs of CPU per {what} at {wish.rate}/s   (rounds: {rounds})")
-    if len(result) == 2:
-        print(f"{'ratio':<12}{result['softswitch'] / result['sippy']:>7.3f}")
     return result
+
+
+def judge(part: str, result: dict[str, float]) -> None:
+    """Print the ratio of ours to the other one's.
+
+    :raises Failed: calls cost too much.
+    """
+    ours = result.pop("softswitch", None)
+    for name, theirs in result.items():
+        if ours is None:
+            return
+        ratio = ours / theirs
+        print(f"{'ratio':<12}{ratio:>7.3f}")
+        if part == "calls" and ratio > GREATEST_RATIO[name]:
+            raise Failed(f"more than {GREATEST_RATIO[name]:.2f} of {name}'s CPU time per call")
 
 
 def hold(folder: Path, wish: argparse.Namespace) -> None:
@@ -184,10 +258,10 @@ def hold(folder: Path, wish: argparse.Namespace) -> None:
 
     :raises Failed: a call failed, too much was sent twice, or something is left open.
     """
-    switch = start("softswitch", folder, cores="0")
+    switch = start("softswitch", wish.network, folder, cores="0")
     assert isinstance(switch, Switch)
     try:
-        run = Run(folder, "softswitch", wish.hold_rate, wish.hold_seconds)
+        run = Run(folder, "softswitch", wish.network, wish.hold_rate, wish.hold_seconds)
         before = switch.cpu_seconds()
         run.calls()
         spent = (switch.cpu_seconds() - before) / run.number * 1e6
@@ -211,17 +285,40 @@ def hold(folder: Path, wish: argparse.Namespace) -> None:
 
 def main() -> int:
     """Do what the command line asks; 1 when a figure is not what it ought to be."""
-    parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n\n")[0])
     parser.add_argument("parts", nargs="*", help="calls, registrations, hold; all without any")
-    parser.add_argument("--only", choices=ADDRESSES, help="measure this one alone")
+    parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
+    parser.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="instead of Sippy, this project as it was then (dfa401e is the first real call): "
+        "the basic call may cost a tenth more, and without parts only that is measured",
+    )
     parser.add_argument("--rate", type=int, default=100, help="calls or registrations per second")
     parser.add_argument("--seconds", type=int, default=10, help="of a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--hold-rate", type=int, default=600, help="calls per second to be held")
     parser.add_argument("--hold-seconds", type=int, default=20)
     wish = parser.parse_args()
+    # So that what was begun is ended, and what was checked out goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    names = [wish.only] if wish.only else ["softswitch", "sippy"]
     parts = wish.parts or ["calls", "registrations", "hold"]
-    names = [wish.only] if wish.only else list(ADDRESSES)
+    with claimed_network() as wish.network:
+        if not wish.against:
+            return play_all(parts, names, wish)
+        try:
+            with checked_out(wish.against) as tree:
+                return play_all(wish.parts or ["calls"], ["softswitch", "older"], wish, tree)
+        except Failed as error:
+            print(f"MISSED {error}")
+            return 1
+
+
+def play_all(
+    parts: list[str], names: list[str], wish: argparse.Namespace, tree: Path | None = None
+) -> int:
+    """Measure part by part; 1 when a figure is not what it ought to be."""
     missed = []
     for part in parts:
         with tempfile.TemporaryDirectory(prefix="softswitch-bench-") as place:
@@ -230,10 +327,8 @@ def main() -> int:
                     hold(Path(place), wish)
                     continue
                 play = {"calls": Run.calls, "registrations": Run.registrations}[part]
-                result = compare(part.removesuffix("s"), play, names, Path(place), wish)
-                ours, theirs = result.get("softswitch"), result.get("sippy")
-                if part == "calls" and ours and theirs and ours > theirs * GREATEST_RATIO:
-                    raise Failed("more than a third of Sippy's CPU time per call")
+                what = part.removesuffix("s")
+                judge(part, compare(what, play, names, Path(place), wish, tree))
             except (Failed, RuntimeError, TimeoutError) as error:
                 missed.append(f"{part}: {error}")
                 print(f"MISSED {missed[-1]}")
