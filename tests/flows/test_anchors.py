@@ -82,7 +82,6 @@ def test_opensips_2068_an_attended_transfer_takes_the_call_that_there_is(transfe
     flow.hang_up(line, third)
 
 
-@pytest.mark.xfail(reason="identifiers in a relayed Refer-To are not mapped yet")
 def test_itsbc_8_an_attended_transfer_through_hidden_topology(make_flow, transport, hangs_up):
     """A REFER that is relayed: the identifiers in its Refer-To are the other leg's, so that the
     INVITE that follows finds the call."""
@@ -164,7 +163,7 @@ def test_freeswitch_1091_a_reinvite_without_an_offer_after_hold(flow, held_by):
 
 @pytest.mark.parametrize(
     "answer",
-    ["recvonly", pytest.param("sendrecv", marks=pytest.mark.xfail(reason="not corrected"))],
+    ["recvonly", "sendrecv"],
 )
 def test_livekit_sip_779_hold_answered_sendrecv(flow, answer):
     """An offer of sendonly is answered recvonly (RFC 3264 6.1), whatever was said before, and
@@ -204,7 +203,6 @@ def media(sdp):
     return [line for line in sdp.split(b"\r\n") if line[:2] in (b"c=", b"m=")]
 
 
-@pytest.mark.xfail(reason="no multipart bodies yet")
 def test_freeswitch_1536_two_descriptions_in_one_body(flow):
     """The first that describes the session is the offer; no other keeps an address of the
     caller's."""
@@ -218,7 +216,6 @@ def test_freeswitch_1536_two_descriptions_in_one_body(flow):
     flow.hang_up(line, bob.line)
 
 
-@pytest.mark.xfail(reason="no multipart bodies yet")
 def test_sems_129_a_description_beside_a_location(flow):
     """The description is rewritten and not lost; the location crosses to the byte."""
     alice, bob = flow.phones("alice", "bob")

@@ -270,7 +270,6 @@ def test_2_15_call_park(flow):
     flow.hang_up(line, fetched)
 
 
-@pytest.mark.xfail(reason="a call that rings cannot be picked up")
 def test_2_16_call_pickup(flow):
     """Bob's phone rings; Carol, who watches it, takes the call by the names that she was told:
     his phone stops, Alice is answered."""
