@@ -25,7 +25,7 @@ from softswitch.trunk.group import escape_user
 Party = Literal["calling", "called"]
 
 
-@attrs.frozen
+@attrs.define
 class Presented:
     """How a caller is shown to a peer.
 
@@ -65,20 +65,23 @@ def present(
     :param called: URI of the new leg's To.
     :param relayed: whether the media goes through us, which is what "session" asks for.
     """
-    wishes = _wishes(invite, near)
-    hides = not far.trusted and not _WITHHELD.isdisjoint(wishes)
+    get = invite.get
+    believes = near.trusted and near.connected == "rpid"
+    wishes = _wishes(invite, near) if believes or get("Privacy") is not None else _NOTHING
+    hides = bool(wishes) and not far.trusted and not _WITHHELD.isdisjoint(wishes)
     if hides:
         from_, user = crossing.NOBODY, "anonymous"
     else:
         from_ = crossing.caller(invite, host)
-        bare = crossing.is_anonymous(invite) or (not far.trusted and "header" in wishes)
+        bare = from_ == crossing.NOBODY or (not far.trusted and "header" in wishes)
         user = "anonymous" if bare else invite.from_.uri.user or ""
     fields: list[Field] = []
     if far.trusted or wishes:
         fields += _asserted(invite, who, near, far, host, "calling", wishes)
         fields += _still_wished(invite, far, wishes, relayed)
-    fields += _signed(invite, from_, called)
-    return Presented(from_, user, fields, _INFORMATIONAL if hides else frozenset())
+    if get("Identity") is not None or get("Date") is not None:
+        fields += _signed(invite, from_, called)
+    return Presented(from_, user, fields, _INFORMATIONAL if hides else _NOTHING)
 
 
 def asserted(
@@ -150,7 +153,7 @@ def _values(message: Message) -> frozenset[str]:
 
 def _wishes(message: Message, near: Profile) -> frozenset[str]:
     """What privacy the sender wishes for."""
-    wishes: frozenset[str] = frozenset()
+    wishes = _NOTHING
     if message.get("Privacy") is not None:
         wishes = _values(message)
         if "none" in wishes:
@@ -239,8 +242,6 @@ def _signed(invite: Request, from_: str, called: str) -> list[Field]:
     """Identity and Date, unless they sign for others than are named now (RFC 8224 4.1)."""
     signatures: list[Field] = [("Identity", value) for value in invite.all("Identity")]
     date = invite.get("Date")
-    if not signatures and date is None:
-        return []
     shown, dialled = NameAddr.parse(from_).uri, Uri.parse(called)
     if _claim(shown) != _claim(invite.from_.uri) or _claim(dialled) != _claim(invite.to.uri):
         return []
@@ -263,6 +264,7 @@ _IDENTITIES: Final = 2
 _WITHHELD: Final = frozenset(("id", "user"))
 #: What the switch does by itself, besides "session" where it relays the media.
 _PERFORMED: Final = frozenset(("id", "user", "header", "history"))
+_NOTHING: Final[frozenset[str]] = frozenset()
 _NONE: Final = frozenset({"none"})
 _PERFORMABLE: Final = _PERFORMED | _NONE | {"session", "critical"}
 #: What a caller who wishes to be unknown does not tell either (RFC 3323 5.3, RFC 5379).
