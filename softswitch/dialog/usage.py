@@ -23,7 +23,7 @@ from softswitch.transaction.server import Server
 from softswitch.transaction.timers import Timers
 
 #: The extensions that we know, for Supported (RFC 3261 20.37).
-EXTENSIONS = "100rel, timer, replaces, norefersub"
+EXTENSIONS = "100rel, timer, replaces, norefersub, histinfo"
 
 #: The same, by whether 100rel is among them, and timer.
 _SUPPORTED = {
