@@ -97,11 +97,10 @@ class Baresip(Process):
             assert (heard.getframerate(), heard.getnchannels()) == (RATE, 1)
             return array("h", heard.readframes(heard.getnframes()))
 
-    def rates(self) -> tuple[int, int]:
-        """Bits per second that it last said it sent and got: its recording ends with a hold,
-        since its bridge for audio does not start again. To be read once it has quit."""
-        *_, (sent, got) = _RATES.findall(self.log.read_bytes())
-        return int(sent), int(got)
+    def rates(self) -> list[tuple[int, int]]:
+        """Bits per second that it said it sent and got, in the last 3 s each time: its recording
+        ends with a hold, since its filters for audio do not start again."""
+        return [(int(sent), int(got)) for sent, got in _RATES.findall(self.log.read_bytes())]
 
     def kill(self) -> None:
         """End it, whatever it does."""

@@ -1,15 +1,21 @@
-"""Two baresip phones register at the running switch and talk through its relay."""
+"""Two baresip phones register at the running switch and talk through its relay, hold, resume and
+transfer."""
 
+import socket
+import time
+from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from baresip import Baresip
+from phones import Phone
 from processes import Switch
 
 from softswitch.testing.demo import free_network
-from softswitch.testing.tones import dominant, seconds_above
+from softswitch.testing.tones import dominant, from_mulaw, seconds_above
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -32,6 +38,9 @@ password = "alice-secret"
 [users.bob]
 password = "bob-secret"
 
+[users.carol]
+password = "carol-secret"
+
 [[policy]]
 use = "users"
 
@@ -42,26 +51,33 @@ use = "registration"
 use = "located"
 """
 
-TONES = {"alice": 440, "bob": 1000}
+TONES = {"alice": 440, "bob": 1000, "carol": 1500}
 
 
 class Stage:
-    """A switch, and alice and bob who are registered at it.
+    """A switch, and phones that are registered at it.
 
+    :ivar alice: a phone, as ``bob`` and ``carol`` are where they are there.
+    :param transports: of alice, bob and carol, as many as there are to be.
     :param running: ends whatever still runs.
     """
 
-    def __init__(self, folder: Path, transports: tuple[str, str], running: ExitStack) -> None:
+    def __init__(self, folder: Path, transports: tuple[str, ...], running: ExitStack) -> None:
         self._running = running
-        network = free_network()
-        self.host = f"{network}.1"
+        self.network = free_network()
+        self.host = f"{self.network}.1"
         self.switch = Switch(CONFIGURATION.format(host=self.host), folder)
         self._running.callback(self.switch.kill)
-        self.alice, self.bob = (
-            self._phone(folder, name, f"{network}.{place}", transport)
-            for name, place, transport in zip(TONES, (2, 3), transports, strict=True)
-        )
-        self.switch.until(lambda: self.switch.stats()["registrations"] == 2, 10)
+        self.phones = [
+            self._phone(folder, name, f"{self.network}.{place}", transport)
+            for place, (name, transport) in enumerate(zip(TONES, transports, strict=False), 2)
+        ]
+        self.alice, self.bob, self.carol = (*self.phones, *[self.phones[0]] * 2)[:3]
+        self.registered(len(self.phones))
+
+    def registered(self, count: int) -> None:
+        """So many phones are registered."""
+        self.switch.until(lambda: self.switch.stats()["registrations"] == count, 10)
 
     def call(self) -> None:
         """Alice calls bob, who answers."""
@@ -73,15 +89,15 @@ class Stage:
         """Let 3 s of audio pass, and what it takes to begin."""
         self.switch.pause(3.8)
 
-    def hang_up(self, phone: Baresip) -> None:
-        """One of them hangs up; both hear of it."""
+    def hang_up(self, phone: Baresip, *others: Baresip) -> None:
+        """One hangs up; he and the others hear of it."""
         phone.order("hangup")
-        for each in (self.alice, self.bob):
+        for each in (phone, *others):
             each.expect("CALL_CLOSED")
 
     def close(self) -> None:
         """All end in order, and nothing has leaked."""
-        for phone in (self.alice, self.bob):
+        for phone in self.phones:
             phone.quit()
         stats = self.switch.stats()
         assert (stats["calls"], stats["registrations"], stats["leaks"]) == (0, 0, 0)
@@ -100,14 +116,10 @@ def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield Stage(tmp_path, getattr(request, "param", ("udp", "udp")), running)
 
 
-def heard(stage: Stage) -> dict[str, float]:
-    """For how long each heard the other's tone, at least 20 dB above its own, seconds."""
-    alice, bob = stage.alice.recording(), stage.bob.recording()
-    assert (dominant(alice), dominant(bob)) == (TONES["bob"], TONES["alice"])
-    return {
-        "alice": seconds_above(alice, TONES["bob"], TONES["alice"]),
-        "bob": seconds_above(bob, TONES["alice"], TONES["bob"]),
-    }
+def overheard(phone: Baresip, wanted: str) -> float:
+    """For how long a phone heard somebody's tone, at least 20 dB above its own, seconds."""
+    own = phone.name.removeprefix("baresip-")
+    return seconds_above(phone.recording(), TONES[wanted], TONES[own])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,7 @@ def test_two_phones_talk(stage: Stage, who: str):
     up, and the record says which."""
     stage.call()
     stage.talk()
-    stage.hang_up(stage.alice if who == "caller" else stage.bob)
+    stage.hang_up(*(stage.phones if who == "caller" else stage.phones[::-1]))
     (record,) = stage.switch.records(1)
     assert (record["identity_kind"], record["identity"]) == ("user", "alice")
     assert record["caller"] == f"sip:alice@{stage.host}"
@@ -137,23 +149,91 @@ def test_two_phones_talk(stage: Stage, who: str):
     assert (attempt["trunk"], attempt["status"]) == (None, 200)
     assert attempt["call_id_b"] != record["call_id_a"]
     stage.close()
-    assert min(heard(stage).values()) >= 3
-    for phone in (stage.alice, stage.bob):
+    for phone, other in ((stage.alice, "bob"), (stage.bob, "alice")):
+        assert dominant(phone.recording()) == TONES[other]
+        assert overheard(phone, other) >= 3
         # The relay's, since baresip itself sends from 127.0.0.1.
         assert f"receiving from {stage.host}:".encode() in phone.log.read_bytes()
 
 
-def test_a_phone_holds_and_resumes(stage: Stage):
-    """Its re-INVITEs cross, and afterwards audio flows again both ways, although both send from
-    where no SDP says."""
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_phone_holds_and_resumes(stage: Stage, who: str):
+    """Its re-INVITEs cross: audio flows both ways, then none, then again, although both send from
+    where no SDP says. Tones can be heard until the hold; then what flows can be counted."""
+    holder, held = stage.phones if who == "caller" else stage.phones[::-1]
     stage.call()
+    stage.talk()
     for order in ("hold", "resume"):
-        stage.alice.order(order)
-        stage.bob.expect("CALL_REMOTE_SDP")
-        stage.switch.pause(0.5)
-    stage.talk()
-    stage.talk()
-    stage.hang_up(stage.bob)
+        holder.order(order)
+        held.expect("CALL_REMOTE_SDP")
+        stage.talk()
+        stage.talk()
+    stage.hang_up(holder, held)
+    assert stage.switch.records(1)[0]["status"] == 200
     stage.close()
-    for phone in (stage.alice, stage.bob):
-        assert min(phone.rates()) > 60_000
+    for phone, other in ((stage.alice, "bob"), (stage.bob, "alice")):
+        assert overheard(phone, other) >= 2
+        flows = [min(rates) for rates in phone.rates() if rates == (0, 0) or min(rates) > 60_000]
+        assert [any(run) for _, run in groupby(flows, bool)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("stage", [("udp",)], indirect=True)
+def test_what_is_heard_of_a_phone_that_holds(stage: Stage):
+    """Its tone before it holds the call and after it has resumed it, and nothing meanwhile."""
+    bob = Phone("bob", f"{stage.network}.3", (stage.host, 5060), password="bob-secret")
+    ear = socket.socket(type=socket.SOCK_DGRAM)
+    ear.bind((f"{stage.network}.3", 16400))
+    with closing(bob), ear:
+        assert bob.register().status == 200
+        stage.registered(2)
+        stage.alice.order("dial", f"sip:bob@{stage.host}")
+        heard = []
+        for order in ("hold", "resume", "hangup"):
+            bob.answer(bob.request_received("INVITE"), 200, bob.sdp)
+            bob.request_received("ACK")
+            listen(ear, 0.5)
+            heard.append(listen(ear, 2))
+            stage.alice.order(order)
+        bob.answer(bob.request_received("BYE"), 200)
+        assert [len(each) > 12_000 for each in heard] == [True, False, True]
+        assert dominant(heard[0]) == dominant(heard[2]) == TONES["alice"]
+        assert not heard[1]
+        assert bob.register(0).status == 200
+    stage.close()
+
+
+@pytest.mark.parametrize("stage", [("udp", "udp", "udp"), ("tcp", "udp", "tcp")], indirect=True)
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_phone_transfers_blindly(stage: Stage, who: str):
+    """Alice has called bob; one of them transfers the other to carol and is gone (RFC 5589 6.1).
+    Those two hear each other's tones; the record has both attempts and says who hung up."""
+    staying, leaving = stage.phones[:2][:: 1 if who == "callee" else -1]
+    stage.call()
+    stage.talk()
+    leaving.order("transfer", f"sip:carol@{stage.host}")
+    stage.carol.expect("CALL_ESTABLISHED")
+    leaving.expect("CALL_CLOSED")
+    stage.talk()
+    stage.hang_up(staying, stage.carol)
+    (record,) = stage.switch.records(1)
+    assert (record["status"], record["hung_up"]) == (200, "caller" if who == "callee" else "callee")
+    assert [attempt["status"] for attempt in record["attempts"]] == [200, 200]
+    first, second = record["attempts"]
+    assert first["answered"] < second["started"] < second["answered"] < second["ended"]
+    stage.close()
+    stay = staying.name.removeprefix("baresip-")
+    assert overheard(staying, "carol") >= 3
+    assert overheard(stage.carol, stay) >= 3
+    assert 2 <= overheard(leaving, stay) < 6
+    assert overheard(staying, leaving.name.removeprefix("baresip-")) >= 2
+
+
+def listen(ear: socket.socket, seconds: float) -> "array[int]":
+    """What is heard for so long, as µ-law in RTP."""
+    heard = array("h")
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        ear.settimeout(left)
+        with suppress(TimeoutError):
+            heard += from_mulaw(ear.recv(2048)[12:])
+    return heard
