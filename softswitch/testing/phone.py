@@ -198,6 +198,13 @@ class Phone(Peer):
         self.endpoint = self.network.attach(self.host, port, self.transport, self._take)
         self.settle()
 
+    def vanish(self) -> None:
+        """Be gone without a word: nothing comes from it any more, and nothing reaches it."""
+        self.silent = True
+        self.network.silent.add(self.host)
+        for key in list(self._repeats):
+            self.stop(key)
+
     # Transactions, as simple as they can be.
 
     def ask(self, request: Request, tell: Callable[[Response], None]) -> None:
