@@ -235,6 +235,7 @@ class Bridge:
                 self._deliver(step, step.body)
             else:
                 self._note_offer(step)
+                self._legs(step)[1].data.media.sent = located.sdp
                 self._deliver(step, step.body, located.sdp)
 
     def _note_offer(self, step: Step) -> Literal["offer", "answer"]:
@@ -293,10 +294,9 @@ class Bridge:
         """
         source, target = self._legs(step)
         session = target.session
-        if step.kind is Kind.INVITE and target.data.invitation:
-            if self._inquiry is None:
-                body = match(target.data.invitation, body)
-            session.accept(step.fields, body)
+        invitation = target.data.invitation
+        if step.kind is Kind.INVITE and invitation:
+            session.accept(step.fields, body if self._inquiry else match(invitation, body))
         elif step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
@@ -320,8 +320,8 @@ class Bridge:
             self._finish()
 
     def _accept(self, step: Step, target: Leg, body: bytes) -> None:
-        """A 2xx reaches the other side: who asked is answered, as he asked; who did not ask, since
-        he was offered what the other holds to, hears nothing."""
+        """A 2xx reaches the other side: who asked is answered, as he asked; who did not, hears
+        nothing."""
         data, session = self.data, target.session
         if data.inviter == target.name and data.asked is not Asked.INVITE and not data.offers:
             if data.asked is Asked.UPDATE:
@@ -335,8 +335,9 @@ class Bridge:
             session.acknowledge(step.fields, body)
             self._finish()
         elif session.idle and step.located is not None and data.offerer == step.source:
-            # The offer that ``join`` asked for.
-            data.inviter = step.source
+            if not data.inviter:  # the offer that ``offer`` has asked for
+                self._fork(self.b)
+                data.offerer = step.source
             target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
             session.invite(step.fields, body)
             data.answered = not first

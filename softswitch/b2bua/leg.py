@@ -239,7 +239,7 @@ class Leg:
 
     def description(self) -> bytes:
         """What we have agreed to, for a re-INVITE that only keeps the session alive."""
-        return self.data.media.state.local
+        return self.data.media.repeated(self.data.network.advertise)
 
     def session_ended(self, request: Request | None, reason: str) -> None:
         """They are gone."""

@@ -103,16 +103,17 @@ class Legs:
         return self._bridges.get(name)
 
     def bridge_of(self, leg: Leg) -> Bridge | None:
-        """The bridge over which a leg talks, or before the answer is to; None while there is none,
-        or no single one."""
-        bridges = self._bridges
-        found = bridges.get(leg.name) or bridges.get(self._data.joined)
-        if found is not None or not bridges:
-            return found
-        offering = [each for each in bridges.values() if each.data.offerer == each.b.name]
-        if offering:
-            return offering[0]
-        return next(iter(bridges.values())) if len(bridges) == 1 else None
+        """The bridge over which a leg negotiates, else over which it talks, or before the answer is
+        to; None while there is none, or no single one."""
+        own = [each for each in self._bridges.values() if leg is each.b or leg is each.a]
+        if len(own) < 2:
+            return own[0] if own else None
+        joined = self._bridges.get(self._data.joined)
+        negotiating = [each for each in own if each.data.inviter]
+        offering = [each for each in own if each.data.offerer == each.b.name]
+        return next(
+            iter((*negotiating, *[each for each in own if each is joined], *offering)), None
+        )
 
     def far_of(self, leg: Leg) -> Leg | None:
         """The leg that it talks to; None before the answer."""
@@ -147,6 +148,8 @@ class Legs:
         """The call is over: let all go, the media session and the call itself, whose memory is free
         then."""
         self.give_back()
+        for name in list(self._bridges):
+            self.unbridge(name)
         for name in list(self._legs):
             self.end(name)
         if self._shared.engine is not None:
@@ -238,15 +241,19 @@ class Legs:
         self._let_go_of(leg)
         self._shared.leave_media(self._data.id, leg.scope, loan.name)
         leg.keep()
+        life = leg.session.data.life
         if lender._data.state is State.ENDED:
             leg.session.bye()
             leg.end()
-        else:
-            if not leg.session.idle:
-                leg.session.cancel()
-            lender._take(leg, loan.was)
-            if leg.session.data.life is Life.ENDED:
-                lender._user.leg_cancelled(leg, None)
+            return
+        if life is Life.CONFIRMED and not leg.session.idle:
+            leg.session.cancel()
+        was_early = lender._data.state is State.HUNTING
+        lender._take(leg, loan.was)
+        if life is Life.ENDED and was_early:
+            lender._user.leg_cancelled(leg, None)
+        elif life is Life.ENDED:
+            lender._user.leg_hung_up(leg, None, "Gone Meanwhile")
 
     def keep(self) -> None:
         """The leg stays here; the call that lent it ends."""

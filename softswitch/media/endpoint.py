@@ -72,6 +72,12 @@ class MediaEndpoint:
         self._current().local = self.sent
         return self.sent
 
+    def repeated(self, address: str) -> bytes:
+        """What was agreed to, to be sent once more only to keep the session alive: the same bytes,
+        unless an offer was refused since, from which this one has to be told."""
+        agreed = self.state.local or self.sent
+        return agreed if agreed == self.sent else self.outgoing(agreed, address)
+
     def incoming(self, sdp: bytes) -> bool:
         """Remember what the peer sent.
 
