@@ -69,6 +69,13 @@ class Bridge:
         """The leg on the far side of ``leg``."""
         return self.b if leg is self.a else self.a
 
+    def carry(self, step: Step) -> None:
+        """Have a step cross, after those that wait."""
+        waits = bool(self.data.steps)
+        self.data.steps.append(step)
+        if not waits:
+            self._next()
+
     # The first INVITE.
 
     def invite(self, fields: list[Field], request: Request) -> None:
@@ -78,25 +85,14 @@ class Bridge:
     def offer(self, fields: list[Field], max_forwards: int) -> None:
         """Invite leg b with what leg a, which is in a call already, holds to."""
         agreed = self.a.data.media.state.remote
-        self._append(Step.of_sdp(Kind.INVITE, self.a.name, agreed, fields, max_forwards))
-
-    def pick_up(self, near: bytes, far: bytes) -> None:
-        """Answer both legs, each of which has invited us, with what the other has offered: leg a
-        ``near``, leg b ``far``.
-
-        :raises SdpSyntaxError: they have no codec in common.
-        """
-        answer = match(near, far)
-        self.a.data.invitation, self.b.data.invitation = near, far
-        self._append(Step.of_sdp(Kind.INVITE, self.a.name, near))
-        self._append(Step.of_sdp(Kind.ACCEPT, self.b.name, answer))
+        self.carry(Step.of_sdp(Kind.INVITE, self.a.name, agreed, fields, max_forwards))
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller."""
         if not (self.data.offerer or self.data.settled) and response.body:
             self.data.prack_tag = response.to.tag or ""
         fields = crossing.fields(response, self.a.profile) + crossing.describing(response)
-        self._cross(Kind.PROVISIONAL, self.b, response, fields, response.status, response.reason)
+        self._answer(Kind.PROVISIONAL, self.b, response, fields)
 
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
@@ -107,7 +103,7 @@ class Bridge:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response, other.profile) + crossing.describing(response)
-        self._cross(Kind.ACCEPT, leg, response, fields, response.status, response.reason)
+        self._answer(Kind.ACCEPT, leg, response, fields)
 
     def acknowledged(self, leg: Leg, ack: Request) -> None:
         """Carry the ACK to the other leg where the answer to its offer is in it."""
@@ -199,6 +195,10 @@ class Bridge:
 
     # Steps.
 
+    def _answer(self, kind: Kind, leg: Leg, response: Response, fields: list[Field]) -> None:
+        tag = self.a.tag_for(leg, response) if leg is self.b and not self.data.answered else ""
+        self._cross(kind, leg, response, fields, response.status, response.reason, tag=tag)
+
     def _cross(
         self,
         kind: Kind,
@@ -208,18 +208,13 @@ class Bridge:
         status: int = 0,
         reason: str = "",
         max_forwards: int = 70,
+        tag: str = "",
     ) -> None:
         body = message.body
         located = find_sdp(message) if body else None
         if located and self.data.settled and not (self.data.answered or self.data.inviter):
             fields, body, located = crossing.undescribed(fields), b"", None
-        self._append(Step(kind, leg.name, status, reason, fields, body, located, max_forwards))
-
-    def _append(self, step: Step) -> None:
-        waits = bool(self.data.steps)
-        self.data.steps.append(step)
-        if not waits:
-            self._next()
+        self.carry(Step(kind, leg.name, status, reason, fields, body, located, max_forwards, tag))
 
     def _next(self) -> None:
         """Go on with what waits, until a step has to wait for the engine itself."""
@@ -279,6 +274,7 @@ class Bridge:
         if answers and step.kind in (Kind.PROVISIONAL, Kind.ACCEPT):
             idle = target.session.idle
             held = target.data.media.state.local if idle else target.data.answer
+            held = b"" if step.tag else held
         if not held:
             if step.kind is Kind.INVITE and target.data.invitation:
                 answers, sdp = True, match(target.data.invitation, sdp)
@@ -304,9 +300,9 @@ class Bridge:
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
-            if sdp and self.data.offerer == target.name:
+            if sdp and self.data.offerer == target.name and not step.tag:
                 target.data.answer = sdp
-            session.provisional(step.status, step.reason, step.fields, body)
+            session.provisional(step.status, step.reason, step.fields, body, step.tag)
         elif step.kind is Kind.ACCEPT:
             self._accept(step, target, body)
         elif step.kind is Kind.UPDATE:
@@ -347,7 +343,7 @@ class Bridge:
         else:
             if not body and target.data.answer and not data.settled:
                 body, step.fields = target.data.answer, [*step.fields, DESCRIBED]
-            session.accept(step.fields, body)
+            session.accept(step.fields, body, step.tag)
         target.data.answer = b""
         if first:
             self._user.bridge_answered(self)
@@ -409,7 +405,7 @@ class Bridge:
         """Offer the other leg what this one holds to, of our own accord."""
         self.data.offers += 1
         self._fork(source)
-        self._append(Step.of_sdp(Kind.INVITE, source.name, source.data.media.state.remote))
+        self.carry(Step.of_sdp(Kind.INVITE, source.name, source.data.media.state.remote))
 
     def _fork(self, inviter: Leg) -> None:
         """A re-negotiation begins: what is said from here on is on trial."""

@@ -14,6 +14,7 @@ from softswitch.dialog.usage import SessionData, answer
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.sip import compose
 from softswitch.sip.message import Request, Response
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
@@ -32,6 +33,7 @@ class LegData:
     :ivar peer: the name of the user or trunk; "" for others.
     :ivar cells: what a policy has overridden in the profile for this call.
     :ivar media: its session descriptions.
+    :ivar tags: callee and its tag -> our To tag for it, where the profile says "each".
     :ivar invitation: the offer in its first INVITE, where that is answered out of another offer.
     :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
     :ivar deadline: when it is given up, by the clock; None for never.
@@ -45,6 +47,7 @@ class LegData:
     peer: str = ""
     cells: dict[str, Any] = attrs.Factory(dict)
     media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    tags: dict[str, str] = attrs.Factory(dict)
     invitation: bytes = b""
     answer: bytes = b""
     deadline: float | None = None
@@ -151,6 +154,13 @@ class Leg:
         if cells:
             self.data.cells.update(cells)
             self.profile = self.session.profile = self.profile.changed(cells)
+
+    def tag_for(self, callee: "Leg", response: Response) -> str:
+        """Our To tag towards this caller for what a callee answers; "" for the same as ever."""
+        if self.profile.early == "one":
+            return ""
+        fork = f"{callee.name} {response.to.tag or ''}"
+        return self.data.tags.setdefault(fork, compose.new_tag())
 
     def belong_to(self, call: LegUser) -> None:
         """Be told to another call from now on."""

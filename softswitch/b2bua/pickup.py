@@ -4,8 +4,10 @@ from softswitch.b2bua import crossing
 from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
+from softswitch.b2bua.steps import Kind, Step
 from softswitch.dialog.usage import Life
 from softswitch.errors import SdpSyntaxError
+from softswitch.sdp.match import match
 from softswitch.sip.message import Request
 
 
@@ -21,7 +23,11 @@ def take_over(legs: Legs, caller: Leg, invite: Request, lender: Legs, far: Leg) 
     bridge = legs.bridge(caller, far)
     theirs = far.session.data.invite
     if far.session.data.life is Life.EARLY and theirs is not None:
-        bridge.pick_up(_offer(invite), _offer(theirs))
+        near, far_offer = _offer(invite), _offer(theirs)
+        answer = match(near, far_offer)
+        caller.data.invitation, far.data.invitation = near, far_offer
+        bridge.carry(Step.of_sdp(Kind.INVITE, caller.name, near))
+        bridge.carry(Step.of_sdp(Kind.ACCEPT, far.name, answer))
     else:
         bridge.invite(crossing.describing(invite), invite)
 

@@ -57,6 +57,7 @@ class Step:
     :ivar body: as received.
     :ivar located: the session description in it; None without one.
     :ivar max_forwards: for an INVITE.
+    :ivar tag: our To tag in a response, where the caller sees one for each callee; else "".
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Step:
     body: bytes = b""
     located: Located | None = None
     max_forwards: int = 70
+    tag: str = ""
 
     @classmethod
     def of_sdp(

@@ -26,12 +26,14 @@ class Provisional:
     :ivar reason: its phrase; the RFC's when None.
     :ivar fields: further header fields.
     :ivar body: the session description, or empty.
+    :ivar tag: our To tag.
     """
 
     status: int
     reason: str | None
     fields: list[Field]
     body: bytes
+    tag: str = ""
 
 
 @attrs.define

@@ -353,7 +353,8 @@ class Exchange(Side):
     def repeat(self, said: Provisional) -> None:
         """Now and each minute, lest a proxy on the way give up (RFC 3261 13.3.1.1)."""
         fields = [("Contact", self.data.dialog.contact), *said.fields]
-        self._repeat(compose_within(self.data, said.status, said.reason, fields, said.body))
+        data = self.data
+        self._repeat(compose_within(data, said.status, said.reason, fields, said.body, said.tag))
 
     def _repeat(self, response: Response) -> None:
         assert self.transaction is not None
@@ -391,6 +392,9 @@ class Exchange(Side):
         if self._keeper is not None:
             self._keeper.stop()
         self.agent.close(self)
+        dialog = self.data.dialog
+        for tag in self.data.spoken:
+            self.agent.close_as((dialog.call_id, tag, dialog.remote_tag), self)
         self.scope.release(self)
 
 

@@ -90,11 +90,23 @@ class Session(Exchange):
         if self.awaits_ack:
             self.fire(Event.ACKNOWLEDGE, fields, body)
 
-    def provisional(self, status: int, reason: str, fields: Iterable[Field], body: bytes) -> None:
-        """Send 101 to 199 to their INVITE; ignored when it has been answered."""
+    def provisional(
+        self,
+        status: int,
+        reason: str,
+        fields: Iterable[Field],
+        body: bytes,
+        tag: str = "",
+    ) -> None:
+        """Send 101 to 199 to their INVITE; ignored when it has been answered.
+
+        :param tag: our To tag of another early dialog (RFC 3261 12.1.1); "" for the present one.
+        """
         if self.state is not State.THEIRS or self.transaction is None:
             return
-        said = Provisional(status, reason, list(fields), body)
+        if tag:
+            self._speak_as(tag)
+        said = Provisional(status, reason, list(fields), body, self.data.dialog.local_tag)
         if self.data.reliable is not None or self.reliably(body):
             reliable.provide(self, said)
         else:
@@ -107,10 +119,24 @@ class Session(Exchange):
         self.fire(Event.REJECT, 0, None, ())
         return transaction
 
-    def accept(self, fields: Iterable[Field], body: bytes) -> None:
-        """Send 200 to their INVITE, again and again until its ACK has come."""
+    def accept(self, fields: Iterable[Field], body: bytes, tag: str = "") -> None:
+        """Send 200 to their INVITE, again and again until its ACK has come.
+
+        :param tag: as for ``provisional``.
+        """
+        if tag:
+            self._speak_as(tag)
         held = reliable.holds_back(self.data.reliable)
         self.fire(Event.HOLD if held else Event.ACCEPT, fields, body)
+
+    def _speak_as(self, tag: str) -> None:
+        """Be another early dialog of their INVITE's; the others can be reached still."""
+        dialog = self.data.dialog
+        if tag != dialog.local_tag:
+            self.data.spoken.append(dialog.local_tag)
+            dialog.local = f"{dialog.local.removesuffix(dialog.local_tag)}{tag}"
+            dialog.local_tag = tag
+            self.agent.open_as(dialog.key, self)
 
     def reject(self, status: int, reason: str | None, fields: Iterable[Field] = ()) -> None:
         """Send a final refusal (3xx to 6xx) of their INVITE. The first one ends the session."""

@@ -185,6 +185,7 @@ class SessionData:
     :ivar supported: the extensions that it last said it knows, a field value.
     :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made, the
         latest last.
+    :ivar spoken: our To tags of other early dialogs of their first INVITE.
     :ivar heard: To tag -> the last reliable provisional response that came with it.
     :ivar reliable: what we answer reliably to their INVITE; None before there is any.
     :ivar update: the UPDATE that is under way; None before the first.
@@ -203,6 +204,7 @@ class SessionData:
     allow: str | None = None
     supported: str = ""
     early: dict[str, Dialog] = attrs.Factory(dict)
+    spoken: list[str] = attrs.Factory(list)
     heard: dict[str, Heard] = attrs.Factory(dict)
     reliable: Reliable | None = None
     update: UpdateData | None = None
@@ -215,14 +217,18 @@ def compose_within(
     reason: str | None,
     fields: Iterable[Field],
     body: bytes = b"",
+    tag: str = "",
 ) -> Response:
-    """A response to the INVITE of the present exchange, with our tag (RFC 3261 12.1.1)."""
+    """A response to the INVITE of the present exchange, with our tag (RFC 3261 12.1.1).
+
+    :param tag: "" for that of the dialog.
+    """
     assert data.invite is not None
     return compose.response(
         data.invite,
         status,
         reason,
-        to_tag=data.dialog.local_tag,
+        to_tag=tag or data.dialog.local_tag,
         fields=fields,
         body=body,
         record_route=100 < status < 300,
