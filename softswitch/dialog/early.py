@@ -8,7 +8,6 @@ the session's dialog (RFC 3261 13.2.2.4); a 199 ends one (RFC 6228), as does its
 from typing import TYPE_CHECKING
 
 from softswitch.dialog.requester import Requester, take_down
-from softswitch.dialog.usage import SessionData
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.sip.message import Response
@@ -33,8 +32,9 @@ def drop(session: "Exchange", tag: str) -> None:
     """An early dialog is over."""
     data = session.data
     if tag in data.early:
-        data.dialog.local_cseq = last_cseq(data)
-        session.agent.close_as(data.early.pop(tag).key, session)
+        dialog = data.early.pop(tag)
+        data.last_cseq = max(data.last_cseq, dialog.local_cseq)
+        session.agent.close_as(dialog.key, session)
         if data.update is not None and data.update.tag == tag:
             session.updates.lose()
 
@@ -54,7 +54,6 @@ def answered(session: "Exchange", response: Response, flow: Flow) -> None:
     dialog = data.dialog
     if data.early:
         dialog = data.early.get(response.to.tag or "", dialog)
-        dialog.local_cseq = last_cseq(data)
     dialog.established(response, flow, anew=True)
     data.early.pop(response.to.tag or "", None)
     data.dialog = dialog
@@ -69,13 +68,5 @@ def take_down_or_acknowledge(session: "Exchange", response: Response, requester:
             session.agent.send_ack(data.ack, data.dialog)
         return
     assert requester.flow is not None
-    take_down(session.agent, data.dialog, response, requester.flow, session.scope)
-
-
-def last_cseq(data: SessionData) -> int:
-    """The highest CSeq of any dialog of our INVITE.
-
-    They share their numbers, so that the BYE to a fork whose 2xx comes late, long after its early
-    dialog was dropped, is still in order.
-    """
-    return max(data.dialog.local_cseq, *[each.local_cseq for each in data.early.values()])
+    last = max(data.last_cseq, data.dialog.local_cseq)
+    take_down(session.agent, data.dialog, response, requester.flow, session.scope, last)

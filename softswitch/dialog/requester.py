@@ -176,15 +176,24 @@ class Inquiry(RequestUser):
         self._tell(status, reason, None)
 
 
-def take_down(sender: Sender, dialog: Dialog, response: Response, flow: Flow, scope: Scope) -> None:
+def take_down(
+    sender: Sender,
+    dialog: Dialog,
+    response: Response,
+    flow: Flow,
+    scope: Scope,
+    last_cseq: int = 0,
+) -> None:
     """Acknowledge and end what a 2xx has made and nobody wants, or can use (RFC 3261 13.2.2.4).
 
     :param dialog: of our INVITE, in which another fork may have answered already.
     :param flow: on which the INVITE went.
+    :param last_cseq: the highest that any dialog of the INVITE has used, so that the BYE is in
+        order even where this one was early, and was forgotten, before.
     """
     cseq = response.cseq.number
     fork = dialog.another()
-    fork.local_cseq = max(fork.local_cseq, cseq)
+    fork.local_cseq = max(cseq, last_cseq)
     try:
         fork.established(response, flow)
     except SipSyntaxError:

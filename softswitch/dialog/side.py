@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from softswitch.dialog import early
 from softswitch.dialog.data import UpdateState
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import (
@@ -193,8 +192,6 @@ class Side(Machine):
         if dialog is None or self.scope.closed:
             tell(481, REASONS[481], None)
             return
-        if self.data.early:
-            dialog.local_cseq = early.last_cseq(self.data)
         requester = Requester(self.agent, dialog, Inquiry(tell), self.scope, self.credentials)
         requester.start(dialog.request(method, fields, body, max_forwards))
 

@@ -185,6 +185,7 @@ class SessionData:
     :ivar supported: the extensions that it last said it knows, a field value.
     :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made, the
         latest last.
+    :ivar last_cseq: the highest CSeq of those that are over.
     :ivar spoken: our To tags of other early dialogs of their first INVITE.
     :ivar heard: To tag -> the last reliable provisional response that came with it.
     :ivar reliable: what we answer reliably to their INVITE; None before there is any.
@@ -204,6 +205,7 @@ class SessionData:
     allow: str | None = None
     supported: str = ""
     early: dict[str, Dialog] = attrs.Factory(dict)
+    last_cseq: int = 0
     spoken: list[str] = attrs.Factory(list)
     heard: dict[str, Heard] = attrs.Factory(dict)
     reliable: Reliable | None = None
