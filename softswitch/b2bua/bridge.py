@@ -5,7 +5,7 @@ and the steps behind it wait too, so that a 200 never overtakes its 183; an engi
 at once is the easy case of the same path. An answer whose token is no longer current is ignored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import attrs
@@ -149,12 +149,13 @@ class Bridge:
         self._renegotiate(kind, leg, request, asked)
 
     def restore(self, leg: Leg) -> None:
-        """Offer a leg anew what the other holds to: it was told something else. Without an engine
+        """Offer a leg anew what the other holds to, and tell it what is unsaid. Without an engine
         nobody keeps descriptions, and the next re-INVITE has to settle it."""
         other = self.other(leg)
         idle = leg.session.idle and other.session.idle
         if other.data.media.state.remote and idle and not self._busy:
-            self._present(other)
+            fields, leg.data.unsaid = leg.data.unsaid, []
+            self._present(other, fields)
 
     def join(self) -> None:
         """Have the two legs, each in a session already, talk to each other: b is offered what a
@@ -196,6 +197,9 @@ class Bridge:
     # Steps.
 
     def _answer(self, kind: Kind, leg: Leg, response: Response, fields: list[Field]) -> None:
+        other = self.other(leg)
+        if other.profile.trusted:
+            fields += leg.asserted(response, other)
         tag = self.a.tag_for(leg, response) if leg is self.b and not self.data.answered else ""
         self._cross(kind, leg, response, fields, response.status, response.reason, tag=tag)
 
@@ -369,8 +373,6 @@ class Bridge:
     def _legs(self, step: Step) -> tuple[Leg, Leg]:
         return (self.a, self.b) if step.source == self.a.name else (self.b, self.a)
 
-    # Re-negotiation.
-
     @property
     def _busy(self) -> bool:
         """Whether something is being negotiated, over this bridge or another of leg a's."""
@@ -401,14 +403,15 @@ class Bridge:
             if leg.session.data.life is Life.ENDED:
                 self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
 
-    def _present(self, source: Leg) -> None:
+    def _present(self, source: Leg, fields: Sequence[Field] = ()) -> None:
         """Offer the other leg what this one holds to, of our own accord."""
         self.data.offers += 1
         self._fork(source)
-        self.carry(Step.of_sdp(Kind.INVITE, source.name, source.data.media.state.remote))
+        agreed = source.data.media.state.remote
+        self.carry(Step.of_sdp(Kind.INVITE, source.name, agreed, fields))
 
     def _fork(self, inviter: Leg) -> None:
-        """A re-negotiation begins: what is said from here on is on trial."""
+        """What is said from here on is on trial."""
         self.data.inviter = inviter.name
         self.data.offerer = ""
         self.a.data.media.fork()
@@ -424,8 +427,9 @@ class Bridge:
             self.a.data.media.commit()
             self.b.data.media.commit()
         misfit, data.misfit = data.misfit, False
-        if misfit and data.offers < OFFERS:
-            self.restore(self.a)
+        for leg in (self.a, self.b):
+            if leg.data.unsaid or (misfit and leg is self.a and data.offers < OFFERS):
+                self.restore(leg)
         if not data.inviter:
             data.offers = 0
 

@@ -10,6 +10,7 @@ from weakref import proxy
 
 from softswitch.b2bua import crossing, within
 from softswitch.b2bua.bridge import Bridge
+from softswitch.b2bua.connected import tell_both
 from softswitch.b2bua.hunt import ELSEWHERE, Hunt
 from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
@@ -191,11 +192,14 @@ class Call(Machine):
 
     def bridge_answered(self, bridge: Bridge) -> None:
         """The caller has been told of the answer; or after a transfer, both sides talk."""
-        if self.data.joined != bridge.b.name:
+        moved = self.data.loan is not None or self.data.joined != bridge.b.name
+        if moved and self.data.joined != bridge.b.name:
             self.legs.unbridge(self.data.joined)
             self.data.joined = bridge.b.name
         self.legs.keep()
         self.fire(Event.BRIDGED)
+        if moved:
+            tell_both(self._shared, bridge)
 
     def bridge_refused(self, bridge: Bridge, status: int, reason: str) -> None:
         """One side did not want what the other holds to: they stay as they are."""

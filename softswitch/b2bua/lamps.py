@@ -92,7 +92,7 @@ class Lamps:
             f"  <dialog {written}>",
             f"    <state>{state}</state>",
             f"    <local><identity>{escape(entity)}</identity></local>",
-            f"    {_remote(dialog)}",
+            f"    {_remote(leg.talks_to or dialog.local)}",
             "  </dialog>",
         ]
 
@@ -102,10 +102,10 @@ def _lights(leg: LegData) -> bool:
     return leg.kind == "user" and bool(leg.peer)
 
 
-def _remote(dialog: Dialog) -> str:
+def _remote(named: str) -> str:
     """Who is at the other end, as the user himself was told."""
     try:
-        told = NameAddr.parse(dialog.local)
+        told = NameAddr.parse(named)
     except SipSyntaxError:
         return "<remote/>"
     uri = str(told.uri)

@@ -9,13 +9,16 @@ from typing import Any, Protocol
 
 import attrs
 
+from softswitch.b2bua import identity
 from softswitch.dialog.session import Session
 from softswitch.dialog.usage import SessionData, answer
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.plugin.views import Identity
 from softswitch.sip import compose
-from softswitch.sip.message import Request, Response
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
@@ -33,6 +36,8 @@ class LegData:
     :ivar peer: the name of the user or trunk; "" for others.
     :ivar cells: what a policy has overridden in the profile for this call.
     :ivar media: its session descriptions.
+    :ivar talks_to: whom its peer talks to, a name-addr, where a transfer or pick-up has moved it.
+    :ivar unsaid: header fields that its peer is to be told with the next offer.
     :ivar tags: callee and its tag -> our To tag for it, where the profile says "each".
     :ivar invitation: the offer in its first INVITE, where that is answered out of another offer.
     :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
@@ -47,6 +52,8 @@ class LegData:
     peer: str = ""
     cells: dict[str, Any] = attrs.Factory(dict)
     media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    talks_to: str = ""
+    unsaid: list[Field] = attrs.Factory(list)
     tags: dict[str, str] = attrs.Factory(dict)
     invitation: bytes = b""
     answer: bytes = b""
@@ -154,6 +161,12 @@ class Leg:
         if cells:
             self.data.cells.update(cells)
             self.profile = self.session.profile = self.profile.changed(cells)
+
+    def asserted(self, response: Response, to: "Leg") -> list[Field]:
+        """The fields of an answer that name its peer to another leg's (RFC 3325)."""
+        host = NameAddr.parse(to.session.data.dialog.contact).uri.host
+        who = Identity(self.data.kind, self.data.peer)
+        return identity.asserted(response, who, self.profile, to.profile, host)
 
     def tag_for(self, callee: "Leg", response: Response) -> str:
         """Our To tag towards this caller for what a callee answers; "" for the same as ever."""

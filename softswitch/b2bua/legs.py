@@ -125,7 +125,7 @@ class Legs:
         self.give_back()
         for leg in list(self._legs.values()):
             if leg is not gone:
-                leg.session.bye(fields)
+                leg.session.bye([each for each in fields if leg.profile.crosses[each[0]]])
 
     def end(self, name: str) -> None:
         """Let a leg and its bridge go; harmless when they have gone."""

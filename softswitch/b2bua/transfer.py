@@ -258,7 +258,7 @@ class Transfer(Machine):
         self._call.transfer_failed(self.data.gone)
 
     def _succeed(self) -> None:
-        if self._notifier is None:
+        if self._notifier is None or self._notifier.data.state == "terminated":
             self._dismiss()
         else:
             self._tell(200, REASONS[200])

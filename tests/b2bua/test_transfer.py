@@ -345,3 +345,45 @@ def test_a_dialog_that_nobody_knows(stage):
     taken = carol.call("bob", fields=[("Replaces", "x@y;to-tag=1;from-tag=2")])
     stage.run(3)
     assert taken.statuses[-1] == 481
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_who_the_parties_talk_to_now(make_stage, serves):
+    """After a transfer a peer whose profile says how is told of the other: by UPDATE, or by a
+    re-INVITE where it knows none (RFC 3311, RFC 3325); and the lamps show it."""
+    tables = {"dialog": {"connected": "pai"}}
+    stage = make_stage(tables, engine=lambda clock: CountingEngine())
+    alice, bob, carol = stage.phone("alice"), stage.phone("bob"), stage.phone("carol")
+    for phone in (alice, bob, carol):
+        phone.answers["INVITE"] = 200
+        if serves:
+            phone.can()
+    line = alice.call("bob")
+    bob.answer()
+    bob.line.refer(bob.uri("carol"))
+    carol.answer()
+    stage.run(3)
+    method = "UPDATE" if serves else "INVITE"
+    for side, name in ((line, "carol"), (carol.line, "alice")):
+        said = [request.get("P-Asserted-Identity") for request in side.requests]
+        assert f"<sip:{name}@127.88.0.1>" in said, (method, said)
+        assert side.methods.count(method) == 1 + (method == "INVITE" and side is carol.line)
+    legs = next(iter(stage.house.switch.calls.values())).data.legs
+    assert {leg.talks_to for leg in legs.values()} == {
+        "<sip:carol@127.88.0.1>",
+        "<sip:alice@127.88.0.1>",
+    }
+    over(stage, line, carol.line)
+
+
+def test_a_trusted_caller_is_told_who_answers(make_stage):
+    """P-Asserted-Identity in 180 and 200, towards the trusted alone (RFC 3325 9.1)."""
+    for trusted in (True, False):
+        stage = make_stage({"dialog": {"trusted": trusted}})
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        line = alice.call("bob")
+        bob.ring()
+        bob.answer()
+        told = [response.get("P-Asserted-Identity") for response in line.responses[-2:]]
+        assert told == (["<sip:bob@127.88.0.1>"] * 2 if trusted else [None, None])
+        over(stage, line, bob.line)
