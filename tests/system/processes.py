@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flows import FLOWS
+
 SCENARIOS = Path(__file__).parent / "sipp"
 TRANSPORTS = {"udp": "u1", "tcp": "t1"}
 
@@ -169,9 +171,9 @@ class Switch(Process):
 
 
 class Sipp(Process):
-    """SIPp, playing a scenario of ``sipp/``.
+    """SIPp, playing a scenario of ``sipp/``, or one of ``flows``.
 
-    :param scenario: name of the file, without its ending.
+    :param scenario: name of the file, without its ending, or ``FLOW.SIDE``.
     :param here: address to send from and, for a callee, to listen at.
     :param there: ``host:port`` to call; "" for a callee.
     :param words: what stands for ``@word@`` in the scenario.
@@ -194,7 +196,11 @@ class Sipp(Process):
         name = f"{scenario}-{here}"
         self._files = folder / name
         file = self._files.with_suffix(self._files.suffix + ".xml")
-        text = (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
+        flow, dot, side = scenario.partition(".")
+        if dot:
+            text = FLOWS[flow].sides[side].xml()
+        else:
+            text = (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
         for word, value in words.items():
             text = text.replace(f"@{word}@", str(value))
         file.write_text(text, "utf-8")
