@@ -8,6 +8,7 @@ ignored; nothing raises because a peer chose an odd moment.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, ClassVar
 
 Table = Mapping[tuple[StrEnum, StrEnum], tuple[StrEnum, Callable[..., None] | None]]
@@ -22,7 +23,7 @@ class Machine:
     An action runs after the state has changed, and may fire further events. StrEnum members
     serve as states and events: their hash is cached, and they are plain data when written down.
 
-    :ivar state: where the machine stands; a subclass may keep it in its data, as a property.
+    :ivar state: where the machine stands.
     """
 
     __slots__ = ("state",)
@@ -41,6 +42,29 @@ class Machine:
             unexpected[type(self).__name__, self.state, event] += 1
             return
         self.state, action = step
+        if action is not None:
+            action(self, *args)
+
+
+class DataMachine(Machine):
+    """A machine whose state stands in its data, so that it is written down with it.
+
+    :ivar data: what the machine knows.
+    """
+
+    __slots__ = ("data",)
+
+    data: Any
+    state: Any = property(attrgetter("data.state"))
+
+    def fire(self, event: StrEnum, *args: Any) -> None:
+        """The same."""
+        data = self.data
+        step = self.TABLE.get((data.state, event))
+        if step is None:
+            unexpected[type(self).__name__, data.state, event] += 1
+            return
+        data.state, action = step
         if action is not None:
             action(self, *args)
 

@@ -5,7 +5,6 @@ the first that answers stays. What has happened stands in the call's record, and
 observers.
 """
 
-from enum import StrEnum
 from weakref import proxy
 
 from softswitch.b2bua import crossing, within
@@ -24,7 +23,7 @@ from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import Life, answer
 from softswitch.errors import SdpSyntaxError
 from softswitch.flow import Flow
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import Identity, RequestView
@@ -36,7 +35,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 
 
-class Call(Machine):
+class Call(DataMachine):
     """One call.
 
     :ivar data: what it knows.
@@ -47,7 +46,9 @@ class Call(Machine):
     :raises SipSyntaxError: when the INVITE cannot make a dialog.
     """
 
-    __slots__ = ("__weakref__", "_hunt", "_shared", "_transfer", "_view", "caller", "data", "legs")
+    __slots__ = ("__weakref__", "_hunt", "_shared", "_transfer", "_view", "caller", "legs")
+
+    data: CallData
 
     def __init__(
         self, shared: Shared, request: Request, transaction: InviteServer, identity: Identity
@@ -70,16 +71,6 @@ class Call(Machine):
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
         self._transfer: Transfer | None = None
         self.caller = self.legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
-
-    @property
-    def state(self) -> State:
-        """How far it has come; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
 
     @property
     def id(self) -> str:

@@ -5,9 +5,9 @@ what one peer says about its network is not the other's business.
 """
 
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
 
 from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.sip.compose import seal
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
 from softswitch.sip.uri import Uri
@@ -69,19 +69,13 @@ def status(far: int) -> int:
     return STATUS.get(far, far)
 
 
-def mark(uri: Uri, secret: bytes) -> str:
+def mark(uri: Uri, secret: str) -> str:
     """Our own mark for a call to ``uri``: meaningless to others, the same each time.
 
     A call that comes back bearing it, to the same Request-URI, runs in a circle through
     somebody else's back-to-back agent, where neither Via nor Max-Forwards may have survived.
     """
-    called = f"{uri.scheme}:{uri.user}@{uri.host}".lower().encode("utf-8", "surrogateescape")
-    return blake2b(called, key=secret, digest_size=12).hexdigest()
-
-
-def is_marked(request: Request, own: str) -> bool:
-    """Whether an INVITE bears our mark ``own``."""
-    return own in request.all(MARK)
+    return seal(f"{uri.scheme}:{uri.user}@{uri.host}".lower(), secret)
 
 
 def is_anonymous(request: Request) -> bool:

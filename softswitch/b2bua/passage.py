@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from softswitch.b2bua import crossing, identity
+from softswitch.b2bua import identity
 from softswitch.b2bua.errand import EVENT_METHODS, Errand, ErrandData
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.subscribing import Crossed, CrossedData, Subscribing, wants_no_news
@@ -139,7 +139,7 @@ class Passage:
                 raise PeerError("Decline", 603)
         if request.max_forwards == 0:
             raise PeerError("Too Many Hops", 483)
-        if crossing.is_marked(request, shared.mark(request)):
+        if shared.is_marked(request):
             raise PeerError("Loop Detected", 482)
         critical = identity.refusal(request)
         if critical is not None:

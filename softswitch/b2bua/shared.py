@@ -142,7 +142,7 @@ class Shared:
         self.is_alive = transport.is_alive
         self._transport = transport
         self._resolver = resolver
-        self._secret = secret
+        self._secret = secret.hex()
 
     def facing(self, flow: Flow) -> Facing:
         """What the flow's peer sees of us."""
@@ -160,6 +160,11 @@ class Shared:
     def mark(self, invite: Request) -> str:
         """Our mark for calls to that INVITE's Request-URI."""
         return crossing.mark(invite.request_uri, self._secret)
+
+    def is_marked(self, request: Request) -> bool:
+        """Whether a request bears our mark: it has come back."""
+        marks = request.all(crossing.MARK)
+        return bool(marks) and self.mark(request) in marks
 
     def leave_media(self, session: str, scope: Scope, leg: str) -> None:
         """A leg leaves its media session: a port that it still holds then is a leak."""

@@ -4,7 +4,6 @@ from collections import Counter
 from functools import partial
 from typing import Final
 
-from softswitch.b2bua import crossing
 from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
@@ -139,7 +138,7 @@ class Switch:
             return (refused[0], None, refused[1])
         if not request.contacts:
             raise SipSyntaxError("Missing Contact", header="Contact")
-        if crossing.is_marked(request, self._shared.mark(request)):
+        if self._shared.is_marked(request):
             return (482, None, [])
         if request.get("Session-Expires") is not None:
             brief = too_brief(request, self._shared.profile(identity.kind, identity.name))

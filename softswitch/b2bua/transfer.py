@@ -16,7 +16,7 @@ import attrs
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.subscription import Notifier, NotifierData
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.plugin.decisions import Admission, Allow, Redirect, Reject, Route, Routing
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
@@ -98,7 +98,7 @@ class Transferring(Protocol):
         """The call goes on as before; or ends, where only the transferee is left."""
 
 
-class Transfer(Machine):
+class Transfer(DataMachine):
     """One transfer of one call.
 
     :ivar data: what it knows.
@@ -106,7 +106,9 @@ class Transfer(Machine):
     :param transferee: the leg that stays.
     """
 
-    __slots__ = ("_call", "_leg", "_notifier", "_shared", "_transferee", "data")
+    __slots__ = ("_call", "_leg", "_notifier", "_shared", "_transferee")
+
+    data: TransferData
 
     def __init__(
         self,
@@ -136,16 +138,6 @@ class Transfer(Machine):
             fields.append(("Replaces", str(refer.replaces)))
         invite = Request("INVITE", str(refer.uri), fields)
         self.data = TransferData(leg.name, transferee.name, invite)
-
-    @property
-    def state(self) -> State:
-        """How far it has come; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
 
     @property
     def over(self) -> bool:

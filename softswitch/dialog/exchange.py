@@ -384,7 +384,7 @@ class Exchange(Side):
         if self.state is State.OURS:
             self.fire(Event.CANCEL, [])
         elif self.state is State.ANSWERED:
-            self.state = State.IDLE
+            self.data.state = State.IDLE
         if self.data.early:
             early.drop_all(self)
         if self._updates is not None:

@@ -1,7 +1,6 @@
 """What everything that a session does stands on: its data, timers, dialogs and requests. Pure."""
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from softswitch.dialog.data import UpdateState
@@ -20,7 +19,7 @@ from softswitch.dialog.usage import (
     State,
 )
 from softswitch.flow import Flow
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.scope import Scope
 from softswitch.sip import compose
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 BASIC = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
 
 
-class Side(Machine):
+class Side(DataMachine):
     """One side of a call, before it does anything; see ``session``."""
 
     __slots__ = (
@@ -51,7 +50,6 @@ class Side(Machine):
         "agent",
         "clock",
         "credentials",
-        "data",
         "profile",
         "scope",
         "timers",
@@ -59,6 +57,8 @@ class Side(Machine):
         "user",
         "wait",
     )
+
+    data: SessionData
 
     def __init__(
         self,
@@ -91,16 +91,6 @@ class Side(Machine):
             self.data.calling = False
             self.data.state = State.THEIRS
             agent.open(self)
-
-    @property
-    def state(self) -> State:
-        """Where the exchange stands; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
 
     @property
     def idle(self) -> bool:

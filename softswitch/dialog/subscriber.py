@@ -17,7 +17,7 @@ from softswitch.dialog.subscription import FATAL, State
 from softswitch.dialog.usage import CAPABILITIES, Dialogs, answer
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.scope import Scope
 from softswitch.sip.events import SubscriptionState, event_of
 from softswitch.sip.message import Field, Request, Response
@@ -77,7 +77,7 @@ class SubscriberUser(Protocol):
         """It has ended without a NOTIFY that says so."""
 
 
-class Subscriber(Machine):
+class Subscriber(DataMachine):
     """A subscription of ours to something of a peer's.
 
     :ivar data: what it knows.
@@ -96,8 +96,9 @@ class Subscriber(Machine):
         "_scope",
         "_timers",
         "_user",
-        "data",
     )
+
+    data: SubscriberData
 
     def __init__(
         self,
@@ -121,16 +122,6 @@ class Subscriber(Machine):
         scope.hold(self)
         self._half = dialog.key
         agent.open_as(self._half, self)
-
-    @property
-    def state(self) -> State:
-        """How far it has come; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
 
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""

@@ -18,7 +18,7 @@ from softswitch.dialog.requester import Inquiry, Requester, Tell
 from softswitch.dialog.usage import CAPABILITIES, Dialogs, answer
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.scope import Scope
 from softswitch.sip.events import REFER, SubscriptionState, event_of
 from softswitch.sip.message import Field, Request, Response
@@ -90,7 +90,7 @@ class NotifierData:
     sending: bool = False
 
 
-class Notifier(Machine):
+class Notifier(DataMachine):
     """Tells a subscriber of a state, one NOTIFY at a time and in order, until either side ends it.
 
     It starts out active, and says for how long once it knows, by ``expire_in``. It holds a place
@@ -104,7 +104,9 @@ class Notifier(Machine):
     :param grace: seconds for which it outlives its expiry.
     """
 
-    __slots__ = ("_clock", "_grace", "_over", "_scope", "_send", "_tells", "_timer", "data")
+    __slots__ = ("_clock", "_grace", "_over", "_scope", "_send", "_tells", "_timer")
+
+    data: NotifierData
 
     def __init__(
         self,
@@ -126,16 +128,6 @@ class Notifier(Machine):
         self._tells: deque[Tell | None] = deque()
         self._timer: Timer | None = None
         scope.hold(self)
-
-    @property
-    def state(self) -> State:
-        """How far it has come; kept in ``data`` so that it is written down with it."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, State)
-        self.data.state = state
 
     @property
     def idle(self) -> bool:

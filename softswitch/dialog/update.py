@@ -15,7 +15,7 @@ from softswitch.dialog import refresh
 from softswitch.dialog.data import UpdateData, UpdateState
 from softswitch.dialog.dialog import ALLOW
 from softswitch.dialog.usage import Event, Life, State, answer, bears_sdp, supported
-from softswitch.machine import Machine
+from softswitch.machine import DataMachine
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
@@ -39,10 +39,12 @@ class UpdateEvent(StrEnum):
     END = "session over"
 
 
-class Update(Machine):
+class Update(DataMachine):
     """The UPDATE that is under way on a session."""
 
-    __slots__ = ("_number", "_session", "_timer", "data")
+    __slots__ = ("_number", "_session", "_timer")
+
+    data: UpdateData
 
     def __init__(self, session: "Exchange") -> None:
         if session.data.update is None:
@@ -51,16 +53,6 @@ class Update(Machine):
         self._session = session
         self._timer: Timer | None = None
         self._number = 0
-
-    @property
-    def state(self) -> UpdateState:
-        """Where it stands; kept in the session's data."""
-        return self.data.state
-
-    @state.setter
-    def state(self, state: StrEnum) -> None:
-        assert isinstance(state, UpdateState)
-        self.data.state = state
 
     def leftovers(self) -> list[str]:
         """The name of the timer while it is set (for the scope)."""

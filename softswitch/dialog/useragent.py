@@ -8,7 +8,7 @@ of any is looked at before any state is made for it: a stranger costs one answer
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol
 
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester, take_down
@@ -170,38 +170,35 @@ class UserAgent:
     def screen(self, request: Request, flow: Flow) -> Response | Screened:
         """Look at a request before any state is made for it (RFC 3261 8.2)."""
         try:
-            return self._screen(request, flow)
+            if self.proxy is not None and request.get("Route") is not None:
+                screened = self.proxy.screen(request, flow)
+                if screened is not None:
+                    return screened
+            tag = request.to.tag
+            if tag is not None:
+                usage = self._dialogs.get((request.call_id, tag, request.from_.tag or ""))
+                if usage is None and request.method == "NOTIFY":
+                    # It makes the dialog, and may come before the 2xx (RFC 6665 4.4.1).
+                    usage = self._dialogs.get((request.call_id, tag, ""))
+                if usage is None:
+                    return compose.response(request, 481)
+                refused = unacceptable(request)
+                if refused is not None:
+                    return self._answer(request, *refused)
+                return Screened(usage, force_rport=usage.data.dialog.symmetric)
+            refusal = self._refusal(request)
+            if refusal is not None:
+                return refusal
+            asking = _Asking()
+            self._gate.ask_admission(RequestView(request, flow), asking.tell)
+            decision = asking.decision
+            if decision is None:
+                return Screened(asking)
+            if isinstance(decision, Allow):
+                return Screened(decision.identity, force_rport=decision.identity.force_rport)
+            return self._refuse(request, flow, decision)
         except SipSyntaxError as error:
             return self._answer(request, error.status, reason=error.reason)
-
-    def _screen(self, request: Request, flow: Flow) -> Response | Screened:
-        if self.proxy is not None and request.get("Route") is not None:
-            screened = self.proxy.screen(request, flow)
-            if screened is not None:
-                return screened
-        tag = request.to.tag
-        if tag is not None:
-            usage = self._dialogs.get((request.call_id, tag, request.from_.tag or ""))
-            if usage is None and request.method == "NOTIFY":
-                # It makes the dialog, and may come before the 2xx (RFC 6665 4.4.1).
-                usage = self._dialogs.get((request.call_id, tag, ""))
-            if usage is None:
-                return compose.response(request, 481)
-            refused = unacceptable(request)
-            if refused is not None:
-                return self._answer(request, *refused)
-            return Screened(usage, force_rport=usage.data.dialog.symmetric)
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal
-        asking = _Asking()
-        self._gate.ask_admission(RequestView(request, flow), asking.tell)
-        decision = asking.decision
-        if decision is None:
-            return Screened(asking)
-        if isinstance(decision, Allow):
-            return Screened(decision.identity, force_rport=decision.identity.force_rport)
-        return self._refuse(request, flow, decision)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """A request that was screened and now has its transaction."""
@@ -211,14 +208,17 @@ class UserAgent:
         else:
             self._serve(request, transaction, who)
 
-    def _serve(self, request: Request, transaction: InviteServer | Server, who: object) -> None:
+    def _serve(
+        self, request: Request, transaction: InviteServer | Server, who: Identity | Usage
+    ) -> None:
         """Hand a request to its dialog's usage or its handler; what fails there is answered all the
         same, lest its transaction wait for ever."""
         try:
             if not isinstance(who, Identity):
-                cast(Usage, who).request_received(request, transaction)
+                who.request_received(request, transaction)
             else:
-                refusal = self._unserved(request)
+                invites = request.method == "INVITE"
+                refusal = None if invites else self._unserved(request)
                 if refusal is None:
                     self.handlers[request.method](request, transaction, who)
                 elif request.method == "REGISTER" or self.proxy is None:
@@ -368,10 +368,9 @@ class UserAgent:
         return None
 
     def _unserved(self, request: Request) -> Response | None:
-        """Why a request of somebody known cannot be served by us, though it may be forwarded."""
+        """Why a request of somebody known, other than INVITE, cannot be served by us, though it may
+        be forwarded."""
         method = request.method
-        if method == "INVITE":
-            return None
         if method not in self.handlers:
             return self._answer(request, 405 if method in METHODS else 501, CAPABILITIES)
         refused = unacceptable(request)

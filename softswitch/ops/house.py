@@ -17,10 +17,9 @@ from softswitch.b2bua.switch import Switch
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.ops.config import Config
-from softswitch.plugin.decisions import Challenge
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.plugin.media import IMediaEngine
-from softswitch.plugin.views import BindingView, RequestView, User
+from softswitch.plugin.views import BindingView
 from softswitch.policy import load
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.chain import Policy, PolicyChain
@@ -38,7 +37,7 @@ from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.resolver import LookUp, Resolver
 from softswitch.trunk.credentials import credentials
-from softswitch.trunk.group import Trunk, Trunks, escape_user
+from softswitch.trunk.group import Trunks, escape_user
 from softswitch.wheel import Clock
 
 USER_AGENT = f"softswitch/{__version__}"
@@ -93,7 +92,7 @@ class House:
         self.transport.on_closed.append(self.bindings.flow_closed)
         self.users = config.directory_of_users()
         self.trunks = Trunks(config.trunk_groups())
-        self._authenticator = Authenticator(
+        authenticator = Authenticator(
             config.realm,
             clock,
             self.users.get,
@@ -101,10 +100,16 @@ class House:
             by_group={name: group.algorithms or () for name, group in config.groups.items()},
             lifetime=config.auth.nonce_seconds,
         )
+        # Of what a policy may ask of us (``plugin.views.House``), that which others know.
+        self.is_ours = self.domains.is_ours
+        self.find_user = self.users.get
+        self.trunk = self.trunks.find
+        self.trunk_at = self.trunks.at
+        self.authenticate = authenticator.authenticate
         self.policies = PolicyChain(
             [*plug_ins, *self._load_policies()],
             clock,
-            challenge_fields=self._authenticator.challenge_fields,
+            challenge_fields=authenticator.challenge_fields,
             deadline=config.switch.policy_seconds,
             known_trunk=lambda name: self.trunks.find(name) is not None,
         )
@@ -171,7 +176,7 @@ class House:
             "counters": dict(sorted(counters.items())),
         }
 
-    # What a policy may ask of us: ``plugin.views.House``.
+    # What else a policy may ask of us.
 
     @property
     def domain(self) -> str:
@@ -186,14 +191,6 @@ class House:
     def now(self) -> float:
         """Unix time, seconds; virtual in tests."""
         return self.clock.seconds()
-
-    def is_ours(self, host: str, port: int | None = None) -> bool:
-        """Whether a URI's host, and port if it has one, names this switch."""
-        return self.domains.is_ours(host, port)
-
-    def find_user(self, name: str) -> User | None:
-        """The user of that name."""
-        return self.users.get(name)
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
@@ -210,18 +207,6 @@ class House:
             for binding in self.bindings.lookup(f"{user}@{domain}")
             if self.transport.is_alive(binding.flow)
         ]
-
-    def trunk(self, name: str) -> Trunk | None:
-        """The trunk of that name."""
-        return self.trunks.find(name)
-
-    def trunk_at(self, host: str) -> Trunk | None:
-        """The trunk to whose networks an address belongs."""
-        return self.trunks.at(host)
-
-    def authenticate(self, request: RequestView) -> User | Challenge:
-        """Whose credentials a request bears, or the challenge that answers it."""
-        return self._authenticator.authenticate(request)
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""

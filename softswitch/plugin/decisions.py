@@ -75,7 +75,7 @@ DivertedFor = Literal[
 
 def as_cells(cells: Any) -> Any:
     """Cells of a profile with tuples for lists, which is what a profile holds."""
-    if not isinstance(cells, (dict, Mapping)):
+    if not cells or not isinstance(cells, (dict, Mapping)):
         return cells
     return {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
 

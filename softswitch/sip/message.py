@@ -123,8 +123,8 @@ class Message:
     def values(self, name: str) -> list[str]:
         """The comma-separated values of every line of that field, in order (7.3.1)."""
         lines = self.all(name)
-        if len(lines) < 2:
-            return split_values(lines[0]) if lines else lines
+        if len(lines) == 1 and lines[0] and "," not in lines[0]:
+            return lines
         return [value for line in lines for value in split_values(line)]
 
     def replaced(self: _M, name: str, values: Iterable[str]) -> _M:
@@ -327,6 +327,7 @@ def _first_via(line: str) -> Via:
     return Via.parse(split_values(line)[0] if "," in line else line)
 
 
+@lru_cache
 def _hops(text: str) -> int:
     return number(text, 255)
 

@@ -7,12 +7,13 @@ input.
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from attrs import frozen
 
 from softswitch.errors import SipSyntaxError
-from softswitch.sip.fields import QUOTED_TEXT, TOKEN, Via, number
+from softswitch.sip.fields import KEPT, QUOTED_TEXT, TOKEN, Via, number
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import KNOWN, METHODS, canonical
 
@@ -241,7 +242,7 @@ def _body(data: bytes, fields: list[Field], first: dict[str, str], stream: bool)
     if len(fields) != len(first) and any(name == "Content-Length" for name, _ in fields):
         fields[:] = [field for field in fields if field[0] != "Content-Length"]
         raise SipSyntaxError("Duplicate Content-Length", header="Content-Length")
-    size = _length([length])
+    size = _length(length)
     if size > len(data):
         raise SipSyntaxError("Bad Content-Length", header="Content-Length")
     return data[:size]
@@ -250,16 +251,17 @@ def _body(data: bytes, fields: list[Field], first: dict[str, str], stream: bool)
 def _content_length(head: bytes) -> int:
     """The number of bytes that follow a header on a stream."""
     values = [match[1].decode("latin-1") for match in _CONTENT_LENGTH.finditer(head)]
-    return _length([_FOLD.sub(" ", value).strip(" \t") for value in values])
-
-
-def _length(values: list[str]) -> int:
-    """What Content-Length says; there has to be one."""
     if len(values) != 1:
         wrong = "Duplicate" if values else "Missing"
         raise SipSyntaxError(f"{wrong} Content-Length", header="Content-Length")
+    return _length(_FOLD.sub(" ", values[0]).strip(" \t"))
+
+
+@lru_cache(maxsize=KEPT)
+def _length(value: str) -> int:
+    """What Content-Length says."""
     try:
-        return number(values[0], 2**32 - 1)
+        return number(value, 2**32 - 1)
     except SipSyntaxError:
         raise SipSyntaxError("Bad Content-Length", header="Content-Length") from None
 

@@ -65,10 +65,10 @@ class Recording(TransportLayer):
         super().__init__(listeners, Limits(), clock)
         self.carried: list[Carried] = []
 
-    def received(self, data: bytes, flow: Flow) -> None:
+    def received(self, data: bytes, flow: Flow, stream: bool = False) -> None:
         """Keep a datagram and pass it up."""
         self._keep(data, flow[4:6], flow[2:4])
-        super().received(data, flow)
+        super().received(data, flow, stream)
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Keep a datagram and send it."""

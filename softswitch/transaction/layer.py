@@ -6,7 +6,7 @@ and the user agent above.
 
 from collections import Counter
 from collections.abc import Iterator
-from secrets import token_bytes
+from secrets import token_hex
 from typing import Final, Protocol
 
 from softswitch.errors import TransportError
@@ -77,7 +77,7 @@ class TransactionLayer:
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
-        self._secret = token_bytes(16)
+        self._secret = token_hex(16)
 
     def __iter__(self) -> Iterator[Transaction]:
         """Every transaction that has not terminated."""
@@ -153,8 +153,20 @@ class TransactionLayer:
         """
         if isinstance(message, Response):
             self._response_received(message, flow)
-        elif isinstance(message, Request):
-            self._request_received(message, flow)
+            return
+        assert isinstance(message, Request)
+        method = message.method
+        if method == "ACK":
+            self._ack_received(message, flow)
+            return
+        key = server_key(message, method, message.to.tag)
+        transaction = self._servers.get(key)
+        if transaction is not None:
+            transaction.retransmitted(flow)
+        elif method == "CANCEL":
+            self._cancel_received(message, flow, key)
+        else:
+            self._new_request_received(message, flow, key)
 
     def flow_failed(self, flow: Flow, reason: str) -> None:
         """A connection is gone or was never made; tell those who count on it."""
@@ -213,20 +225,6 @@ class TransactionLayer:
         else:
             transaction.received(response, flow)
 
-    def _request_received(self, request: Request, flow: Flow) -> None:
-        method = request.method
-        if method == "ACK":
-            self._ack_received(request, flow)
-            return
-        key = server_key(request, method, request.to.tag)
-        transaction = self._servers.get(key)
-        if transaction is not None:
-            transaction.retransmitted(flow)
-        elif method == "CANCEL":
-            self._cancel_received(request, flow, key)
-        else:
-            self._new_request_received(request, flow, key)
-
     def _new_request_received(self, request: Request, flow: Flow, key: str) -> None:
         merge = 0
         if request.to.tag is None:
@@ -276,7 +274,7 @@ class TransactionLayer:
 
     def _answer_stateless(self, request: Request, flow: Flow, status: int) -> None:
         self.counters[f"{request.method} answered with {status}"] += 1
-        tag = compose.stateless_tag(request, self._secret)
+        tag = compose.stateless_tag(request, self._secret.encode())
         self.send_stateless(compose.response(request, status, to_tag=tag), request, flow)
 
 

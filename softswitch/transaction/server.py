@@ -5,7 +5,7 @@ RFC 3261 17.2.2, figure 8.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -30,7 +30,7 @@ class Screened:
     :ivar force_rport: answer as if the request had ``rport`` (RFC 3581).
     """
 
-    identity: object = None
+    identity: Any = None
     force_rport: bool = False
 
 

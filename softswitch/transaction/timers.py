@@ -16,17 +16,16 @@ class Timers:
     :ivar t2: longest interval between retransmissions but those of an INVITE.
     :ivar t4: longest time that a message stays in the network.
     :ivar trying: silence of the user after which an INVITE is answered with 100 (17.2.1).
+    :ivar patience: timers B, F, H, L and M, and the wait for an answer after a CANCEL: 64*T1.
     """
 
     t1: float = 0.5
     t2: float = 4.0
     t4: float = 5.0
     trying: float = 0.2
-
-    @property
-    def patience(self) -> float:
-        """Timers B, F, H, L and M, and the wait for a final response after a CANCEL: 64*T1."""
-        return 64 * self.t1
+    patience: float = attrs.field(
+        init=False, default=attrs.Factory(lambda timers: 64 * timers.t1, takes_self=True)
+    )
 
     def d(self, reliable: bool) -> float:
         """Timer D: how long a refused INVITE's final response may come again.

@@ -149,12 +149,28 @@ class TransportLayer:
             serial,
         )
 
-    def received(self, data: bytes, flow: Flow) -> None:
-        """A datagram has come."""
+    def received(self, data: bytes, flow: Flow, stream: bool = False) -> None:
+        """A datagram has come, or with ``stream`` a whole message on a connection."""
         if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
-        self._received(data, flow, stream=False)
+        try:
+            limits = self._stream_limits if stream else self._limits
+            message = parse(data, stream=stream, limits=limits)
+            if isinstance(message, Request):
+                message.stamp(flow.remote_host, flow.remote_port)
+            elif not self._sent_by_us(message):
+                self.counters["dropped: response to another's request"] += 1
+                return
+        except MessageSyntaxError as error:
+            self._refuse(error, flow)
+            return
+        try:
+            self.user.message_received(message, flow)
+        except Exception as error:
+            if self._broken is None:
+                raise
+            self._broken(error)
 
     def accepted(self, name: str, stream: Stream, host: str, port: int) -> Connection | None:
         """A peer has connected; None, and the stream is aborted, when there are too many."""
@@ -168,7 +184,7 @@ class TransportLayer:
 
     def framed(self, data: bytes, flow: Flow) -> None:
         """A whole message has come on a connection."""
-        self._received(data, flow, stream=True)
+        self.received(data, flow, stream=True)
 
     def unframed(self, error: MessageSyntaxError, flow: Flow) -> None:
         """A connection's bytes cannot be cut into messages any more; it will close."""
@@ -291,25 +307,6 @@ class TransportLayer:
         listener = self._by_name[name]
         bound = self._by_name[name] = attrs.evolve(listener, port=port)
         self.listeners[self.listeners.index(listener)] = bound
-
-    def _received(self, data: bytes, flow: Flow, stream: bool) -> None:
-        try:
-            limits = self._stream_limits if stream else self._limits
-            message = parse(data, stream=stream, limits=limits)
-            if isinstance(message, Request):
-                message.stamp(flow.remote_host, flow.remote_port)
-            elif not self._sent_by_us(message):
-                self.counters["dropped: response to another's request"] += 1
-                return
-        except MessageSyntaxError as error:
-            self._refuse(error, flow)
-            return
-        try:
-            self.user.message_received(message, flow)
-        except Exception as error:
-            if self._broken is None:
-                raise
-            self._broken(error)
 
     def _sent_by_us(self, message: Message) -> bool:
         """Whether a response's top Via is one that we put on (RFC 3261 18.1.2)."""
