@@ -267,7 +267,7 @@ class Bridge:
             self._next()
 
     def _described(self, step: Step, sdp: bytes) -> bytes:
-        """What a leg is told. The first answer to its offer stays, whoever answers after that and
+        """What a leg is told. The first answer to its INVITE stays, whoever answers after that and
         wherever the engine leads the media by then (RFC 3261 13.2.1).
 
         :raises SdpSyntaxError: ``sdp`` cannot be read.
@@ -278,7 +278,7 @@ class Bridge:
         if answers and step.kind in (Kind.PROVISIONAL, Kind.ACCEPT):
             idle = target.session.idle
             held = target.data.media.state.local if idle else target.data.answer
-            held = b"" if step.tag else held
+            held = b"" if step.tag or (self.data.inviter and not idle) else held
         if not held:
             if step.kind is Kind.INVITE and target.data.invitation:
                 answers, sdp = True, match(target.data.invitation, sdp)

@@ -64,6 +64,7 @@ def test_an_update_in_an_early_dialog(flow, who):
     assert near.final == 200
     assert far.methods.count("UPDATE") == 1
     assert b"a=sendonly" in far.got("UPDATE").body
+    assert b"a=recvonly" in near.sdp
     bob.answer(sdp=b"")
     assert line.statuses[-1] == 200
     flow.hang_up(line, bob.line)
