@@ -15,6 +15,7 @@ from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import (
+    ANSWERS,
     DESCRIBED,
     OFFERS,
     RENEGOTIATION_SECONDS,
@@ -227,7 +228,8 @@ class Bridge:
             step = steps[0]
             located = step.located
             if located is not None and self._inquiry is not None:
-                self._inquiry.ask(self._note_offer(step), located.sdp, *self._legs(step))
+                kind, (source, target) = self._note_offer(step), self._legs(step)
+                self._inquiry.ask(kind, located.sdp, source, target, self._held(step, target))
                 return
             del steps[0]
             if located is None:
@@ -257,7 +259,7 @@ class Bridge:
         else:
             try:
                 source.data.media.incoming(step.located.sdp)
-                sdp = self._described(step, answer.sdp)
+                sdp = self._described(step, answer)
             except SdpSyntaxError as error:
                 self._failed(step, error)
             else:
@@ -266,32 +268,32 @@ class Bridge:
         if not self.ended:
             self._next()
 
-    def _described(self, step: Step, sdp: bytes) -> bytes:
-        """What a leg is told. The first answer to its INVITE stays, whoever answers after that and
+    def _described(self, step: Step, answer: MediaAnswer) -> bytes:
+        """What a leg is told. The first answer to its offer stays, whoever answers after that and
         wherever the engine leads the media by then (RFC 3261 13.2.1).
 
-        :raises SdpSyntaxError: ``sdp`` cannot be read.
+        :raises SdpSyntaxError: the engine's description cannot be read.
         """
         _, target = self._legs(step)
-        held = b""
         answers = self.data.offerer != step.source
-        if answers and step.kind in (Kind.PROVISIONAL, Kind.ACCEPT):
-            idle = target.session.idle
-            held = target.data.media.state.local if idle else target.data.answer
-            held = b"" if step.tag or (self.data.inviter and not idle) else held
-        if not held:
-            if step.kind is Kind.INVITE and target.data.invitation:
-                answers, sdp = True, match(target.data.invitation, sdp)
-            address = target.data.network.advertise
-            return target.data.media.outgoing(sdp, address, answers=answers)
-        self.data.misfit = not fits(held, sdp)
-        return held
+        held = self._held(step, target)
+        if held:
+            self.data.misfit = not fits(held, answer.sdp, answer.renumbers)
+            return held
+        sdp = answer.sdp
+        if step.kind is Kind.INVITE and target.data.invitation:
+            answers, sdp = True, match(target.data.invitation, sdp)
+        address = target.data.network.advertise
+        return target.data.media.outgoing(sdp, address, answers=answers)
+
+    def _held(self, step: Step, target: Leg) -> bytes:
+        """What a leg has been told in answer to its offer, and holds to; empty for nothing yet."""
+        new = step.tag or (self.data.inviter and not target.session.idle)
+        answers = self.data.offerer != step.source and step.kind in ANSWERS
+        return target.holds_to if answers and not new else b""
 
     def _deliver(self, step: Step, body: bytes, sdp: bytes = b"") -> None:
-        """Do to the far leg what the step says.
-
-        :param sdp: the description within ``body``.
-        """
+        """Do to the far leg what the step says; ``sdp`` is the description within ``body``."""
         source, target = self._legs(step)
         session = target.session
         invitation = target.data.invitation
@@ -354,10 +356,9 @@ class Bridge:
 
     def _unanswered(self, leg: Leg) -> None:
         """A re-INVITE got a 100 at best: the call stays as it was."""
-        other = self.other(leg)
-        self._withdraw(other)
+        self._withdraw(self.other(leg))
         leg.session.cancel()
-        self._reject(other, 504, None)
+        self._reject(self.other(leg), 504, None)
 
     def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
         """The engine cannot serve a step."""

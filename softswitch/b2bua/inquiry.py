@@ -42,12 +42,20 @@ class Inquiry:
         """Whether an answer is awaited."""
         return self._timer is not None
 
-    def ask(self, kind: Literal["offer", "answer"], sdp: bytes, source: Leg, target: Leg) -> None:
-        """Have ``source``'s description rewritten for ``target``."""
+    def ask(
+        self,
+        kind: Literal["offer", "answer"],
+        sdp: bytes,
+        source: Leg,
+        target: Leg,
+        held: bytes = b"",
+    ) -> None:
+        """Have ``source``'s description rewritten for ``target``, which goes on holding to what it
+        was told before, if it was told something."""
         data = self._data
         data.questions += 1
         data.token = token = data.questions
-        self._engine.ask(self._question(token, kind, sdp, source, target), self._told)
+        self._engine.ask(self._question(token, kind, sdp, source, target, held), self._told)
         if data.token == token:
             self._timer = self._clock.callLater(
                 self._deadline, self._told, MediaAnswer(token, error=_SILENT)
@@ -76,6 +84,7 @@ class Inquiry:
         sdp: bytes,
         source: Leg,
         target: Leg,
+        held: bytes = b"",
     ) -> MediaQuestion:
         near, far = source.data, target.data
         return MediaQuestion(
@@ -88,6 +97,7 @@ class Inquiry:
             near.network,
             far.network,
             near.source,
+            held,
         )
 
 

@@ -168,6 +168,11 @@ class Leg:
         who = Identity(self.data.kind, self.data.peer)
         return identity.asserted(response, who, self.profile, to.profile, host)
 
+    @property
+    def holds_to(self) -> bytes:
+        """What its peer has been told in answer to its last offer; empty for nothing yet."""
+        return self.data.media.state.local if self.session.idle else self.data.answer
+
     def tag_for(self, callee: "Leg", response: Response) -> str:
         """Our To tag towards this caller for what a callee answers; "" for the same as ever."""
         if self.profile.early == "one":

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     PRACK = "prack"
 
 
+#: Steps whose description may be an answer that repeats another.
+ANSWERS = frozenset((Kind.PROVISIONAL, Kind.ACCEPT))
+
+
 class Asked(StrEnum):
     """By what a leg asked for a re-negotiation, and is to be answered."""
 

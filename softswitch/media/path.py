@@ -56,6 +56,8 @@ class Channel:
     :ivar port: the local port.
     :ivar shape: what its packets look like.
     :ivar latch: whose packets are taken, and where ours go.
+    :ivar renumbered: RTP payload type of the leg's packets -> the one that goes out; empty for as
+        they are.
     :ivar twin: the other leg's port, on which its packets go out; None leads nowhere.
     :ivar packets: taken from the leg.
     :ivar bytes: of their payloads.
@@ -75,6 +77,7 @@ class Channel:
         "malformed",
         "packets",
         "port",
+        "renumbered",
         "shape",
         "socket",
         "twin",
@@ -86,10 +89,17 @@ class Channel:
         self.port = port
         self.shape = shape
         self.latch = Latch()
+        self.renumbered: dict[int, int] = {}
         self.twin: Channel | None = None
         self.packets = self.bytes = self.foreign = self.malformed = self.unsent = 0
         self.first_at: float | None = None
         self.last_at: float | None = None
+
+    def _renumbered(self, data: bytes) -> bytes:
+        """The packet with the payload type that its receiver knows; the marker bit stays."""
+        kind = data[1] & 0x7F
+        new = self.renumbered.get(kind, kind)
+        return data if new == kind else b"%c%c%b" % (data[0], data[1] & 0x80 | new, data[2:])
 
     def join(self, other: "Channel") -> None:
         """Carry packets between this port and ``other``, and no longer to where they went."""
@@ -130,6 +140,8 @@ class Channel:
         if twin is None or (destination := twin.latch.destination) is None:
             self.unsent += 1
             return
+        if self.renumbered:
+            data = self._renumbered(data)
         try:
             twin.socket.sendto(data, destination)
         except OSError:

@@ -34,7 +34,7 @@ from softswitch.media.path import (
 )
 from softswitch.media.ports import PortPool
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaNetwork, MediaQuestion, Tell
-from softswitch.sdp.rewrite import media_addresses, point_at
+from softswitch.sdp.rewrite import media_addresses, point_at, renumbering
 from softswitch.sdp.session import Address, SessionDescription
 from softswitch.wheel import Clock
 
@@ -191,7 +191,8 @@ class RelayEngine:
         except (MediaError, SdpSyntaxError) as error:
             tell(MediaAnswer(question.token, error=error))
         else:
-            tell(MediaAnswer(question.token, sdp))
+            renumbers = question.kind == "answer" and self._renumber(question)
+            tell(MediaAnswer(question.token, sdp, renumbers=renumbers))
 
     def release(self, session: str) -> None:
         """Close all of a session's ports."""
@@ -288,6 +289,14 @@ class RelayEngine:
                 session.agree(leg, agreement)
         self._trim(question.session, session)
         return _pointed(document, far, answered)
+
+    def _renumber(self, question: MediaQuestion) -> bool:
+        """Change the payload numbers of a leg that holds to an older answer; of any other none."""
+        changes = renumbering(question.held, question.sdp) if question.held else []
+        side = self._sessions[question.session].sides[question.to_leg]
+        for index, stream in side.streams.items():
+            stream.rtp.renumbered = changes[index] if index < len(changes) else {}
+        return bool(question.held)
 
     def _withdraw(self, question: MediaQuestion) -> bytes:
         """Forget an offer; one that had an early answer leaves what held before that.

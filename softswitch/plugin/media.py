@@ -44,6 +44,8 @@ class MediaQuestion:
     :ivar near: our side that faces ``from_leg``.
     :ivar far: our side that faces ``to_leg``; its ``advertise`` stands in the SDP given back.
     :ivar source: the address from which ``from_leg``'s signalling came.
+    :ivar held: of an answer: what ``to_leg`` has been told before and goes on holding to; empty
+        where it will be told what comes of this question.
     """
 
     token: int
@@ -55,6 +57,7 @@ class MediaQuestion:
     near: MediaNetwork
     far: MediaNetwork
     source: str
+    held: bytes = b""
 
 
 @attrs.frozen
@@ -64,11 +67,14 @@ class MediaAnswer:
     :ivar token: the question's.
     :ivar sdp: the SDP for ``to_leg``; its ``o=`` is not yet the switch's own.
     :ivar error: why there is none: the engine's fault or the SDP's, each with a status.
+    :ivar renumbers: whether payload numbers that ``to_leg`` uses, by what it holds to, are changed
+        on the way into those that ``from_leg`` has asked for.
     """
 
     token: int
     sdp: bytes = b""
     error: MediaError | SdpSyntaxError | None = None
+    renumbers: bool = False
 
 
 Tell = Callable[[MediaAnswer], None]

@@ -42,20 +42,10 @@ def _alike(one: MediaSection, other: MediaSection) -> bool:
 
 def _shared(one: MediaSection, other: MediaSection) -> list[str]:
     """Formats that both have, in the order of the first."""
-    names, others = _names(one), _names(other)
+    names, others = one.codecs, other.codecs
     return [
         number for number in one.formats if number in others and names[number] == others[number]
     ]
-
-
-def _names(section: MediaSection) -> dict[str, str]:
-    """Format -> what it stands for; a static one without an ``a=rtpmap`` for itself."""
-    names = dict.fromkeys(section.formats, "")
-    for value in section.attributes("rtpmap"):
-        number, _, name = value.partition(" ")
-        if number in names and not (number.isdigit() and int(number) < 96):
-            names[number] = name.strip().upper()
-    return names
 
 
 def _answer(wanted: MediaSection, had: MediaSection) -> list[str]:

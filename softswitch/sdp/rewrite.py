@@ -29,10 +29,12 @@ NOT_THROUGH_A_RELAY = frozenset(
 )
 
 
-def fits(held: bytes, answer: bytes) -> bool:
+def fits(held: bytes, answer: bytes, renumbered: bool = False) -> bool:
     """Whether a peer that holds to one answer can go on when another one has come to hold: the
     same sections are in use, in the same direction, and all that it may send is taken.
 
+    :param renumbered: whether a payload number that means something else there is changed on the
+        way.
     :raises SdpSyntaxError: either cannot be read.
     """
     if held == answer:
@@ -40,9 +42,36 @@ def fits(held: bytes, answer: bytes) -> bool:
     one, other = SessionDescription.parse(held), SessionDescription.parse(answer)
     return len(one.media) == len(other.media) and all(
         a.refused == b.refused
-        and (a.refused or (a.direction == b.direction and _codecs(a) <= _codecs(b)))
+        and (a.refused or (a.direction == b.direction and _taken(a, b, renumbered)))
         for a, b in zip(one.media, other.media, strict=True)
     )
+
+
+def _taken(held: MediaSection, real: MediaSection, renumbered: bool) -> bool:
+    names, others = held.codecs, real.codecs
+    known = set(others.values())
+    return all(
+        name == others.get(number) or (renumbered and bool(name) and name in known)
+        for number, name in names.items()
+    )
+
+
+def renumbering(held: bytes, answer: bytes) -> list[dict[int, int]]:
+    """For each section, which payload numbers of a peer that holds to one answer have another
+    number in the one that has come to hold (RFC 3551 3): dynamic ones, by their names.
+
+    :raises SdpSyntaxError: either cannot be read.
+    """
+    one, other = SessionDescription.parse(held), SessionDescription.parse(answer)
+    return [
+        {
+            int(number): int(new)
+            for number, name in a.codecs.items()
+            for new, same in b.codecs.items()
+            if name and name == same and number != new and (number + new).isdigit()
+        }
+        for a, b in zip(one.media, other.media, strict=False)
+    ]
 
 
 def narrowed(answer: SessionDescription, offer: SessionDescription) -> SessionDescription:
@@ -84,16 +113,6 @@ def _directed(section: MediaSection, direction: str) -> Iterable[str]:
 
 
 _DIRECTION_LINES = frozenset(f"a={direction}" for direction in _DUAL)
-
-
-def _codecs(section: MediaSection) -> set[tuple[str, str]]:
-    """Each format of a section with what its ``a=rtpmap`` says; "" for a static one."""
-    mapped = dict.fromkeys(section.formats, "")
-    for value in section.attributes("rtpmap"):
-        number, _, name = value.partition(" ")
-        if number in mapped and int(number) >= 96:
-            mapped[number] = name.strip().upper()
-    return set(mapped.items())
 
 
 def address_type(host: str) -> str:

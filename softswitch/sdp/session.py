@@ -143,6 +143,16 @@ class MediaSection:
         return list(_attributes(self.lines, name))
 
     @property
+    def codecs(self) -> dict[str, str]:
+        """Format -> what its ``a=rtpmap`` calls it, upper case; "" for one whose number says it."""
+        names = dict.fromkeys(self.formats, "")
+        for value in self.attributes("rtpmap"):
+            number, _, name = value.partition(" ")
+            if number in names and not (number.isdigit() and int(number) < 96):
+                names[number] = name.strip().upper()
+        return names
+
+    @property
     def rtp(self) -> Address | None:
         """Where the sender of this SDP wants the media; None when refused or held by c=."""
         connection = self.connection

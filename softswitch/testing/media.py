@@ -61,7 +61,7 @@ class CountingEngine:
             for section, port in zip(sdp.media, ports, strict=False)
         ]
         led = point_at(sdp, question.far.advertise, pairs)
-        tell(MediaAnswer(question.token, led.encode()))
+        tell(MediaAnswer(question.token, led.encode(), renumbers=bool(question.held)))
 
     def drop(self, session: str, leg: str) -> None:
         """Free a leg."""

@@ -84,6 +84,30 @@ def test_a_transferee_is_told_of_another_codec(three):
     over(stage, carol.line, line)
 
 
+def test_another_number_for_digits_is_the_relays_matter(three):
+    """The target calls telephone-event by another number than the transferee was told: the relay
+    changes it on the way, and nobody is re-INVITEd; without a relay the transferee is told."""
+    stage, line, other, carol = three
+    events = "m=audio 4000 RTP/AVP 0 {0}\r\na=rtpmap:{0} telephone-event/8000\r\n"
+    near = line.phone.sdp(version=2).partition(b"m=")[0] + events.format(101).encode()
+    line.reinvite(near)
+    stage.run(5)
+    other.respond(
+        200, sdp=other.phone.sdp(version=2).partition(b"m=")[0] + near.partition(b"t=0 0\r\n")[2]
+    )
+    stage.run(5)
+    assert line.statuses == [200]
+    before = len(line.requests)
+    other.refer(other.phone.uri("carol"))
+    stage.run(3)
+    carol.answer(sdp=carol.sdp().partition(b"m=")[0] + events.format(96).encode())
+    stage.run(10)
+    assert other.outcomes[-1] == 200
+    told = "INVITE" in [request.method for request in line.requests[before:]]
+    assert told == (stage.engine is None)
+    over(stage, carol.line, line)
+
+
 def test_an_attended_transfer(three):
     """The far leg of the transferor's other call comes over, and that call ends."""
     stage, line, other, carol = three

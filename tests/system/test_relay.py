@@ -73,14 +73,14 @@ class Relayed:
         self.phones = {}
         self.sockets = []
 
-    def ask(self, kind, source, target, sdp=b""):
+    def ask(self, kind, source, target, sdp=b"", held=b""):
         """The SDP that comes back; an error is raised."""
         near, far = (
             MediaNetwork(host, host)
             for host in (self._facing(self.phones[source]), self._facing(self.phones[target]))
         )
         told = []
-        question = MediaQuestion(1, "call", kind, sdp, source, target, near, far, "")
+        question = MediaQuestion(1, "call", kind, sdp, source, target, near, far, "", held)
         self.engine.ask(question, told.append)
         assert told[0].error is None, told[0].error
         return told[0].sdp
@@ -292,6 +292,34 @@ def test_early_media_of_the_last_answer_are_heard(relayed):
     assert relayed.heard(other.rtp) == [b"hello"]
     assert relayed.silent(one.rtp)
     assert relayed.silent(a.rtp)
+
+
+def test_payload_numbers_of_who_holds_to_an_older_answer_are_changed(relayed):
+    """The caller was told 101 for telephone-event by the first callee; the second one knows it as
+    96 and gets it as that, marker and all, until the caller is told anew."""
+    section = "audio {{}} RTP/AVP 0 {0}\r\na=rtpmap:{0} telephone-event/8000"
+    a, one = Phone(section=section.format(101)), Phone("127.55.2.2", section=section.format(101))
+    other = Phone("127.55.2.3", section=section.format(96))
+    relayed.phones = {"a": a, "one": one, "other": other}
+    relayed.sockets += [a, one, other]
+    for leg in ("one", "other"):
+        relayed.phones[leg].told(relayed.ask("offer", "a", leg, a.sdp()))
+    held = relayed.ask("answer", "one", "a", one.sdp())
+    a.told(held)
+    relayed.ask("answer", "other", "a", other.sdp(), held)
+
+    def heard(kind):
+        a.rtp.sendto(struct.pack("!BBHII", 128, kind, kind, 0, 7) + b"digit", a.there[a.rtp])
+        relayed.serve()
+        assert select.select([other.rtp], [], [], DEADLINE)[0]
+        packet = other.rtp.recv(65535)
+        assert packet == struct.pack("!BBHII", 128, packet[1], kind, 0, 7) + b"digit"
+        return packet[1]
+
+    assert [heard(kind) for kind in (0, 101, 128 | 101, 33)] == [0, 96, 128 | 96, 33]
+    relayed.ask("offer", "a", "other", a.sdp())
+    relayed.ask("answer", "other", "a", other.sdp())
+    assert heard(101) == 101
 
 
 @pytest.mark.parametrize(
