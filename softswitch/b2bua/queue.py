@@ -1,0 +1,139 @@
+"""The steps that cross a bridge, one after the other. Pure.
+
+A step with a session description waits for the media engine, and the steps behind it wait too, so
+that a 200 never overtakes its 183; an engine that answers at once is the easy case of the same
+path. An answer whose token is no longer current is ignored.
+"""
+
+from typing import Literal
+
+from softswitch.b2bua.inquiry import Inquiry
+from softswitch.b2bua.leg import Leg
+from softswitch.b2bua.steps import ANSWERS, BridgeData, Kind, Step
+from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.plugin.media import IMediaEngine, MediaAnswer
+from softswitch.sdp.match import match
+from softswitch.sdp.rewrite import fits
+from softswitch.wheel import Clock
+
+
+class StepQueue:
+    """What crosses between two legs, in order; a ``Bridge`` says what becomes of it.
+
+    :ivar ended: whether nothing crosses any more.
+    """
+
+    __slots__ = ("_inquiry", "a", "b", "data", "ended")
+
+    def __init__(
+        self,
+        data: BridgeData,
+        a: Leg,
+        b: Leg,
+        engine: IMediaEngine | None,
+        clock: Clock,
+        deadline: float,
+    ) -> None:
+        self.data = data
+        self.a = a
+        self.b = b
+        self.ended = False
+        self._inquiry = Inquiry(data, engine, clock, deadline, self._told) if engine else None
+
+    def leftovers(self) -> list[str]:
+        """Its question to the media engine, while there is one (for the scope)."""
+        return ["media question"] if self._inquiry and self._inquiry.open else []
+
+    def carry(self, step: Step) -> None:
+        """Have a step cross, after those that wait."""
+        waits = bool(self.data.steps)
+        self.data.steps.append(step)
+        if not waits:
+            self._next()
+
+    def _next(self) -> None:
+        """Go on with what waits, until a step has to wait for the engine itself."""
+        steps = self.data.steps
+        while steps and not self.data.token:
+            step = steps[0]
+            located = step.located
+            if located is not None and self._inquiry is not None:
+                kind, (source, target) = self._note_offer(step), self._legs(step)
+                self._inquiry.ask(kind, located.sdp, source, target, self._held(step, target))
+                return
+            del steps[0]
+            if located is None:
+                self._deliver(step, step.body)
+            else:
+                self._note_offer(step)
+                self._legs(step)[1].data.media.sent = located.sdp
+                self._deliver(step, step.body, located.sdp)
+
+    def _note_offer(self, step: Step) -> Literal["offer", "answer"]:
+        """Note whose offer is open, and say whether the step's description is one."""
+        data = self.data
+        if data.offerer in ("", step.source):
+            data.offerer = step.source
+            return "offer"
+        if step.kind is not Kind.PROVISIONAL:
+            data.offerer = ""
+        return "answer"
+
+    def _told(self, answer: MediaAnswer) -> None:
+        """The engine has answered, or its deadline has."""
+        step = self.data.steps.pop(0)
+        source, _ = self._legs(step)
+        assert step.located is not None
+        if answer.error is not None:
+            self._failed(step, answer.error)
+        else:
+            try:
+                source.data.media.incoming(step.located.sdp)
+                sdp = self._described(step, answer)
+            except SdpSyntaxError as error:
+                self._failed(step, error)
+            else:
+                _, body = step.located.replaced(sdp)
+                self._deliver(step, body, sdp)
+        if not self.ended:
+            self._next()
+
+    def _described(self, step: Step, answer: MediaAnswer) -> bytes:
+        """What a leg is told. The first answer to its offer stays, whoever answers after that and
+        wherever the engine leads the media by then (RFC 3261 13.2.1).
+
+        :raises SdpSyntaxError: the engine's description cannot be read.
+        """
+        _, target = self._legs(step)
+        answers = self.data.offerer != step.source
+        held = self._held(step, target)
+        if held:
+            self.data.misfit = not fits(held, answer.sdp, answer.renumbers)
+            return held
+        sdp = answer.sdp
+        if step.kind is Kind.INVITE and target.data.invitation:
+            answers, sdp = True, match(target.data.invitation, sdp)
+        address = target.data.network.advertise
+        return target.data.media.outgoing(sdp, address, answers=answers)
+
+    def _held(self, step: Step, target: Leg) -> bytes:
+        """What a leg has been told in answer to its offer, and holds to; empty for nothing yet."""
+        new = step.tag or (self.data.inviter and not target.session.idle)
+        answers = self.data.offerer != step.source and step.kind in ANSWERS
+        return target.holds_to if answers and not new else b""
+
+    def _legs(self, step: Step) -> tuple[Leg, Leg]:
+        return (self.a, self.b) if step.source == self.a.name else (self.b, self.a)
+
+    def _forget(self) -> None:
+        self.data.steps.clear()
+        if self._inquiry is not None:
+            self._inquiry.forget()
+
+    def _deliver(self, step: Step, body: bytes, sdp: bytes = b"") -> None:
+        """Do to the far leg what the step says; ``sdp`` is the description within ``body``."""
+        raise NotImplementedError
+
+    def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
+        """The engine cannot serve a step."""
+        raise NotImplementedError
