@@ -27,6 +27,7 @@ class Sides(NamedTuple):
     :ivar allow: the methods that the other says he knows.
     :ivar dialog: how the switch treats both within the call, as TOML.
     :ivar engine: of the media, where it matters.
+    :ivar forwards: key of a user who is called, whose value is where the callee is.
     """
 
     one: Step
@@ -35,6 +36,7 @@ class Sides(NamedTuple):
     allow: str = ALL
     dialog: str = ""
     engine: str = ""
+    forwards: str = ""
 
 
 # The usual call.
@@ -218,6 +220,16 @@ def _wants_more(scenario: Scenario) -> None:
     scenario.respond(200, sdp(), "Require: timer", *_timed(120, "uac")).hears("ACK")
 
 
+def _is_forwarded(scenario: Scenario) -> None:
+    scenario.request("INVITE", sdp()).hears(100, optional=True).hears(181)
+    scenario.hears(180, optional=True).hears(200, AUDIO).ack()
+
+
+def _is_forwarded_to(scenario: Scenario, reason: str) -> None:
+    entries = {"Diversion": f"sip:@flow@@.*reason={reason}", "History-Info": "@flow@@.*index=1"}
+    scenario.hears("INVITE", {**entries, **AUDIO}).respond(180).respond(200, sdp()).hears("ACK")
+
+
 _EARLY: Final = held("sendonly", "recvonly", methods=("UPDATE", "UPDATE"))
 
 #: How a call may come to be; then the caller hangs up.
@@ -232,6 +244,16 @@ OPENINGS: Final = {
     ),
     "early_update_of_callee": Sides(
         partial(_early, then=_EARLY.other), partial(_reliably, then=_EARLY.one)
+    ),
+    "forwarded": Sides(
+        _is_forwarded,
+        partial(_is_forwarded_to, reason="unconditional"),
+        forwards="forward_always",
+    ),
+    "unreachable": Sides(
+        _is_forwarded,
+        partial(_is_forwarded_to, reason="unavailable"),
+        forwards="forward_unreachable",
     ),
     "wants_too_little": Sides(_wants_too_little, answers),
     "wants_more": Sides(is_answered, _wants_more, dialog="session_expires = 90"),
@@ -368,6 +390,13 @@ TIMERS: Final = {
 }
 
 
+USER: Final = """
+[users.{name}]
+password = "never told"
+{forwards} = "sip:{name}@{name}"
+"""
+
+
 class Flow(NamedTuple):
     """A call as SIPp is to play it.
 
@@ -375,15 +404,17 @@ class Flow(NamedTuple):
     :ivar hung_up: who does, as the record has it.
     :ivar dialog: how the switch treats caller and callee within the call, as TOML.
     :ivar engine: of the media, where it matters.
+    :ivar user: in the configuration: whose calls are forwarded; "" without such a one.
     """
 
     sides: Mapping[str, Scenario]
     hung_up: str
     dialog: str
     engine: str
+    user: str
 
 
-def _flow(sides: Sides, hung_up: str, caller: list[Step], callee: list[Step]) -> Flow:
+def _flow(name: str, sides: Sides, hung_up: str, caller: list[Step], callee: list[Step]) -> Flow:
     allows = (sides.allow, ALL) if sides.one in callee else (ALL, sides.allow)
     played = {
         "caller": Scenario(True, allows[0]).plus(*caller),
@@ -391,27 +422,28 @@ def _flow(sides: Sides, hung_up: str, caller: list[Step], callee: list[Step]) ->
     }
     if sides.target is not None:
         played["target"] = Scenario(False).plus(sides.target)
-    return Flow(played, hung_up, sides.dialog, sides.engine)
+    user = sides.forwards and USER.format(name=name, forwards=sides.forwards)
+    return Flow(played, hung_up, sides.dialog, sides.engine, user)
 
 
 def _all() -> dict[str, Flow]:
     flows = {}
     for name, sides in OPENINGS.items():
         ends = [sides.one, hangs_up], [sides.other, is_hung_up_on]
-        flows[name] = _flow(sides, "caller", *ends)
+        flows[name] = _flow(name, sides, "caller", *ends)
     for name, sides in MIDDLES.items():
         for who, one, other in (("caller", *sides[:2]), ("callee", *sides[1::-1])):
             ends = [is_answered, one, hangs_up], [answers, other, is_hung_up_on]
-            flows[f"{who}_{name}"] = _flow(sides, "caller", *ends)
+            flows[f"{who}_{name}"] = _flow(f"{who}_{name}", sides, "caller", *ends)
     for name, sides in TRANSFERS.items():
         leaves = sides.one is _transfers
         for who, one, other in (("caller", *sides[:2]), ("callee", *sides[1::-1])):
             hung_up = {"caller": "callee", "callee": "caller"}[who] if leaves else who
             ends = [is_answered, one], [answers, other]
-            flows[f"{who}_{name}"] = _flow(sides, hung_up, *ends)
+            flows[f"{who}_{name}"] = _flow(f"{who}_{name}", sides, hung_up, *ends)
     for name, sides in TIMERS.items():
         hung_up = "caller" if name == "refreshed" else "switch"
-        flows[name] = _flow(sides, hung_up, [sides.one], [sides.other])
+        flows[name] = _flow(name, sides, hung_up, [sides.one], [sides.other])
     return flows
 
 

@@ -1,10 +1,10 @@
 """A live switch under every kind of call for some minutes, then a look at what is left of them.
 
-Run by ``scripts/soak``. The relay is on; SIPp calls and is called, over UDP and TCP. The seed says
-how often each outcome comes, over which transport to which, and how long calls last; it is
-printed, and given again it makes the same run. In the end every call must have come out as its
-kind does, with one record for each INVITE that was admitted, nothing left open, nothing leaked,
-and the memory as it was after the first quarter.
+Run by ``scripts/soak``. The relay is on; SIPp calls and is called, over UDP and TCP, and within the
+calls happens what ``flows`` has. The seed says how often each outcome comes, over which transport
+to which, and how long calls last; it is printed, and given again it makes the same run. In the end
+every call must have come out as its kind does, with one record for each INVITE that was admitted,
+nothing left open, nothing leaked, and the memory as it was after the first quarter.
 
 Then come random calls on a bad network, with seeds that no test has seen: virtual time, so that
 each is looked at to the end.
@@ -29,6 +29,7 @@ import attrs
 sys.path.insert(0, str(Path(__file__).parent.parent / "b2bua"))
 
 from conftest import config
+from flows import FLOWS, LASTS, TIMERS
 from phones import claimed_network
 from processes import Sipp, Switch
 from test_chaos import BAD, CALLS, Director
@@ -48,6 +49,16 @@ SETTLED = 50
 ROUNDS = 10
 #: Seconds between two looks at the memory.
 PACE = 5.0
+
+
+#: What phones do inside calls, but for what needs a trunk of the caller's own, or takes long.
+WITHIN = {
+    name: flow
+    for name, flow in FLOWS.items()
+    if flow.engine in ("", "relay")
+    and not flow.dialog
+    and name not in (*TIMERS, "wants_too_little")
+}
 
 
 class Callee(NamedTuple):
@@ -72,6 +83,11 @@ CALLEES = {
     "repeating": Callee("callee_repeats_its_answer", extra=("-nr",)),
     "late": Callee("callee_answers_late", {"pause": 2500}),
     "silent": Callee(""),
+} | {
+    name if side == "callee" else f"{name}-{side}": Callee(f"{name}.{side}", {"flow": name})
+    for name, flow in WITHIN.items()
+    for side in flow.sides
+    if side != "caller"
 }
 
 
@@ -84,6 +100,8 @@ class Kind(NamedTuple):
     :ivar status: that the caller is told, and that stands in the record; 0 for no call at all.
     :ivar weight: how often it comes, least and most.
     :ivar lasts: seconds for which the caller stays on the line, least and most.
+    :ivar user: in the configuration, who has the calls forwarded; without one a rule of the
+        dialplan says where they go.
     """
 
     scenario: str
@@ -91,6 +109,7 @@ class Kind(NamedTuple):
     status: int
     weight: tuple[float, float] = (1, 3)
     lasts: tuple[float, float] = (0, 0)
+    user: str = ""
 
 
 KINDS = {
@@ -114,6 +133,11 @@ KINDS = {
     "never-acknowledged": Kind("caller_never_acknowledges", ("answers-b",), 200, (0.2, 0.5)),
     "stranger": Kind("caller_is_refused", (), 0),
     "registration": Kind("phone_registers", (), 0),
+} | {
+    name: Kind(
+        f"{name}.caller", (name,), 200, (0.4, 1), lasts=(LASTS / 1000, 5), user=WITHIN[name].user
+    )
+    for name in WITHIN
 }
 
 CONFIGURATION = """
@@ -147,7 +171,20 @@ use = "users"
 use = "registration"
 
 [[policy]]
+use = "forwarding"
+
+[[policy]]
 use = "dialplan"
+"""
+RULE = """
+[[policy.rules]]
+match = "{name}"
+ring_seconds = 2
+"""
+TRUNK = """
+[trunks.{name}]
+addresses = {addresses}
+transport = "{transport}"
 """
 
 
@@ -223,19 +260,22 @@ class Soak:
         print(f"{QUIET} s later: {stats}")
 
     def _configuration(self) -> str:
-        parts = [CONFIGURATION.format(network=self._network)]
+        # Rules belong to the policy that stands last.
+        rules, tables = "", ""
+        places = {name: kind.callees for name, kind in KINDS.items() if kind.callees}
+        places |= {name: (name,) for name in CALLEES if name.endswith("-target")}
+        for name, callees in places.items():
+            addresses = [self._at(callee) for callee in callees]
+            transport = self._transports[callees[-1]]
+            tables += TRUNK.format(name=name, addresses=addresses, transport=transport)
+            if name in KINDS and KINDS[name].user:
+                tables += KINDS[name].user
+            else:
+                rules += RULE.format(name=name) + f'trunk = "{name}"\n'
         for name, kind in KINDS.items():
-            rule = f'[[policy.rules]]\nmatch = "{name}"\nring_seconds = 2\n'
-            if kind.callees:
-                addresses = [self._at(callee) for callee in kind.callees]
-                transport = self._transports[kind.callees[-1]]
-                parts.append(f'{rule}trunk = "{name}"')
-                parts.append(
-                    f'[trunks.{name}]\naddresses = {addresses}\ntransport = "{transport}"\n'
-                )
-            elif kind.status:
-                parts.append(f"{rule}refuse = {kind.status}")
-        return "\n".join(sorted(parts, key=lambda part: part.startswith("[trunks.")))
+            if kind.status and not kind.callees:
+                rules += RULE.format(name=name) + f"refuse = {kind.status}\n"
+        return CONFIGURATION.format(network=self._network) + rules + tables
 
     def _at(self, callee: str) -> str:
         return f"{self._network}.{64 + list(CALLEES).index(callee)}"
@@ -257,7 +297,7 @@ class Soak:
                 here,
                 transport=transport,
                 calls=10**9,
-                words=words,
+                words={**words, "switch": f"{self._network}.1"},
                 extra=limits,
             )
             self._stack.callback(callee.kill)
@@ -276,7 +316,11 @@ class Soak:
                 f"{self._network}.1:5060",
                 transport=plan.transport,
                 calls=plan.calls,
-                words={"status": kind.status or 401},
+                words={
+                    "status": kind.status or 401,
+                    "flow": name,
+                    "switch": f"{self._network}.1",
+                },
                 extra=(
                     *pace,
                     *who,
@@ -309,13 +353,13 @@ class Soak:
             statuses[record["called"].partition(":")[2].partition("@")[0]][record["status"]] += 1
         if len({record["call_id_a"] for record in records}) != len(records):
             self.faults.append("a call has two records")
-        print(f"{'kind':<20}{'from':<5}{'to':<5}{'lasts':>7}{'calls':>7}  records by status")
+        print(f"{'kind':<30}{'from':<5}{'to':<5}{'lasts':>7}{'calls':>7}  records by status")
         for name, plan in self.plans.items():
             kind = KINDS[name]
             to = self._transports[kind.callees[-1]] if kind.callees else "-"
             found = dict(statuses[name])
             print(
-                f"{name:<20}{plan.transport:<5}{to:<5}{plan.milliseconds / 1000:>6.1f}s"
+                f"{name:<30}{plan.transport:<5}{to:<5}{plan.milliseconds / 1000:>6.1f}s"
                 f"{plan.calls:>7}  {found or '-'}"
             )
             if found != ({kind.status: plan.calls} if kind.status else {}):

@@ -27,6 +27,9 @@ bind = "{switch}"
 use = "trunks"
 
 [[policy]]
+use = "forwarding"
+
+[[policy]]
 use = "dialplan"
 
 {rules}
@@ -64,6 +67,7 @@ class Troupe:
         rules, trunks, places = "", "", {}
         fit = (name for name in flows if FLOWS[name].engine in ("", engine))
         for number, name in enumerate(fit):
+            trunks += FLOWS[name].user
             for place, side in enumerate(FLOWS[name].sides):
                 who = {"caller": f"{name}-caller", "callee": name, "target": f"{name}-target"}[side]
                 address = places[name, side] = f"{network}.{2 + number * 3 + place}"
@@ -140,7 +144,7 @@ def test_within_a_call(troupe: Troupe, what: str, who: str):
 def test_how_a_call_comes_to_be(troupe: Troupe, how: str):
     """A late offer (RFC 3264 5); PRACK wanted by both sides or one, who does not know of the other
     (RFC 3262), also with the offer in the 183; UPDATE before the answer (RFC 3311 5.1); session
-    timers that are too brief for one side (RFC 4028 5)."""
+    timers that are too brief for one side (RFC 4028 5); forwarding (RFC 5359 2.7, 2.9)."""
     troupe.judge(how, 15)
 
 
