@@ -173,7 +173,7 @@ class Call(DataMachine):
         else:
             transfer.data.gone = True
             self.legs.unbridge(self.data.joined)
-            self.end_leg(leg.name)
+            self.transferor_left(leg)
 
     # From the bridges.
 
@@ -271,6 +271,13 @@ class Call(DataMachine):
         self._hunt = Hunt(self.data.hunt, self.id, invite, view, self, self._shared)
         assert self._transfer is not None
         self._hunt.begin(route, self.legs[self._transfer.data.transferee].profile)
+
+    def transferor_left(self, leg: Leg) -> None:
+        """It has hung up, or has been dismissed: for the record, too."""
+        for attempt in self.data.record.attempts:
+            if attempt.call_id_b == leg.session.data.dialog.call_id:
+                attempt.ended = self._shared.clock.seconds()
+        self.end_leg(leg.name)
 
     def transfer_failed(self, transferor_gone: bool) -> None:
         """The call goes on as before; or ends, where only the transferee is left."""

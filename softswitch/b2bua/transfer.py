@@ -94,6 +94,9 @@ class Transferring(Protocol):
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
 
+    def transferor_left(self, leg: Leg) -> None:
+        """It has hung up, or has been dismissed."""
+
     def transfer_failed(self, transferor_gone: bool) -> None:
         """The call goes on as before; or ends, where only the transferee is left."""
 
@@ -292,7 +295,7 @@ class Transfer(DataMachine):
         leg = self._call.legs.get(self.data.transferor)
         if leg is not None:
             leg.session.bye()
-            self._call.legs.end(leg.name)
+            self._call.transferor_left(leg)
 
 
 def _respond(transaction: Server, status: int, fields: list[Field]) -> None:

@@ -67,6 +67,9 @@ def test_a_blind_transfer(three):
     over(stage, line, carol.line)
     (record,) = stage.records
     assert [attempt.status for attempt in record.attempts] == [200, 200]
+    if other.call_id == record.attempts[0].call_id_b:
+        first, second = record.attempts
+        assert first.ended < second.ended == record.ended
 
 
 def test_a_transferee_is_told_of_another_codec(three):
