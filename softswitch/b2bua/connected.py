@@ -7,7 +7,6 @@ from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
 from softswitch.sip.fields import NameAddr
-from softswitch.sip.message import Response
 from softswitch.sip.uri import Uri
 
 
@@ -29,11 +28,7 @@ def _tell(bridge: Bridge, leg: Leg, other: Leg, shared: Shared) -> None:
     party: identity.Party = "calling" if leg.session.data.calling else "called"
     fields = identity.connected(leg.profile, named.display, number, host, party, private)
     if fields and leg.session.allows("UPDATE"):
-        leg.session.request("UPDATE", fields, b"", _heedless)
+        leg.session.inform(fields)
     elif fields:
         leg.data.unsaid = fields
         bridge.restore(leg)
-
-
-def _heedless(status: int, reason: str, response: Response | None) -> None:
-    """Who cannot be told is not told."""

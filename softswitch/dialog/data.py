@@ -41,6 +41,7 @@ class Reliable:
     """What we send reliably in answer to their INVITE (RFC 3262 3); plain data.
 
     :ivar rseq: RSeq of the last one sent.
+    :ivar last: our To tag -> RSeq of the last one sent in that early dialog.
     :ivar cseq: number of their INVITE.
     :ivar status: of the last one sent.
     :ivar sent: that one, until its PRACK comes.
@@ -51,6 +52,7 @@ class Reliable:
     """
 
     rseq: int
+    last: dict[str, int] = attrs.Factory(dict)
     cseq: int = 0
     status: int = 0
     sent: Provisional | None = None

@@ -7,6 +7,7 @@ that exchange, the first INVITE and later ones alike. What begins and ends it st
 
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 
 from softswitch.dialog import early, refresh, reliable
 from softswitch.dialog.data import Provisional
@@ -59,6 +60,15 @@ class Exchange(Side):
         if dialog is not None:
             dialog.moved(response)
         refresh.answered(self, response)
+
+    def inform(self, fields: Iterable[Field]) -> None:
+        """Tell the peer something in an UPDATE without an offer, which refreshes the session, too;
+        who cannot be told is not told."""
+        self.request("UPDATE", [*refresh.asking(self), *fields], b"", self._informed)
+
+    def _informed(self, status: int, reason: str, response: Response | None) -> None:
+        if response is not None and status < 300 and self.data.life is not Life.ENDED:
+            self.refreshed(response)
 
     def lost(self, reason: str) -> None:
         """The peer is gone, or believed to be."""
@@ -276,7 +286,7 @@ class Exchange(Side):
         self._cancel([])
         self.user.invite_refused(480, REASONS[480], None)
 
-    def _taken_too_late(self, response: Response) -> None:
+    def _taken_too_late(self, *_: object) -> None:
         self._acknowledge((), b"")
         if self.data.life is Life.EARLY:
             self._send_bye()
@@ -324,7 +334,8 @@ class Exchange(Side):
                 if data.life is Life.EARLY:
                     early.answered(self, response, requester.flow)
                 else:
-                    data.dialog.established(response, requester.flow)
+                    with suppress(SipSyntaxError):  # it stays where it was
+                        data.dialog.established(response, requester.flow)
             except SipSyntaxError as error:
                 take_down(self.agent, data.dialog, response, requester.flow, self.scope)
                 self.fire(Event.REFUSED, 502, error.reason, None)
@@ -427,4 +438,5 @@ Exchange.TABLE = {
     (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Exchange._abandoned),
     (State.GIVEN_UP, Event.GLARE): (State.IDLE, Exchange._abandoned),
     (State.ACCEPTED, Event.ACKNOWLEDGE): (State.IDLE, Exchange._acknowledge),
+    (State.ACCEPTED, Event.CANCEL): (State.IDLE, Exchange._taken_too_late),
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from softswitch.dialog.data import TimerData
-from softswitch.dialog.usage import has_option
+from softswitch.dialog.usage import has_option, supported
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import Profile
 from softswitch.sip.fields import parse_params, seconds
@@ -90,7 +90,7 @@ class Refresh:
                 if attempt == self._attempt:
                     self._answered(status, response)
 
-            session.request("UPDATE", fields(session), b"", tell)
+            session.request("UPDATE", asking(session), b"", tell)
         elif session.idle and (described := session.user.description()):
             session.refresh(described)
         else:
@@ -173,6 +173,11 @@ def fields(session: "Exchange") -> list[Field]:
         ("Session-Expires", f"{max(interval, least)}{refresher}"),
         ("Min-SE", str(least)),
     ]
+
+
+def asking(session: "Exchange") -> list[Field]:
+    """What an UPDATE of ours says of us (RFC 4028 7.1), and asks for."""
+    return [("Supported", supported(session.profile)), *fields(session)]
 
 
 def answering(session: "Exchange", request: Request) -> list[Field]:

@@ -113,7 +113,8 @@ def answer_prack(session: "Exchange", status: int, fields: Iterable[Field], body
 def _send(session: "Exchange", state: Reliable, said: Provisional) -> None:
     data, t1 = session.data, session.agent.timers.t1
     assert data.invite is not None
-    state.rseq += 1
+    tag = said.tag or data.dialog.local_tag
+    state.rseq = state.last[tag] = state.last.get(tag, state.rseq) + 1
     state.cseq = data.invite.cseq.number
     state.sent = said
     state.status = said.status

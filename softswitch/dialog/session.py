@@ -15,6 +15,7 @@ from softswitch.dialog.exchange import Exchange
 from softswitch.dialog.update import can_send
 from softswitch.dialog.usage import Event, Life, State, answer, supported
 from softswitch.errors import SipSyntaxError, StateError
+from softswitch.flow import Flow
 from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Request
 from softswitch.sip.names import REASONS
@@ -131,9 +132,12 @@ class Session(Exchange):
 
     def _speak_as(self, tag: str) -> None:
         """Be another early dialog of their INVITE's; the others can be reached still."""
-        dialog = self.data.dialog
+        dialog, invite = self.data.dialog, self.data.invite
+        assert invite is not None
         if tag != dialog.local_tag:
-            self.data.spoken.append(dialog.local_tag)
+            spoken = self.data.spoken
+            spoken[dialog.local_tag] = dialog.remote_cseq
+            dialog.remote_cseq = spoken.pop(tag, invite.cseq.number)
             dialog.local = f"{dialog.local.removesuffix(dialog.local_tag)}{tag}"
             dialog.local_tag = tag
             self.agent.open_as(dialog.key, self)
@@ -143,8 +147,10 @@ class Session(Exchange):
         self.fire(Event.REJECT, status, reason, fields)
 
     def cancel(self, fields: Iterable[Field] = ()) -> None:
-        """Give our INVITE up: CANCEL it, and take down whatever answer crosses."""
-        self.fire(Event.CANCEL, list(fields))
+        """Give our INVITE up: CANCEL it, and take down whatever answer crosses; ignored where the
+        exchange is theirs."""
+        if self.state not in (State.THEIRS, State.HELD, State.ANSWERED):
+            self.fire(Event.CANCEL, list(fields))
 
     def prack(self, tag: str, fields: Iterable[Field], body: bytes) -> None:
         """Answer the offer in the reliable provisional response that came with this To tag
@@ -187,10 +193,8 @@ class Session(Exchange):
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """A request within the dialog, ACK apart."""
-        data = self.data
-        dialog = data.early.get(request.from_.tag or "", data.dialog)
         try:
-            in_order = dialog.heard(request, transaction.flow)
+            in_order = self._is_in_order(request, transaction.flow)
         except SipSyntaxError as error:
             answer(transaction, self.scope, error.status, error.reason)
             return
@@ -211,15 +215,23 @@ class Session(Exchange):
 
     # Helpers.
 
+    def _is_in_order(self, request: Request, flow: Flow) -> bool:
+        """Each early dialog counts by itself, theirs and ours (RFC 3261 12.2.2)."""
+        data, tag = self.data, request.to.tag or ""
+        dialog = data.early.get(request.from_.tag or "", data.dialog)
+        if tag not in data.spoken:
+            return dialog.heard(request, flow)
+        present, dialog.remote_cseq = dialog.remote_cseq, data.spoken[tag]
+        try:
+            return dialog.heard(request, flow)
+        finally:
+            data.spoken[tag], dialog.remote_cseq = dialog.remote_cseq, present
+
     def _reinvited(self, transaction: InviteServer) -> None:
         theirs = (State.THEIRS, State.HELD)
         updating = UpdateState.IDLE if self.data.update is None else self.data.update.state
         too_brief = refresh.too_brief(transaction.request, self.profile)
-        if (
-            self.data.life is not Life.CONFIRMED
-            or self.state in theirs
-            or updating is UpdateState.THEIRS
-        ):
+        if self.state in theirs or updating is UpdateState.THEIRS:
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
             answer(transaction, self.scope, 500, fields=[retry])
@@ -233,8 +245,12 @@ class Session(Exchange):
             self.fire(Event.INVITE_RECEIVED, transaction)
 
     def _bye_received(self, request: Request) -> None:
-        data = self.data
+        data, tag = self.data, request.to.tag or ""
         if data.life is Life.ENDED:
+            return
+        if tag in data.spoken:
+            del data.spoken[tag]
+            self.agent.close_as((data.dialog.call_id, tag, data.dialog.remote_tag), self)
             return
         if data.life is Life.EARLY:
             if data.calling:
@@ -242,7 +258,7 @@ class Session(Exchange):
             else:
                 self.fire(Event.CANCELLED, request)
             return
-        if self.state is State.THEIRS:
+        if self.state in (State.THEIRS, State.HELD):
             self.fire(Event.REJECT, 487, None, ())
         elif self.state is State.ACCEPTED:
             self.fire(Event.ACKNOWLEDGE, (), b"")

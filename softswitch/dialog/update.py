@@ -79,7 +79,7 @@ class Update(DataMachine):
         if self.state is not UpdateState.IDLE:
             self.fire(UpdateEvent.END)
 
-    def lose(self, status: int = 481) -> None:
+    def lose(self, status: int = 487) -> None:
         """Its dialog is gone, or with 491 their INVITE goes first: ours has failed."""
         asked = self.state in (UpdateState.OURS, UpdateState.WAITING)
         self.end()
@@ -92,7 +92,7 @@ class Update(DataMachine):
         self._stop()
         session, data = self._session, self.data
         self._number += 1
-        fields = [*refresh.fields(session), *data.fields]
+        fields = [*refresh.asking(session), *data.fields]
         tell = partial(self._told, self._number)
         session.request("UPDATE", fields, data.body, tell, tag=data.tag)
 

@@ -186,7 +186,8 @@ class SessionData:
     :ivar early: To tag -> the early dialog that a provisional response to our INVITE has made, the
         latest last.
     :ivar last_cseq: the highest CSeq of those that are over.
-    :ivar spoken: our To tags of other early dialogs of their first INVITE.
+    :ivar spoken: our To tag of another early dialog of their first INVITE -> number of their last
+        request in it.
     :ivar heard: To tag -> the last reliable provisional response that came with it.
     :ivar reliable: what we answer reliably to their INVITE; None before there is any.
     :ivar update: the UPDATE that is under way; None before the first.
@@ -206,7 +207,7 @@ class SessionData:
     supported: str = ""
     early: dict[str, Dialog] = attrs.Factory(dict)
     last_cseq: int = 0
-    spoken: list[str] = attrs.Factory(list)
+    spoken: dict[str, int | None] = attrs.Factory(dict)
     heard: dict[str, Heard] = attrs.Factory(dict)
     reliable: Reliable | None = None
     update: UpdateData | None = None

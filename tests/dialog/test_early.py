@@ -262,3 +262,40 @@ def test_a_request_that_nobody_answers(alone, silent, status):
     alone.run(33)
     assert told == [(status, silent)]
     assert session.idle
+
+
+def test_a_reinvite_of_an_early_callee(alone):
+    """491, for our own INVITE is not finished (RFC 3261 14.2)."""
+    alone.call(body=b"offer")
+    alone.respond(183)
+    invite = alone.invite
+    alone.ask("INVITE", SDP, body=b"another offer")
+    alone.expect(491)
+    alone.invite = invite
+    alone.respond(486)
+    alone.expect("ACK")
+
+
+def test_a_reinvite_is_accepted_from_nowhere(alone):
+    """A Contact that cannot be read does not move a peer whose dialog stands already."""
+    session = alone.talk(calling=True)
+    target = session.data.dialog.remote_target
+    session.invite([SDP], b"another offer")
+    contacts = ("Contact", "<sip:a@127.88.0.11>, <sip:b@127.88.0.11>")
+    alone.respond(200, contacts, to=alone.expect("INVITE"), body=b"answer", contact=False)
+    assert alone.told == [("accepted", 200, b"answer")]
+    session.acknowledge()
+    alone.expect("ACK")
+    assert session.data.dialog.remote_target == target
+    assert session.idle
+
+
+def test_their_offer_in_a_2xx_is_given_up(alone):
+    """It is acknowledged without an answer, and the user hears that they hold to it."""
+    session = alone.talk()
+    session.invite([], b"")
+    alone.respond(200, to=alone.expect("INVITE"), body=b"offer")
+    session.cancel()
+    alone.expect("ACK")
+    assert alone.told[-1] == ("crossed",)
+    assert session.idle

@@ -88,6 +88,7 @@ def test_we_refresh_by_update(alone):
         update = alone.expect("UPDATE")
         assert update.body == b""
         assert update.get("Session-Expires") == "300;refresher=uac"
+        assert "timer" in update.supported
         assert alone.clock.seconds() == at
         refreshed(alone, update, "300;refresher=uac")
     assert alone.told == []
@@ -511,3 +512,23 @@ def test_nothing_is_made_that_is_not_needed(alone):
     """A call without any of this has none of its data."""
     data = alone.talk().data
     assert (data.timer, data.update, data.reliable, data.heard) == (None, None, None, {})
+
+
+def test_an_update_about_something_else(alone):
+    """It refreshes the session too, or else its 2xx would end the interval (RFC 4028 7.2, 7.4)."""
+    session = alone.talk(TIMER, ALLOW, expires("300;refresher=uac"))
+    alone.run(150)
+    session.inform([("P-Asserted-Identity", "<sip:carol@127.88.0.1>")])
+    update = alone.expect("UPDATE")
+    assert update.get("Session-Expires") == "300;refresher=uas"
+    assert "timer" in update.supported
+    refreshed(alone, update, "300;refresher=uas")
+    alone.run(200)
+    assert session.idle
+    session.inform([])
+    alone.respond(500, to=alone.expect("UPDATE"))
+    session.inform([])
+    update = alone.expect("UPDATE")
+    session.bye()
+    refreshed(alone, update, "300;refresher=uas")
+    assert alone.told == []

@@ -330,3 +330,62 @@ def test_prack_out_of_order(alone):
     alone.expect(500)
     alone.prack(progress, cseq=10)
     alone.expect(200)
+
+
+def test_a_bye_while_the_answer_to_a_reinvite_is_held_back(alone):
+    """The re-INVITE is answered with 487 all the same (RFC 3261 15.1.2), and nothing is left."""
+    session = alone.talk()
+    alone.ask("INVITE", SUPPORTED, SDP, body=b"another offer")
+    ringing(alone)
+    session.accept([], b"")
+    alone.ask("BYE")
+    alone.expect(200)
+    alone.expect(487)
+    assert alone.told[-1] == ("ended", "BYE")
+
+
+def in_fork(alone, tag, *fields, method="PRACK", cseq=2):
+    """The caller sends a request in the early dialog with that To tag of ours."""
+    dialog = alone.session.data.dialog
+    to = f"{dialog.local.removesuffix(dialog.local_tag)}{tag}"
+    names = {"caller": alone.theirs, "to": to, "call_id": dialog.call_id, "cseq": cseq}
+    uri = alone.invite.uri
+    alone.peer.send(alone.peer.request(method, uri, fields=fields, **names))
+
+
+def test_early_dialogs_of_ours_count_by_themselves(alone):
+    """To the caller each is another callee: RSeq goes up by one in each (RFC 3262 4), and so does
+    the CSeq of what it sends in it (RFC 3261 12.1.1, 12.2.2)."""
+    session = alone.be_called(SUPPORTED, body=b"offer")
+    numbers = {"one": [], "two": []}
+    for tag, cseq in (("one", 2), ("one", 3), ("two", 2), ("one", 4), ("two", 3)):
+        session.provisional(183, None, [SDP], b"answer", tag)
+        said = alone.expect(183)
+        numbers[tag].append(int(said.get("RSeq")))
+        in_fork(alone, tag, ("RAck", f"{said.get('RSeq')} 1 INVITE"), cseq=cseq)
+        alone.expect(200)
+    for each in numbers.values():
+        assert each == list(range(each[0], each[0] + len(each)))
+    in_fork(alone, "one", method="OPTIONS", cseq=3)
+    alone.expect(500)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_bye_in_one_early_dialog_of_ours(alone, answered):
+    """It ends that one; the others, and the call, go on (RFC 3261 15)."""
+    session = alone.be_called(body=b"offer")
+    session.provisional(180, None, [], b"", "one")
+    session.provisional(180, None, [], b"", "two")
+    alone.expect(180)
+    alone.expect(180)
+    if answered:
+        session.accept([SDP], b"answer", "two")
+        alone.acknowledge(alone.expect(200))
+    in_fork(alone, "one", method="BYE")
+    alone.expect(200)
+    in_fork(alone, "one", method="OPTIONS", cseq=3)
+    alone.expect(481)
+    in_fork(alone, "two", method="OPTIONS")
+    alone.expect(200)
+    assert "ended" not in alone.names
+    assert "cancelled" not in alone.names
