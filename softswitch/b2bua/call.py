@@ -25,6 +25,7 @@ from softswitch.errors import SdpSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import DataMachine
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target
+from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
@@ -70,12 +71,9 @@ class Call(DataMachine):
         self.legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
         self._transfer: Transfer | None = None
-        self.caller = self.legs.make("a", dialog, flow, transaction, identity.kind, identity.name)
-
-    @property
-    def id(self) -> str:
-        """Unique for ever."""
-        return self.data.id
+        kind, peer = identity.kind, identity.name
+        profile = shared.profile(kind, peer)
+        self.caller = self.legs.make("a", dialog, flow, transaction, kind, peer, profile)
 
     def start(self) -> None:
         """Ask the policies where the call goes."""
@@ -111,10 +109,9 @@ class Call(DataMachine):
             if self._transfer is not None:
                 self._transfer.progressed(response)
             if 100 < response.status < 200:
-                bridge = self.legs.bridge_to(leg.name)
-                assert bridge is not None
-                bridge.provisional(response)
-                self._shared.lamps.leg_changed(leg.data)
+                self.legs.bridges[leg.name].provisional(response)
+                if leg.data.kind == "user":
+                    self._shared.lamps.leg_changed(leg.data)
 
     def leg_answered(self, leg: Leg, response: Response) -> None:
         """The callee answered, or a re-INVITE was."""
@@ -210,10 +207,12 @@ class Call(DataMachine):
 
     # From the hunt.
 
-    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
+    def new_callee(
+        self, name: str, dialog: Dialog, flow: Flow, target: Target, profile: Profile
+    ) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
         kind, peer = ("trunk", target.trunk) if target.trunk else ("user", dialog.registered)
-        leg = self.legs.make(name, dialog, flow, None, kind, peer, target)
+        leg = self.legs.make(name, dialog, flow, None, kind, peer, profile, target)
         transfer = self._transfer
         near = self.caller if transfer is None else self.legs[transfer.data.transferee]
         return self.legs.bridge(near, leg)
@@ -268,7 +267,7 @@ class Call(DataMachine):
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
         self.data.hunt = HuntData(tries=self.data.hunt.tries)
-        self._hunt = Hunt(self.data.hunt, self.id, invite, view, self, self._shared)
+        self._hunt = Hunt(self.data.hunt, self.data.id, invite, view, self, self._shared)
         assert self._transfer is not None
         self._hunt.begin(route, self.legs[self._transfer.data.transferee].profile)
 
@@ -336,9 +335,7 @@ class Call(DataMachine):
     def _answer(self, leg: Leg, response: Response) -> None:
         self.data.joined = leg.name
         self._hunt.answered(leg, response)
-        bridge = self.legs.bridge_to(leg.name)
-        assert bridge is not None
-        bridge.accepted(leg, response)
+        self.legs.bridges[leg.name].accepted(leg, response)
 
     def _note_answer(self) -> None:
         record = self.data.record
@@ -346,7 +343,8 @@ class Call(DataMachine):
         record.status, record.reason = 200, REASONS[200]
         self._shared.observer.call_answered(record)
         for leg in self.data.legs.values():
-            self._shared.lamps.leg_changed(leg)
+            if leg.kind == "user":
+                self._shared.lamps.leg_changed(leg)
 
     def _fail_best(self) -> None:
         best = self.data.hunt.best or Failure(480, "")

@@ -24,7 +24,8 @@ def _tell(bridge: Bridge, leg: Leg, other: Leg, shared: Shared) -> None:
     number = other.data.peer if other.data.kind == "user" else named.uri.unquoted_user
     private = named.uri.host.lower() == crossing.ANONYMOUS
     leg.data.talks_to = str(NameAddr(named.display, Uri("sip", user=number or None, host=host)))
-    shared.lamps.leg_changed(leg.data)
+    if leg.data.kind == "user":
+        shared.lamps.leg_changed(leg.data)
     party: identity.Party = "calling" if leg.session.data.calling else "called"
     fields = identity.connected(leg.profile, named.display, number, host, party, private)
     if fields and leg.session.allows("UPDATE"):

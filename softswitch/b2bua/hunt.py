@@ -282,7 +282,7 @@ class Hunt:
             registered=registered,
         )
         trial.attempt.call_id_b = dialog.call_id
-        bridge = self._user.new_callee(trial.leg, dialog, flow, target)
+        bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
         fields: list[Field] = [
             *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),

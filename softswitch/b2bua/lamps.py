@@ -35,19 +35,19 @@ class Lamps:
     # What the calls tell.
 
     def leg_began(self, leg: LegData) -> None:
-        """A leg is there; those of other peers than users light no lamp."""
-        if _lights(leg):
+        """A leg is there; one that leads to none of our phones lights no lamp."""
+        if leg.peer:
             self._legs.setdefault(leg.peer, []).append(leg)
             self.changed(leg.peer)
 
     def leg_changed(self, leg: LegData) -> None:
         """It rings, it was answered, or its peer is told another name."""
-        if _lights(leg):
+        if leg.peer:
             self.changed(leg.peer)
 
     def leg_ended(self, leg: LegData) -> None:
         """It is gone; harmless when repeated."""
-        if not _lights(leg):
+        if not leg.peer:
             return
         left = [other for other in self._legs.get(leg.peer, ()) if other is not leg]
         if left:
@@ -95,11 +95,6 @@ class Lamps:
             f"    {_remote(leg.talks_to or dialog.local)}",
             "  </dialog>",
         ]
-
-
-def _lights(leg: LegData) -> bool:
-    """Whether a leg leads to a phone of a user of ours."""
-    return leg.kind == "user" and bool(leg.peer)
 
 
 def _remote(named: str) -> str:

@@ -13,6 +13,7 @@ from softswitch.dialog.usage import Life
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.media import MediaNetwork
+from softswitch.plugin.profile import Profile
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.replaces import Replaces
@@ -22,10 +23,6 @@ from softswitch.transaction.invite_server import InviteServer
 class LegsUser(LegUser, BridgeUser, Protocol):
     """The call."""
 
-    @property
-    def id(self) -> str:
-        """Unique for ever."""
-
     def replaced(self) -> None:
         """A leg that it had lent will not come back."""
 
@@ -33,20 +30,21 @@ class LegsUser(LegUser, BridgeUser, Protocol):
 class Legs:
     """All legs of a call that have not ended, and the bridges between them.
 
-    A bridge goes by the name of its leg b. All share the call's media session.
+    All share the call's media session.
 
+    :ivar bridges: each by the name of its leg b.
     :param data: the call's; what stands here is written down there.
     :param user: the call, told of what the legs and bridges hear.
     """
 
-    __slots__ = ("_bridges", "_data", "_legs", "_lender", "_shared", "_user")
+    __slots__ = ("_data", "_legs", "_lender", "_shared", "_user", "bridges")
 
     def __init__(self, shared: Shared, data: CallData, user: LegsUser) -> None:
         self._shared = shared
         self._data = data
         self._user = user
         self._legs: dict[str, Leg] = {}
-        self._bridges: dict[str, Bridge] = {}
+        self.bridges: dict[str, Bridge] = {}
         self._lender: Legs | None = None
 
     def __getitem__(self, name: str) -> Leg:
@@ -65,11 +63,13 @@ class Legs:
         transaction: InviteServer | None,
         kind: str,
         peer: str,
+        profile: Profile,
         target: Target | None = None,
     ) -> Leg:
-        """A leg towards a peer whose profile is that of the ``kind`` named ``peer``.
+        """A leg towards the ``kind`` named ``peer``.
 
         :param transaction: of its INVITE; None where we are to invite.
+        :param profile: how that peer is treated, in this call.
         :param target: whom we are to invite.
         """
         shared = self._shared
@@ -77,7 +77,6 @@ class Legs:
         scope = Scope(f"{self._data.id}/{name}", shared.auditor)
         credentials = shared.credentials(peer) if target is not None and kind == "trunk" else None
         cells = {} if target is None else dict(target.dialog)
-        profile = shared.profile(kind, peer).changed(cells)
         session = Session(
             shared.clock, shared.agent, scope, dialog, transaction, credentials, profile
         )
@@ -86,7 +85,8 @@ class Legs:
         leg = Leg(data, session, self._user, shared.clock, profile)
         self._data.legs[name] = data
         self._legs[name] = leg
-        shared.lamps.leg_began(data)
+        if kind == "user":
+            shared.lamps.leg_began(data)
         return leg
 
     def bridge(self, a: Leg, b: Leg) -> Bridge:
@@ -95,20 +95,16 @@ class Legs:
         data = self._data.bridges[b.name] = BridgeData(self._data.id, a.name, b.name)
         seconds = shared.settings.media_seconds
         bridge = Bridge(data, a, b, self._user, shared.engine, shared.clock, seconds)
-        self._bridges[b.name] = bridge
+        self.bridges[b.name] = bridge
         return bridge
-
-    def bridge_to(self, name: str) -> Bridge | None:
-        """The bridge whose leg b has that name."""
-        return self._bridges.get(name)
 
     def bridge_of(self, leg: Leg) -> Bridge | None:
         """The bridge over which a leg negotiates, else over which it talks, or before the answer is
         to; None while there is none, or no single one."""
-        own = [each for each in self._bridges.values() if leg is each.b or leg is each.a]
+        own = [each for each in self.bridges.values() if leg is each.b or leg is each.a]
         if len(own) < 2:
             return own[0] if own else None
-        joined = self._bridges.get(self._data.joined)
+        joined = self.bridges.get(self._data.joined)
         negotiating = [each for each in own if each.data.inviter]
         offering = [each for each in own if each.data.offerer == each.b.name]
         return next(
@@ -117,7 +113,7 @@ class Legs:
 
     def far_of(self, leg: Leg) -> Leg | None:
         """The leg that it talks to; None before the answer."""
-        bridge = self._bridges.get(self._data.joined)
+        bridge = self.bridges.get(self._data.joined)
         return None if bridge is None or leg not in (bridge.a, bridge.b) else bridge.other(leg)
 
     def say_goodbye(self, gone: Leg | None, fields: list[Field]) -> None:
@@ -133,13 +129,14 @@ class Legs:
         leg = self._legs.pop(name, None)
         if leg is not None:
             del self._data.legs[name]
-            self._shared.lamps.leg_ended(leg.data)
+            if leg.data.kind == "user":
+                self._shared.lamps.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)
             leg.end()
 
     def unbridge(self, name: str) -> None:
         """Take a bridge away; its legs stay."""
-        bridge = self._bridges.pop(name, None)
+        bridge = self.bridges.pop(name, None)
         if bridge is not None:
             bridge.end()
             del self._data.bridges[name]
@@ -148,7 +145,7 @@ class Legs:
         """The call is over: let all go, the media session and the call itself, whose memory is free
         then."""
         self.give_back()
-        for name in list(self._bridges):
+        for name in list(self.bridges):
             self.unbridge(name)
         for name in list(self._legs):
             self.end(name)

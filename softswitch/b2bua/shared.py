@@ -22,7 +22,6 @@ from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transport.layer import Destination, TransportLayer
-from softswitch.transport.listener import Facing
 from softswitch.wheel import Clock, Timer
 
 
@@ -79,7 +78,7 @@ class Observer(Protocol):
 
 
 class LegObserver(Protocol):
-    """Told of every leg's ups and downs; its data says which."""
+    """Told of the ups and downs of every user's leg; its data says which."""
 
     def leg_began(self, leg: Any) -> None:
         """It has been made."""
@@ -103,8 +102,10 @@ class Shared:
     :ivar find_far: whom a call is to talk to that takes the place of a dialog: that leg, and the
         legs among which it is; None where the dialog is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
-    :ivar lamps: told of every leg; assigned before anything arrives.
+    :ivar lamps: told of every user's leg; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
+    :ivar is_alive: whether something can be sent on a flow.
+    :ivar facing: what a flow's peer sees of us.
     :ivar profile: how the "trunk" or "user" of that name is treated within a call.
     """
 
@@ -140,22 +141,18 @@ class Shared:
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
         self.lamps: LegObserver
         self.is_alive = transport.is_alive
+        self.facing = transport.facing
         self._transport = transport
         self._resolver = resolver
         self._secret = secret.hex()
 
-    def facing(self, flow: Flow) -> Facing:
-        """What the flow's peer sees of us."""
-        return self._transport.facing(flow)
-
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""
         facing = self._transport.facing(flow)
-        params: dict[str, str | None] = {}
-        if flow.transport != "UDP":
-            params["transport"] = flow.transport.lower()
-        uri = Uri("sip", user=user or None, host=facing.host, port=facing.port, params=params)
-        return f"<{uri}>"
+        at = f"{user}@" if user else ""
+        host = f"[{facing.host}]" if ":" in facing.host else facing.host
+        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        return f"<sip:{at}{host}:{facing.port}{transport}>"
 
     def mark(self, invite: Request) -> str:
         """Our mark for calls to that INVITE's Request-URI."""

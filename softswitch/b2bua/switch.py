@@ -58,7 +58,7 @@ class Switch:
             if refusal is None:
                 far = self._far_of_replaced(request)
                 call = Call(self._shared, request, transaction, identity)
-                self.calls[call.id] = call
+                self.calls[call.data.id] = call
                 if far is None:
                     call.start()
                 else:
@@ -103,12 +103,12 @@ class Switch:
             call.shut()
 
     def _ended(self, call: Call) -> None:
-        del self.calls[call.id]
+        del self.calls[call.data.id]
         self.counters["ended"] += 1
         self._shared.observer.call_ended(call.data.record)
 
     def _handed_over(self, call: Call, transaction: InviteServer, decision: Proxy) -> None:
-        del self.calls[call.id]
+        del self.calls[call.data.id]
         data = call.data
         self._shared.forward(data.invite, transaction, data.identity, decision, data.record)
 

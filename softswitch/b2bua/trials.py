@@ -13,6 +13,7 @@ from softswitch.dialog.dialog import Dialog
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Diversion, Route, Target
+from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
 from softswitch.sip.message import Field, Response
 from softswitch.sip.uri import Uri
@@ -137,7 +138,9 @@ class HuntData:
 class HuntUser(Protocol):
     """The call."""
 
-    def new_callee(self, name: str, dialog: Dialog, flow: Flow, target: Target) -> Bridge:
+    def new_callee(
+        self, name: str, dialog: Dialog, flow: Flow, target: Target, profile: Profile
+    ) -> Bridge:
         """A leg for a try, and its bridge to the caller's."""
 
     def call_callee(self, bridge: Bridge, fields: list[Field]) -> None:

@@ -25,7 +25,7 @@ def open_dialog(session: "Exchange", tag: str, response: Response, flow: Flow) -
     except SipSyntaxError:
         return
     data.early[tag] = dialog
-    session.agent.open_as(dialog.key, session)
+    session.agent.open(dialog.key, session)
 
 
 def drop(session: "Exchange", tag: str) -> None:
@@ -34,7 +34,7 @@ def drop(session: "Exchange", tag: str) -> None:
     if tag in data.early:
         dialog = data.early.pop(tag)
         data.last_cseq = max(data.last_cseq, dialog.local_cseq)
-        session.agent.close_as(dialog.key, session)
+        session.agent.close(dialog.key, session)
         if data.update is not None and data.update.tag == tag:
             session.updates.lose()
 

@@ -265,7 +265,7 @@ class Exchange(Side):
         first = self.data.life is Life.EARLY
         self.data.life = Life.CONFIRMED
         if first:
-            self.agent.open(self)
+            self.agent.open(self.data.dialog.key, self)
         refresh.answered(self, response)
         if self.refreshing:
             self.keeper.data.refreshing = False
@@ -402,10 +402,10 @@ class Exchange(Side):
             self._updates.end()
         if self._keeper is not None:
             self._keeper.stop()
-        self.agent.close(self)
         dialog = self.data.dialog
+        self.agent.close(dialog.key, self)
         for tag in self.data.spoken:
-            self.agent.close_as((dialog.call_id, tag, dialog.remote_tag), self)
+            self.agent.close((dialog.call_id, tag, dialog.remote_tag), self)
         self.scope.release(self)
 
 

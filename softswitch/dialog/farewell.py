@@ -26,7 +26,7 @@ class Farewell:
     def start(self, fields: list[Field], credentials: Credentials | None) -> None:
         """Send the BYE."""
         dialog = self.data.dialog
-        self._agent.open(self)
+        self._agent.open(dialog.key, self)
         requester = Requester(self._agent, dialog, self, self._scope, credentials)
         requester.start(dialog.request("BYE", fields))
 
@@ -40,11 +40,11 @@ class Farewell:
     def response_received(self, response: Response, requester: Requester) -> None:
         """Our BYE has been heard; what the peer says of it does not matter."""
         if response.status >= 200:
-            self._agent.close(self)
+            self._agent.close(self.data.dialog.key, self)
 
     def challenged(self, response: Response, requester: Requester) -> None:
         """It is sent again, with credentials."""
 
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
         """Nobody has heard it."""
-        self._agent.close(self)
+        self._agent.close(self.data.dialog.key, self)

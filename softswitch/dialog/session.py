@@ -140,7 +140,7 @@ class Session(Exchange):
             dialog.remote_cseq = spoken.pop(tag, invite.cseq.number)
             dialog.local = f"{dialog.local.removesuffix(dialog.local_tag)}{tag}"
             dialog.local_tag = tag
-            self.agent.open_as(dialog.key, self)
+            self.agent.open(dialog.key, self)
 
     def reject(self, status: int, reason: str | None, fields: Iterable[Field] = ()) -> None:
         """Send a final refusal (3xx to 6xx) of their INVITE. The first one ends the session."""

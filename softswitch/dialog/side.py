@@ -90,7 +90,7 @@ class Side(DataMachine):
             self.learn(transaction.request)
             self.data.calling = False
             self.data.state = State.THEIRS
-            agent.open(self)
+            agent.open(dialog.key, self)
 
     @property
     def idle(self) -> bool:

@@ -121,7 +121,7 @@ class Subscriber(DataMachine):
         self._timers: dict[str, Timer] = {}
         scope.hold(self)
         self._half = dialog.key
-        agent.open_as(self._half, self)
+        agent.open(self._half, self)
 
     def leftovers(self) -> list[str]:
         """Names of the timers that are still set (for the scope)."""
@@ -205,7 +205,7 @@ class Subscriber(DataMachine):
         routes = [str(route) for route in request.record_routes]
         heard = attrs.evolve(data.dialog, route_set=routes, remote_cseq=None)
         heard.heard(request, flow)
-        self._agent.close_as(self._half, self)
+        self._agent.close(self._half, self)
         # The same object, for requests on their way hold on to it.
         dialog = data.dialog
         dialog.remote_tag, dialog.remote = request.from_.tag or "", request.get("From") or ""
@@ -213,7 +213,7 @@ class Subscriber(DataMachine):
         dialog.remote_target, dialog.flow = heard.remote_target, heard.flow
         dialog.symmetric = heard.symmetric
         data.confirmed = True
-        self._agent.open(self)
+        self._agent.open(self.data.dialog.key, self)
         return True
 
     def _notified(self, request: Request, transaction: Server, said: SubscriptionState) -> None:
@@ -270,8 +270,8 @@ class Subscriber(DataMachine):
         for name in list(self._timers):
             self._timers.pop(name).cancel()
         self.data.expires_at = self.data.notify_due = None
-        self._agent.close_as(self._half, self)
-        self._agent.close(self)
+        self._agent.close(self._half, self)
+        self._agent.close(self.data.dialog.key, self)
         self._scope.release(self)
         self._scope.end()
 

@@ -333,7 +333,7 @@ class Subscription:
             clock, scope, self._notify, self._over, event, pending=pending, grace=grace
         )
         self.data = SubscriptionData(dialog, self.notifier.data)
-        agent.open(self)
+        agent.open(self.data.dialog.key, self)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """From the user agent: a request within the dialog."""
@@ -364,7 +364,7 @@ class Subscription:
 
     def _over(self) -> None:
         user, self._user = self._user, None
-        self._agent.close(self)
+        self._agent.close(self.data.dialog.key, self)
         self._scope.end()
         if user is not None:
             user.subscription_over(self)

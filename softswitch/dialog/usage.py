@@ -319,14 +319,8 @@ class Dialogs(Sender, Protocol):
 
     timers: Timers
 
-    def open(self, usage: Usage) -> None:
-        """Requests of the usage's dialog now reach it."""
+    def open(self, key: DialogKey, usage: Usage) -> None:
+        """Requests of the dialog ``key`` now reach this usage."""
 
-    def close(self, usage: Usage) -> None:
-        """They no longer do."""
-
-    def open_as(self, key: DialogKey, usage: Usage) -> None:
-        """Requests of the dialog ``key``, one besides the usage's own, now reach it."""
-
-    def close_as(self, key: DialogKey, usage: Usage) -> None:
+    def close(self, key: DialogKey, usage: Usage) -> None:
         """They no longer do; harmless when another has taken its place."""

@@ -261,19 +261,11 @@ class UserAgent:
 
     # What the usages ask for.
 
-    def open(self, usage: Usage) -> None:
-        """Requests of this usage's dialog now reach it."""
-        self._dialogs[usage.data.dialog.key] = usage
-
-    def close(self, usage: Usage) -> None:
-        """They no longer do."""
-        self.close_as(usage.data.dialog.key, usage)
-
-    def open_as(self, key: DialogKey, usage: Usage) -> None:
-        """Requests of the dialog ``key``, one besides the usage's own, now reach it."""
+    def open(self, key: DialogKey, usage: Usage) -> None:
+        """Requests of the dialog ``key`` now reach this usage."""
         self._dialogs[key] = usage
 
-    def close_as(self, key: DialogKey, usage: Usage) -> None:
+    def close(self, key: DialogKey, usage: Usage) -> None:
         """They no longer do; harmless when another has taken its place."""
         if self._dialogs.get(key) is usage:
             del self._dialogs[key]
