@@ -250,7 +250,7 @@ class Session(Exchange):
             return
         if tag in data.spoken:
             del data.spoken[tag]
-            self.agent.close_as((data.dialog.call_id, tag, data.dialog.remote_tag), self)
+            self.agent.close((data.dialog.call_id, tag, data.dialog.remote_tag), self)
             return
         if data.life is Life.EARLY:
             if data.calling:
