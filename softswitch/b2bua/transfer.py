@@ -20,6 +20,7 @@ from softswitch.machine import DataMachine
 from softswitch.plugin.decisions import Admission, Allow, Redirect, Reject, Route, Routing
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
+from softswitch.sip.events import event_of
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
@@ -170,12 +171,14 @@ class Transfer(DataMachine):
         notifier = self._notifier
         if leg is not self._leg or notifier is None or notifier.data.state == "terminated":
             return False
+        if event_of(request)[0] != "refer":
+            return False
         seconds = request.expires if request.expires is not None else int(MARGIN)
         transaction.adopt(self._leg.scope, None)
         _respond(transaction, 200, [("Expires", str(seconds)), self._contact])
         if seconds:
             notifier.expire_in(seconds)
-            notifier.notify([_SIPFRAG], _fragment(self.data.told, REASONS[self.data.told]))
+            notifier.notify([_SIPFRAG], _fragment(self.data.told, REASONS.get(self.data.told, "")))
         else:
             notifier.terminate("timeout", [_SIPFRAG], _fragment(100, REASONS[100]))
         return True
@@ -278,7 +281,7 @@ class Transfer(DataMachine):
 
     def _tell(self, status: int, reason: str) -> None:
         self.data.told = status
-        if self._notifier is None:
+        if self._notifier is None or self._notifier.data.state == "terminated":
             return
         if status < 200:
             self._notifier.notify([_SIPFRAG], _fragment(status, reason))

@@ -63,7 +63,7 @@ def treat(
     elif treatment == "refuse":
         fields = [("Accept", "application/sdp")] if method == "INFO" else CAPABILITIES
         answer(transaction, leg.scope, REFUSED[method], fields=fields)
-    elif treatment == "relay" and far is None:
+    elif treatment == "relay" and (far is None or far.session.find_dialog() is None):
         answer(transaction, leg.scope, 500, fields=[("Retry-After", "2")])
     elif treatment == "relay" and far is not None:
         relay(shared, leg, far, request, transaction)
