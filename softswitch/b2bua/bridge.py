@@ -65,11 +65,13 @@ class Bridge(StepQueue):
 
     def offer(self, fields: list[Field], max_forwards: int) -> None:
         """Invite leg b with what leg a, which is in a call already, holds to."""
-        agreed = self.a.data.media.state.remote
+        agreed = self.a.data.media.offered_anew()
         self.carry(Step.of_sdp(Kind.INVITE, self.a.name, agreed, fields, max_forwards))
 
     def provisional(self, response: Response) -> None:
-        """Carry leg b's ringing or early media to the caller."""
+        """Carry leg b's ringing or early media to the caller, or a transferee."""
+        if not self.a.hears(response):
+            return
         if not (self.data.offerer or self.data.settled) and response.body:
             self.data.prack_tag = response.to.tag or ""
         fields = crossing.fields(response, self.a.profile) + crossing.describing(response)
@@ -136,12 +138,12 @@ class Bridge(StepQueue):
         idle = leg.session.idle and other.session.idle
         if other.data.media.state.remote and idle and not self._busy:
             fields, leg.data.unsaid = leg.data.unsaid, []
-            self._present(other, fields)
+            self._present(other, other.data.media.state.remote, fields)
 
     def join(self) -> None:
         """Have the two legs, each in a session already, talk to each other: b is offered what a
         holds to, or asked for an offer where nobody keeps that."""
-        self._present(self.a)
+        self._present(self.a, self.a.data.media.offered_anew())
 
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """Carry the refusal of a re-INVITE or UPDATE back; the call stays as it was."""
@@ -211,7 +213,7 @@ class Bridge(StepQueue):
         elif step.kind is Kind.INVITE:
             if self.data.inviter:
                 target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
-            reliable = bool(body) or source.can_prack
+            reliable = bool(body) or (source.can_prack and not source.session.idle)
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
@@ -310,11 +312,10 @@ class Bridge(StepQueue):
             if leg.session.data.life is Life.ENDED:
                 self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
 
-    def _present(self, source: Leg, fields: Sequence[Field] = ()) -> None:
+    def _present(self, source: Leg, agreed: bytes, fields: Sequence[Field] = ()) -> None:
         """Offer the other leg what this one holds to, of our own accord."""
         self.data.offers += 1
         self._fork(source)
-        agreed = source.data.media.state.remote
         self.carry(Step.of_sdp(Kind.INVITE, source.name, agreed, fields))
 
     def _fork(self, inviter: Leg) -> None:

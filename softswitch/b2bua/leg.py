@@ -11,7 +11,7 @@ import attrs
 
 from softswitch.b2bua import identity
 from softswitch.dialog.session import Session
-from softswitch.dialog.usage import SessionData, answer
+from softswitch.dialog.usage import Life, SessionData, answer
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.profile import DEFAULT, Profile
@@ -155,6 +155,16 @@ class Leg:
     def can_prack(self) -> bool:
         """Whether its peer takes provisional responses reliably, and may."""
         return self.profile.reliable != "never" and self.session.supports("100rel")
+
+    def hears(self, response: Response) -> bool:
+        """Whether a provisional response of a callee is for its peer. A 199 ends the early dialog
+        that it names (RFC 6228 4), which is none for a caller who sees one for all, or does not
+        know it; what a transferee hears before the answer is said by its profile."""
+        session = self.session
+        if session.data.life is Life.CONFIRMED:
+            return self.profile.transfer_hears == "ringback"
+        each = self.profile.early == "each"
+        return response.status != 199 or (each and session.supports("199"))
 
     def override(self, cells: Mapping[str, Any]) -> None:
         """Treat its peer otherwise in this call, in these cells of its profile."""

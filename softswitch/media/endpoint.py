@@ -9,7 +9,13 @@ import secrets
 import attrs
 
 from softswitch.errors import StateError
-from softswitch.sdp.rewrite import address_type, narrowed, same_but_origin, set_origin
+from softswitch.sdp.rewrite import (
+    address_type,
+    narrowed,
+    opened,
+    same_but_origin,
+    set_origin,
+)
 from softswitch.sdp.session import Origin, SessionDescription
 
 
@@ -77,6 +83,15 @@ class MediaEndpoint:
         unless an offer was refused since, from which this one has to be told."""
         agreed = self.state.local or self.sent
         return agreed if agreed == self.sent else self.outgoing(agreed, address)
+
+    def offered_anew(self) -> bytes:
+        """What the peer said last, to be offered to somebody to whom it did not talk before: a hold
+        was not meant for that one. Empty before the peer has said anything."""
+        remote, local = self.state.remote, self.state.local
+        if not (remote and local):
+            return remote
+        parse = SessionDescription.parse
+        return opened(parse(remote), parse(local)).encode()
 
     def incoming(self, sdp: bytes) -> bool:
         """Remember what the peer sent.

@@ -41,7 +41,7 @@ def fits(held: bytes, answer: bytes, renumbered: bool = False) -> bool:
         return True
     one, other = SessionDescription.parse(held), SessionDescription.parse(answer)
     return len(one.media) == len(other.media) and all(
-        a.refused == b.refused
+        (a.refused, a.rtp is None) == (b.refused, b.rtp is None)
         and (a.refused or (a.direction == b.direction and _taken(a, b, renumbered)))
         for a, b in zip(one.media, other.media, strict=True)
     )
@@ -85,6 +85,21 @@ def narrowed(answer: SessionDescription, offer: SessionDescription) -> SessionDe
         media.append(_directed(section, _least(section.direction, may)))
     return SessionDescription.of(answer.lines, media)
 
+
+def opened(own: SessionDescription, told: SessionDescription) -> SessionDescription:
+    """What a peer that was put on hold would offer somebody new: where it has only followed what it
+    was ``told`` (RFC 3264 8.4), its sections go both ways again."""
+    media = []
+    for section, other in zip_longest(own.media, told.media):
+        if section is None:
+            break
+        held = other is not None and (other.direction in _HOLDING or other.rtp is None)
+        media.append(_directed(section, "sendrecv") if held else section.lines)
+    return SessionDescription.of(own.lines, media)
+
+
+#: Directions of an offer that puts its receiver on hold.
+_HOLDING = frozenset(("sendonly", "inactive"))
 
 #: Direction of an offer -> the widest that its answer may have.
 _DUAL = {

@@ -125,3 +125,21 @@ def test_several_early_dialogs(make_flow, transport, hangs_up, early):
         bob.line.request("BYE", fork="two")
     flow.run(40)
     flow.close()
+
+
+@pytest.mark.parametrize(("early", "knows"), [("one", True), ("each", True), ("each", False)])
+def test_a_199_ends_one_early_dialog(make_flow, transport, hangs_up, early, knows):
+    """RFC 6228: it is told to a caller who knows it and has a dialog for each callee; to others it
+    would end the only one."""
+    flow = make_flow({"dialog": {"early": early}}, transport=transport, hangs_up=hangs_up)
+    alice, bob = flow.phones("alice", "bob")
+    if knows:
+        alice.can("199")
+    line = alice.call("bob")
+    bob.line.respond(180, tag="one")
+    bob.line.respond(199, tag="one")
+    bob.ring()
+    bob.answer()
+    told = [180, 199, 180, 200] if early == "each" and knows else [180, 180, 200]
+    assert line.statuses == told
+    flow.hang_up(line, bob.line)

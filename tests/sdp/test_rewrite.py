@@ -1,6 +1,8 @@
 """What the relay and the switch change in a session description, to the byte."""
 
-from softswitch.sdp.rewrite import media_addresses, point_at, same_but_origin, set_origin
+import pytest
+
+from softswitch.sdp.rewrite import media_addresses, opened, point_at, same_but_origin, set_origin
 from softswitch.sdp.session import Address, Origin, SessionDescription
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
@@ -99,3 +101,22 @@ def test_addresses_of_each_section():
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "anew"),
+    [
+        ("a=recvonly\r\n", "a=sendonly\r\n", "a=sendrecv\r\n"),
+        ("a=inactive\r\n", "a=inactive\r\n", "a=sendrecv\r\n"),
+        ("a=sendonly\r\n", "a=recvonly\r\n", "a=sendonly\r\n"),
+        ("", "", ""),
+    ],
+)
+def test_a_hold_was_not_meant_for_somebody_new(said, told, anew):
+    """Who only follows a hold offers both directions to others; who holds himself goes on."""
+
+    def described(direction):
+        head = HEAD + b"c=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+        return SessionDescription.parse(head + direction.encode())
+
+    assert opened(described(said), described(told)).encode() == described(anew).encode()
