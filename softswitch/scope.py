@@ -24,15 +24,17 @@ class Scope:
 
     :ivar name: for the log: the call's id and the leg.
     :ivar ended_at: when the leg ended, by the auditor's clock; None while it lives.
+    :ivar until: when what is lawfully left must be over at the latest, by that clock.
     :ivar closed: whether the last thing has been released after the end.
     :ivar on_closed: called once when it closes.
     """
 
-    __slots__ = ("_auditor", "_held", "closed", "ended_at", "name", "on_closed")
+    __slots__ = ("_auditor", "_held", "closed", "ended_at", "name", "on_closed", "until")
 
     def __init__(self, name: str, auditor: "Auditor") -> None:
         self.name = name
         self.ended_at: float | None = None
+        self.until = 0.0
         self.closed = False
         self.on_closed: Callable[[], None] | None = None
         self._auditor = auditor
@@ -65,6 +67,10 @@ class Scope:
         self.ended_at = self._auditor.seconds()
         if not self._held:
             self._close()
+
+    def allow(self, seconds: float) -> None:
+        """What is held may lawfully go on for so long, be the leg over or not (RFC 5057)."""
+        self.until = max(self.until, self._auditor.seconds() + seconds)
 
     def holding(self) -> list[str]:
         """What is still held, by type and leftovers, for the auditor's report."""
@@ -111,6 +117,7 @@ class Auditor:
     def sweep(self) -> None:
         """Report and close by force every scope that is overdue; call it every few seconds."""
         limit = self.seconds() - self._grace
-        for scope in [s for s in self.open if s.ended_at is not None and s.ended_at < limit]:
+        over = [s for s in self.open if s.ended_at is not None and s.ended_at < limit]
+        for scope in [s for s in over if s.until < limit]:
             self.leaked(scope, scope.holding())
             scope._close()

@@ -99,7 +99,9 @@ class Exchange(Side):
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK of our 2xx, or a copy of it."""
         invite = self.data.invite
-        if invite is not None and request.cseq.number == invite.cseq.number:
+        if self.state is not State.ANSWERED or invite is None:
+            return
+        if request.cseq.number == invite.cseq.number:
             self.data.dialog.flow = flow
             self.fire(Event.ACK, request)
 

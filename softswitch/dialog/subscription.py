@@ -146,6 +146,7 @@ class Notifier(DataMachine):
         if self.state is not State.TERMINATED:
             self.data.expires_at = self._clock.seconds() + seconds
             self._timer = self._clock.callLater(seconds + self._grace, self._expire)
+            self._scope.allow(seconds + self._grace)
 
     def grant(self) -> None:
         """It is pending no more; the next NOTIFY says so."""
