@@ -21,7 +21,8 @@ from softswitch.dialog.usage import EVENTS
 from softswitch.errors import PeerError, SipSyntaxError
 from softswitch.plugin.decisions import Reject
 from softswitch.plugin.views import Identity
-from softswitch.sip.events import event_of
+from softswitch.sip.events import check_notify, event_of
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
@@ -129,12 +130,15 @@ class Passage:
                 if agent is not None and user:
                     agent.subscribe(request, transaction, sender, user)
                     return
+            if method == "NOTIFY":
+                check_notify(request)
             if agent is None:
                 nowhere = Reject(489, headers={"Allow-Events": EVENTS})
         if method == "REFER":
             self._admit(request, sender)
             if len(request.values("Refer-To")) != 1:
                 raise SipSyntaxError("Not One Refer-To", header="Refer-To")
+            NameAddr.parse(request.values("Refer-To")[0])
             if shared.profile(sender.kind, sender.name).refer == "refuse":
                 raise PeerError("Decline", 603)
         if request.max_forwards == 0:

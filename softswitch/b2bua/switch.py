@@ -129,7 +129,8 @@ class Switch:
     def _refusal(self, request: Request, identity: Identity) -> Refusal | None:
         """Why an INVITE cannot become a call: status, reason phrase and fields.
 
-        :raises SipSyntaxError: Contact cannot be read, or is missing; or Session-Expires.
+        :raises SipSyntaxError: Contact cannot be read, or is missing; or Session-Expires cannot, or
+            Min-SE.
         """
         if self.draining:
             return (503, "Switch Stops", [])
@@ -140,7 +141,7 @@ class Switch:
             raise SipSyntaxError("Missing Contact", header="Contact")
         if self._shared.is_marked(request):
             return (482, None, [])
-        if request.get("Session-Expires") is not None:
+        if request.get("Session-Expires") is not None or request.get("Min-SE") is not None:
             brief = too_brief(request, self._shared.profile(identity.kind, identity.name))
             if brief:
                 return (422, None, brief)

@@ -16,6 +16,7 @@ from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import CAPABILITIES, answer
 from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
+from softswitch.sip.events import check_notify
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import METHODS
 from softswitch.sip.replaces import Replaces
@@ -92,9 +93,12 @@ def treatment_of(leg: Leg, far: Leg | None, method: str) -> str:
 def relay(shared: Shared, leg: Leg, far: Leg, request: Request, transaction: Server) -> None:
     """Send a request on, and its answer back.
 
-    :raises SipSyntaxError: it speaks of dialogs in a way that cannot be read.
+    :raises SipSyntaxError: it speaks of dialogs, or of a subscription, in a way that cannot be
+        read.
     """
     method = request.method
+    if method == "NOTIFY":
+        check_notify(request)
     fields, body = _crossing(request, method, far.profile), request.body
     if method in ("REFER", "NOTIFY"):
         terms = _terms(shared, leg, far)

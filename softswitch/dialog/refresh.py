@@ -145,9 +145,13 @@ def too_brief(request: Request, profile: Profile) -> list[Field]:
     """What a 422 to a request of theirs says, whose interval is too small; empty when all is well
     (RFC 4028 9).
 
-    :raises SipSyntaxError: when Session-Expires cannot be read.
+    :raises SipSyntaxError: when Session-Expires, or Min-SE, cannot be read.
     """
-    if request.get("Session-Expires") is None or profile.session_timers == "refuse":
+    if profile.session_timers == "refuse":
+        return []
+    if request.get("Min-SE") is not None:
+        _least(request)
+    if request.get("Session-Expires") is None:
         return []
     interval, _ = _session_expires(request)
     if interval >= profile.min_se or not has_option(request, "Supported", "timer"):
@@ -268,9 +272,23 @@ def _readable(message: Message) -> tuple[int, str | None]:
         return 0, None
 
 
-def _min_se(message: Message) -> int:
-    """Their least interval in seconds; 0 without one that can be read."""
+def _least(message: Message) -> int:
+    """Their least interval in seconds, 0 without one.
+
+    :raises SipSyntaxError: when it cannot be read.
+    """
+    value = message.get("Min-SE")
+    if value is None:
+        return 0
     try:
-        return seconds((message.get("Min-SE") or "0").partition(";")[0].strip(" \t"))
+        return seconds(value.partition(";")[0].strip(" \t"))
+    except SipSyntaxError as error:
+        raise SipSyntaxError("Bad Min-SE", header="Min-SE") from error
+
+
+def _min_se(message: Message) -> int:
+    """The same, where what cannot be read is not there."""
+    try:
+        return _least(message)
     except SipSyntaxError:
         return 0

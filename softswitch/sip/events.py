@@ -83,3 +83,14 @@ def event_of(message: Message) -> tuple[str, str]:
     if not package:
         raise SipSyntaxError("Bad Event", header="Event")
     return package, "" if package == REFER else params.get("id") or ""
+
+
+def check_notify(notify: Message) -> None:
+    """See that a NOTIFY that crosses can be read. Some that nobody has subscribed to, such as those
+    of check-sync, have no Subscription-State.
+
+    :raises SipSyntaxError: Event is missing or cannot be read, or Subscription-State cannot.
+    """
+    event_of(notify)
+    if notify.get("Subscription-State") is not None:
+        SubscriptionState.of(notify)

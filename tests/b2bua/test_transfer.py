@@ -298,6 +298,27 @@ def test_a_trunk_that_may_not_transfer(make_stage, treatment, status):
     over(stage, line, bob.line)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("Subscription-State", "active")],
+        [("Event", "refer"), ("Subscription-State", "active;expires=x")],
+    ],
+)
+def test_a_relayed_notify_that_cannot_be_read(make_stage, fields):
+    """400: the transferor is not told nonsense; the call goes on."""
+    stage = make_stage({"dialog": {"refer": "relay"}})
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.answers["REFER"] = 202
+    line = alice.call("bob")
+    bob.answer()
+    bob.line.refer(bob.uri("carol"))
+    line.request("NOTIFY", fields)
+    assert line.final == 400
+    assert "NOTIFY" not in bob.line.methods
+    over(stage, line, bob.line)
+
+
 def test_a_call_is_picked_up_while_another_phone_rings(stage):
     """INVITE with Replaces: the ringing phone is cancelled, both others are answered, each out of
     what the other has offered."""

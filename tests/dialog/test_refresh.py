@@ -353,10 +353,14 @@ def test_which_interval_is_too_small(fields, profile, refused):
     )
 
 
-def test_an_interval_that_cannot_be_read():
-    """It is a syntax error."""
-    with pytest.raises(SipSyntaxError):
-        too_brief(Request("INVITE", "sip:h", [TIMER, expires("1;;")]), Profile())
+@pytest.mark.parametrize("field", [expires("1;;"), ("Min-SE", "soon")])
+def test_an_interval_that_cannot_be_read(field):
+    """It is a syntax error, unless nobody wants to know."""
+    with pytest.raises(SipSyntaxError) as raised:
+        too_brief(Request("INVITE", "sip:h", [TIMER, field]), Profile())
+    assert raised.value.header == field[0]
+    refused = Profile(session_timers="refuse")
+    assert too_brief(Request("INVITE", "sip:h", [TIMER, field]), refused) == []
 
 
 def test_a_refresh_waits_for_an_exchange(alone):

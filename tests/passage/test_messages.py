@@ -257,3 +257,15 @@ def test_an_event_has_to_be_named(udp, phones, method):
     """400 without Event (RFC 6665 8.2.1, RFC 3903 6)."""
     (alice,) = phones(udp, "alice")
     assert send(alice, "8100", method=method, body=b"").status == 400
+
+
+@pytest.mark.parametrize(("state", "status"), [("active;expires=x", 400), ("", 400), (None, 200)])
+def test_a_notify_that_cannot_be_read(udp, phones, state, status):
+    """400 for a Subscription-State that is none; check-sync often has none at all."""
+    alice, bob = phones(udp, "alice", "bob")
+    bob.answers["NOTIFY"] = 200
+    fields = [("Event", "check-sync")]
+    if state is not None:
+        fields.append(("Subscription-State", state))
+    assert send(alice, "bob", *fields, method="NOTIFY", body=b"").status == status
+    assert len(bob.requests) == (status == 200)

@@ -83,3 +83,11 @@ def test_who_may_not_refer(phones):
         alice, carol = phones(stage, "alice", "carol")
         assert refer(carol, "alice").final == 603
         assert alice.lines == []
+
+
+def test_what_is_referred_to_cannot_be_read(udp, phones):
+    """400; the phone is not asked."""
+    alice, carol = phones(udp, "alice", "carol")
+    for to in ("", "<sip:>", "<:>", "<sip:bob@h>, <sip:carol@h>"):
+        assert refer(carol, "alice", to=to).final == 400
+    assert not alice.requests
