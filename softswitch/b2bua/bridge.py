@@ -80,9 +80,8 @@ class Bridge(StepQueue):
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
-        over = data.settled and not (data.answered or data.inviter)
         offered = data.offerer or (response.body and find_sdp(response))
-        if over or not offered or data.offerer == other.name:
+        if self._is_outdated(response) or not offered or data.offerer == other.name:
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response, other.profile) + crossing.describing(response)
@@ -93,7 +92,7 @@ class Bridge(StepQueue):
         other = self.other(leg)
         if other.session.awaits_ack:
             self._cross(Kind.ACKNOWLEDGE, leg, ack, crossing.describing(ack))
-        else:
+        elif leg.session.idle:  # no UPDATE of before the answer is open still
             self._finish()
 
     def pracked(self, leg: Leg, request: Request) -> None:
@@ -120,12 +119,11 @@ class Bridge(StepQueue):
         """Carry a leg's offer in an UPDATE or PRACK over: as an UPDATE, or as a re-INVITE to a peer
         that knows none (RFC 3311 5.2)."""
         session = self.other(leg).session
-        self.data.asked = asked
         if self._busy or not (session.can_update or session.idle):
             if self.data.answered:
-                self._reject(leg, 491, None)
+                _refuse(leg, asked, 491)
             else:
-                self._reject(leg, 500, None, [("Retry-After", "2")])
+                _refuse(leg, asked, 500, None, [("Retry-After", "2")])
             return
         translated = session.idle and (leg.profile.update == "translate" or not session.can_update)
         kind = Kind.INVITE if translated else Kind.UPDATE
@@ -148,7 +146,7 @@ class Bridge(StepQueue):
     def refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """Carry the refusal of a re-INVITE or UPDATE back; the call stays as it was."""
         other = self.other(leg)
-        self._withdraw(other)
+        self._withdraw()
         # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
         told = status if status == 491 else crossing.status(status)
         fields = crossing.fields(response, other.profile) if response is not None else []
@@ -159,7 +157,7 @@ class Bridge(StepQueue):
 
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""
-        self._withdraw(leg)
+        self._withdraw()
         self.other(leg).keep()
         self.other(leg).session.cancel()
 
@@ -168,14 +166,16 @@ class Bridge(StepQueue):
         if self.ended:
             return
         self.ended = True
-        data = self.data
+        self.break_off()
         self._forget()
-        if data.inviter:
-            self.a.data.media.roll_back()
-            self.b.data.media.roll_back()
-            if data.inviter == data.a and not data.answered:
-                self._reject(self.a, 500, None, [("Retry-After", "2")])
         self.b.scope.release(self)
+
+    def break_off(self) -> None:
+        """What is negotiated comes to nothing: one of the legs goes elsewhere."""
+        if self.data.inviter:
+            self._withdraw()
+            self.a.session.break_off()
+            self.b.session.break_off()
 
     # Steps.
 
@@ -199,9 +199,27 @@ class Bridge(StepQueue):
     ) -> None:
         body = message.body
         located = find_sdp(message) if body else None
-        if located and self.data.settled and not (self.data.answered or self.data.inviter):
+        if located and self._is_outdated(message):
             fields, body, located = crossing.undescribed(fields), b"", None
-        self.carry(Step(kind, leg.name, status, reason, fields, body, located, max_forwards, tag))
+        method = message.cseq.method
+        step = Step(
+            kind, leg.name, status, reason, fields, body, located, max_forwards, tag, method
+        )
+        self.carry(step)
+
+    def _is_outdated(self, message: Message) -> bool:
+        """Whether a message of the first INVITE's describes what counts no more, for offer and
+        answer are done: another offer has followed, or is open (RFC 3261 13.2.1)."""
+        data = self.data
+        if data.answered or message.cseq.method != "INVITE":
+            return False
+        return self._updating if data.inviter else data.settled
+
+    @property
+    def _updating(self) -> bool:
+        """Whether a leg has asked for what is negotiated otherwise than by INVITE."""
+        data = self.data
+        return bool(data.inviter) and data.asked is not Asked.INVITE and not data.offers
 
     def _deliver(self, step: Step, body: bytes, sdp: bytes = b"") -> None:
         """Do to the far leg what the step says; ``sdp`` is the description within ``body``."""
@@ -236,14 +254,15 @@ class Bridge(StepQueue):
         """A 2xx reaches the other side: who asked is answered, as he asked; who did not, hears
         nothing."""
         data, session = self.data, target.session
-        if data.inviter == target.name and data.asked is not Asked.INVITE and not data.offers:
+        first = not data.answered and step.method == "INVITE"
+        if data.inviter == target.name and self._updating and not first:
             if data.asked is Asked.UPDATE:
                 session.accept_update(step.fields, body)
             else:
                 session.answer_prack(200, step.fields, body)
             self._finish()
             return
-        first, data.answered = not data.answered, True
+        data.answered = True
         if session.awaits_ack:
             session.acknowledge(step.fields, body)
             self._finish()
@@ -258,7 +277,7 @@ class Bridge(StepQueue):
         elif session.idle:
             self._finish()
         else:
-            if not body and target.data.answer and not data.settled:
+            if not body and target.data.answer and not (data.settled or data.inviter):
                 body, step.fields = target.data.answer, [*step.fields, DESCRIBED]
             session.accept(step.fields, body, step.tag)
         target.data.answer = b""
@@ -267,7 +286,7 @@ class Bridge(StepQueue):
 
     def _unanswered(self, leg: Leg) -> None:
         """A re-INVITE got a 100 at best: the call stays as it was."""
-        self._withdraw(self.other(leg))
+        self._withdraw()
         leg.session.cancel()
         self._reject(self.other(leg), 504, None)
 
@@ -277,7 +296,7 @@ class Bridge(StepQueue):
         if step.kind is Kind.PROVISIONAL:
             self._deliver(attrs.evolve(step, fields=crossing.undescribed(step.fields)), b"")
         elif self.data.inviter == source.name and step.kind in (Kind.INVITE, Kind.UPDATE):
-            self._withdraw(source)
+            self._withdraw()
             self._reject(source, error.status, error.reason)
         else:
             self._user.bridge_failed(self, error.status, error.reason)
@@ -303,12 +322,10 @@ class Bridge(StepQueue):
         if self.data.offers:
             self.data.offers = 0
             self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
-        elif self.data.asked is Asked.UPDATE:
-            leg.session.reject_update(status, reason, fields)
-        elif self.data.asked is Asked.PRACK:
-            leg.session.answer_prack(status, fields, b"")
-        elif not leg.session.idle:
-            leg.session.reject(status, reason, fields)
+        elif leg.session.awaits_ack:  # it was asked for its offer, which comes to nothing
+            self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
+        else:
+            _refuse(leg, self.data.asked, status, reason, fields)
             if leg.session.data.life is Life.ENDED:
                 self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
 
@@ -341,7 +358,7 @@ class Bridge(StepQueue):
         if not data.inviter:
             data.offers = 0
 
-    def _withdraw(self, offerer: Leg) -> None:
+    def _withdraw(self) -> None:
         """A re-negotiation has failed: what was agreed before still holds."""
         data = self.data
         self._forget()
@@ -349,5 +366,18 @@ class Bridge(StepQueue):
         self.b.data.media.roll_back()
         data.inviter = ""
         if self._inquiry is not None and data.offerer:
+            offerer = self.a if data.offerer == data.a else self.b
             self._inquiry.withdraw(offerer, self.other(offerer))
         data.offerer = ""
+
+
+def _refuse(
+    leg: Leg, asked: Asked, status: int, reason: str | None = None, fields: Iterable[Field] = ()
+) -> None:
+    """Refuse what a leg asks for; ignored where it does not."""
+    if asked is Asked.UPDATE:
+        leg.session.reject_update(status, reason, fields)
+    elif asked is Asked.PRACK:
+        leg.session.answer_prack(status, fields, b"")
+    elif not leg.session.idle:
+        leg.session.reject(status, reason, fields)

@@ -122,6 +122,7 @@ class Call(DataMachine):
         elif bridge is not None:
             if self._hunt.trial_of(leg) is not None:
                 self._hunt.answered(leg, response)
+                self.legs.break_off(self.data.joined)
             bridge.accepted(leg, response)
 
     def leg_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
@@ -193,6 +194,9 @@ class Call(DataMachine):
         """One side did not want what the other holds to: they stay as they are."""
         if self.data.loan is not None and bridge.b.name == self.data.loan.name:
             self._not_joined(status, reason)
+        elif self._transfer is not None and not bridge.data.answered:
+            self.legs.dismiss(bridge.b.name)
+            self._transfer.failed(status, reason)
 
     def bridge_failed(self, bridge: Bridge, status: int, reason: str) -> None:
         """The media for a try, or for the call, cannot be had."""

@@ -156,6 +156,11 @@ class Leg:
         """Whether its peer takes provisional responses reliably, and may."""
         return self.profile.reliable != "never" and self.session.supports("100rel")
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether its call stands and nothing is being negotiated."""
+        return self.session.idle and self.data.media.pending is None
+
     def hears(self, response: Response) -> bool:
         """Whether a provisional response of a callee is for its peer. A 199 ends the early dialog
         that it names (RFC 6228 4), which is none for a caller who sees one for all, or does not

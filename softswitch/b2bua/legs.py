@@ -10,6 +10,7 @@ from softswitch.b2bua.steps import BridgeData, BridgeUser
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
 from softswitch.dialog.usage import Life
+from softswitch.dialog.usage import State as Exchange
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.media import MediaNetwork
@@ -133,6 +134,25 @@ class Legs:
                 self._shared.lamps.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)
             leg.end()
+
+    def dismiss(self, name: str) -> None:
+        """Say goodbye to a leg, and let it go; harmless when it has gone."""
+        if name in self._legs:
+            self._legs[name].session.bye()
+            self.end(name)
+
+    def break_off(self, name: str) -> None:
+        """Nothing is negotiated any more over that bridge; harmless when it has gone."""
+        bridge = self.bridges.get(name)
+        if bridge is not None:
+            bridge.break_off()
+
+    def can_lend(self, leg: Leg) -> bool:
+        """Whether a leg may go to another call now: it only calls yet, or nothing is being
+        negotiated."""
+        if self._data.state is State.HUNTING:
+            return leg.session.state is Exchange.THEIRS and leg.data.media.pending is None
+        return self._data.state is State.TALKING and self._data.loan is None and leg.is_calm
 
     def unbridge(self, name: str) -> None:
         """Take a bridge away; its legs stay."""

@@ -10,11 +10,15 @@ from typing import Literal
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import ANSWERS, BridgeData, Kind, Step
+from softswitch.dialog.usage import Life
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer
 from softswitch.sdp.match import match
 from softswitch.sdp.rewrite import fits
 from softswitch.wheel import Clock
+
+#: Seconds after which it is looked again whether a leg is still busy with something else.
+PATIENCE = 0.5
 
 
 class StepQueue:
@@ -57,6 +61,9 @@ class StepQueue:
         while steps and not self.data.token:
             step = steps[0]
             located = step.located
+            if step.kind is Kind.ACCEPT and self._is_early(step):
+                self._legs(step)[0].give_up_in(PATIENCE, self._again)
+                return
             if located is not None and self._inquiry is not None:
                 kind, (source, target) = self._note_offer(step), self._legs(step)
                 self._inquiry.ask(kind, located.sdp, source, target, self._held(step, target))
@@ -68,6 +75,17 @@ class StepQueue:
                 self._note_offer(step)
                 self._legs(step)[1].data.media.sent = located.sdp
                 self._deliver(step, step.body, located.sdp)
+
+    def _again(self, leg: Leg) -> None:
+        self._next()
+
+    def _is_early(self, step: Step) -> bool:
+        """Whether a 2xx is for a transferee who still negotiates with whom it has talked to, or
+        whose refresh is open."""
+        if self.data.answered or self.data.inviter:
+            return False
+        leg = self._legs(step)[1]
+        return leg.session.data.life is Life.CONFIRMED and not leg.is_calm
 
     def _note_offer(self, step: Step) -> Literal["offer", "answer"]:
         """Note whose offer is open, and say whether the step's description is one."""

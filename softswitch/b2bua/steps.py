@@ -62,6 +62,7 @@ class Step:
     :ivar located: the session description in it; None without one.
     :ivar max_forwards: for an INVITE.
     :ivar tag: our To tag in a response, where the caller sees one for each callee; else "".
+    :ivar method: of the request, or of the one that the response answers.
     """
 
     kind: Kind
@@ -73,6 +74,7 @@ class Step:
     located: Located | None = None
     max_forwards: int = 70
     tag: str = ""
+    method: str = "INVITE"
 
     @classmethod
     def of_sdp(

@@ -152,7 +152,7 @@ class Switch:
         without that.
 
         :raises SipSyntaxError: 481 for a dialog that is none of ours or that nobody has answered,
-            486 where only such a one was meant (RFC 3891 3).
+            486 where only such a one was meant (RFC 3891 3), 491 while something is negotiated.
         """
         replaces = Replaces.of(request)
         if replaces is None:
@@ -160,8 +160,12 @@ class Switch:
         found = self.find_far(replaces)
         if found is None:
             raise SipSyntaxError(REASONS[481], status=481)
-        if replaces.early_only and found[1].session.data.life is not Life.EARLY:
+        legs, far = found
+        free = legs.can_lend(far)
+        if replaces.early_only and not (free and far.session.data.life is Life.EARLY):
             raise SipSyntaxError(REASONS[486], status=486)
+        if not free:
+            raise SipSyntaxError(REASONS[491], status=491)
         return found
 
     def _turn_away(

@@ -235,7 +235,9 @@ class Transfer(DataMachine):
         """Is the target the far leg of another call of ours, or somebody to be called?"""
         replaces = Replaces.of(self.data.invite)
         far = None if replaces is None else self._call.legs.far_of_dialog(replaces)
-        if far is not None:
+        if far is not None and not (far[0].can_lend(far[1]) and self._transferee.is_calm):
+            self.failed(491, REASONS[491])
+        elif far is not None:
             self.fire(Event.BORROWED, *far)
         else:
             self._shared.policies.ask_route(view, partial(self._routed, view))

@@ -149,8 +149,22 @@ class Session(Exchange):
     def cancel(self, fields: Iterable[Field] = ()) -> None:
         """Give our INVITE up: CANCEL it, and take down whatever answer crosses; ignored where the
         exchange is theirs."""
-        if self.state not in (State.THEIRS, State.HELD, State.ANSWERED):
+        if self.state not in (State.THEIRS, State.HELD, State.ANSWERED, State.GIVEN_UP):
             self.fire(Event.CANCEL, list(fields))
+
+    def break_off(self) -> None:
+        """What is negotiated once the call stands, or by UPDATE before, is nobody's any more:
+        theirs is refused, ours given up, and no answer to it is told."""
+        later = [("Retry-After", "2")]
+        if self.data.life is Life.CONFIRMED:
+            if self.state in (State.THEIRS, State.HELD):
+                self.fire(Event.REJECT, 500, None, later)
+            elif not self.refreshing:
+                self.cancel()
+        self.answer_prack(500, later)
+        if self._updates is not None:
+            self._updates.answer(500, None, later)
+            self._updates.end()
 
     def prack(self, tag: str, fields: Iterable[Field], body: bytes) -> None:
         """Answer the offer in the reliable provisional response that came with this To tag
