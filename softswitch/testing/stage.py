@@ -12,12 +12,13 @@
 
 Every floor from the transport up is the one that runs in production; only the sockets, the wires
 and the time are not. After every event, each message delivered and each timer fired, what every
-call knows is written down as plain data and rebuilt. At the end time runs on until nothing is
-left to happen, and nothing may be left behind: no timer, transaction, dialog, port or scope, and
-one record for each call. What fails prints the ladder of all that was sent.
+call knows is written down as plain data and rebuilt, unless it is as it was. At the end time runs
+on until nothing is left to happen, and nothing may be left behind: no timer, transaction, dialog,
+port or scope, and one record for each call. What fails prints the ladder of all that was sent.
 """
 
 import json
+import pickle
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -112,6 +113,7 @@ class Stage:
         self.transport = transport
         self.engine = None if engine is None else engine(self.clock)
         self._begun: list[str] = []
+        self._marks: dict[int, bytes] = {}
         self._names: dict[Address | str, str] = {}
         self._hosts = iter(range(11, 255))
         own = tomllib.loads(config) if isinstance(config, str) else config
@@ -255,13 +257,18 @@ class Stage:
         self.records.append(record)
 
     def _write_down(self) -> None:
-        for call in self.house.switch.calls.values():
-            written_down(call.data)
-        for forwarded in self.house.proxy.ledger.calls():
-            written_down(forwarded.data)
-        passage = self.house.passage
-        if passage.busy:
-            written_down(passage.data)
+        house, marks = self.house, self._marks
+        known: list[Any] = [call.data for call in house.switch.calls.values()]
+        known += [forwarded.data for forwarded in house.proxy.ledger.calls()]
+        if house.passage.busy:
+            known.append(house.passage.data)
+        self._marks = {}
+        for data in known:
+            # What is as it was need not be rebuilt: most events concern one call, or none.
+            mark = pickle.dumps(data)
+            if marks.get(id(data)) != mark:
+                written_down(data)
+            self._marks[id(data)] = mark
 
     def _place(self, name: str, host: str, port: int) -> Address:
         place = (host or f"127.88.0.{next(self._hosts)}", port)
