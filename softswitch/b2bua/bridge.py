@@ -181,7 +181,7 @@ class Bridge(StepQueue):
 
     def _answer(self, kind: Kind, leg: Leg, response: Response, fields: list[Field]) -> None:
         other = self.other(leg)
-        if other.profile.trusted:
+        if other.profile.trusted or leg.data.elsewhere:
             fields += leg.asserted(response, other)
         tag = self.a.tag_for(leg, response) if leg is self.b and not self.data.answered else ""
         self._cross(kind, leg, response, fields, response.status, response.reason, tag=tag)

@@ -21,7 +21,7 @@ def _tell(bridge: Bridge, leg: Leg, other: Leg, shared: Shared) -> None:
     """By UPDATE, or by re-INVITE where the peer knows none."""
     host = NameAddr.parse(leg.session.data.dialog.contact).uri.host
     named = NameAddr.parse(other.session.data.dialog.remote)
-    number = other.data.peer if other.data.kind == "user" else named.uri.unquoted_user
+    _, number = other.party
     private = named.uri.host.lower() == crossing.ANONYMOUS
     leg.data.talks_to = str(NameAddr(named.display, Uri("sip", user=number or None, host=host)))
     if leg.data.kind == "user":

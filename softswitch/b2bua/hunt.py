@@ -283,6 +283,7 @@ class Hunt:
         )
         trial.attempt.call_id_b = dialog.call_id
         bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
+        bridge.b.data.elsewhere = bool(trial.diversions)
         fields: list[Field] = [
             *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),

@@ -36,6 +36,7 @@ class LegData:
     :ivar peer: the name of the user or trunk; "" for others.
     :ivar cells: what a policy has overridden in the profile for this call.
     :ivar media: its session descriptions.
+    :ivar elsewhere: whether its peer is another than was called, after forwarding or a redirection.
     :ivar talks_to: whom its peer talks to, a name-addr, where a transfer or pick-up has moved it.
     :ivar unsaid: header fields that its peer is to be told with the next offer.
     :ivar tags: callee and its tag -> our To tag for it, where the profile says "each".
@@ -52,6 +53,7 @@ class LegData:
     peer: str = ""
     cells: dict[str, Any] = attrs.Factory(dict)
     media: MediaEndpoint = attrs.Factory(MediaEndpoint)
+    elsewhere: bool = False
     talks_to: str = ""
     unsaid: list[Field] = attrs.Factory(list)
     tags: dict[str, str] = attrs.Factory(dict)
@@ -178,10 +180,21 @@ class Leg:
             self.profile = self.session.profile = self.profile.changed(cells)
 
     def asserted(self, response: Response, to: "Leg") -> list[Field]:
-        """The fields of an answer that name its peer to another leg's (RFC 3325)."""
+        """The fields of an answer that name its peer to another leg's: asserted ones to the trusted
+        (RFC 3325), to others whom they have reached instead, where their profile says how."""
         host = NameAddr.parse(to.session.data.dialog.contact).uri.host
-        who = Identity(self.data.kind, self.data.peer)
-        return identity.asserted(response, who, self.profile, to.profile, host)
+        if to.profile.trusted or not self.data.elsewhere:
+            who = Identity(self.data.kind, self.data.peer)
+            return identity.asserted(response, who, self.profile, to.profile, host)
+        hides = identity.withheld(response)
+        return identity.connected(to.profile, *self.party, host, private=hides)
+
+    @property
+    def party(self) -> tuple[str, str]:
+        """The display name and the user name, or number, of its peer."""
+        named = NameAddr.parse(self.session.data.dialog.remote)
+        user = self.data.kind == "user" and self.data.peer
+        return named.display, user or named.uri.unquoted_user
 
     @property
     def holds_to(self) -> bytes:

@@ -110,8 +110,8 @@ class Profile:
         never among them.
     :ivar crosses: ``crossing``, ready to be asked.
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
-    :ivar connected: how this peer is told who it talks to after a transfer or a pick-up:
-        "pai", "rpid", or "none".
+    :ivar connected: how this peer is told who it talks to after a transfer or a pick-up, or where
+        its call was forwarded: "pai", "rpid", or "none".
     :ivar transfer_hears: what this peer hears while it is transferred: "ringback" has the relay
         send what the target sends early, "hold" leaves it as it was until the answer.
     """

@@ -318,3 +318,23 @@ def test_a_caller_who_wishes_to_be_unknown_stays_so(make_stage, transport):
     assert all("anonymous" in entry for entry in invite.all("History-Info"))
     carol.refuse(486)
     assert line.statuses == [181, 486]
+
+
+@pytest.mark.parametrize("how", ["pai", "none"])
+@pytest.mark.parametrize("hides", [False, True])
+def test_a_caller_is_told_whom_he_has_reached(make_stage, how, hides):
+    """His call was answered elsewhere: the answer says where, if his profile says how, and if that
+    one does not wish to stay unknown. Whom he has called he knows."""
+    route = forwarded(*at(SECOND, call_to="sip:carol@example.org"))
+    whole = attrs.evolve(forwarded(*at(FIRST)), diversions=(), forward={"busy": route})
+    stage = make_stage({"dialog": {"connected": how}}, plug_ins=[Routes(whole)])
+    first, second = (stage.phone("x", host=host, register=False) for host in (FIRST, SECOND))
+    line = stage.phone("alice").call("bob")
+    first.ring()
+    first.refuse(486)
+    second.answer(fields=[("Privacy", "id")] if hides else [])
+    told = [response.get("P-Asserted-Identity") for response in line.responses]
+    assert line.statuses == [180, 181, 200]
+    assert told[:-1] == [None] * (len(told) - 1)
+    assert told[-1] == ("<sip:carol@127.88.0.1>" if how == "pai" and not hides else None)
+    line.request("BYE")
