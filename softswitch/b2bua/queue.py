@@ -73,7 +73,7 @@ class StepQueue:
                 self._deliver(step, step.body)
             else:
                 self._note_offer(step)
-                self._legs(step)[1].data.media.sent = located.sdp
+                self._legs(step)[1].data.media.passed(located.sdp)
                 self._deliver(step, step.body, located.sdp)
 
     def _again(self, leg: Leg) -> None:

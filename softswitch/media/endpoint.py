@@ -78,11 +78,16 @@ class MediaEndpoint:
         self._current().local = self.sent
         return self.sent
 
+    def passed(self, sdp: bytes) -> None:
+        """Remember an SDP that is sent as the far peer wrote it, with that one's ``o=``."""
+        self.sent = self._current().local = sdp
+
     def repeated(self, address: str) -> bytes:
         """What was agreed to, to be sent once more only to keep the session alive: the same bytes,
-        unless an offer was refused since, from which this one has to be told."""
+        unless an offer of ours was refused since, from which this one has to be told."""
         agreed = self.state.local or self.sent
-        return agreed if agreed == self.sent else self.outgoing(agreed, address)
+        ours = self.session_id != 0
+        return self.outgoing(agreed, address) if ours and agreed != self.sent else agreed
 
     def offered_anew(self) -> bytes:
         """What the peer said last, to be offered to somebody to whom it did not talk before: a hold

@@ -261,3 +261,21 @@ def test_a_pick_up_comes_while_the_engine_thinks(make_stage):
     assert taken.statuses == [491]
     assert line.stands
     over(stage, line, bob.line)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_refresh_after_an_offer_that_was_refused(make_stage, engine):
+    """What was agreed is offered again, not what was refused (RFC 4028 7.4)."""
+    stage = make_stage({"dialog": {"session_expires": 90}}, engine=ENGINES[engine])
+    alice, bob = phones(stage, "alice", "bob", can=["timer"])
+    alice.allow = bob.allow = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
+    line, other = talk(stage, alice, bob)
+    line.answers["INVITE"] = 488
+    other.reinvite(bob.sdp("sendonly", version=2))
+    assert other.statuses == [488]
+    line.answers["INVITE"] = 200
+    asked = line.methods.count("INVITE")
+    stage.run(50)
+    assert line.methods.count("INVITE") == asked + 1
+    assert b"sendonly" not in line.got("INVITE").body
+    over(stage, line, other)
