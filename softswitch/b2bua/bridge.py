@@ -15,6 +15,7 @@ from softswitch.b2bua.steps import (
     DESCRIBED,
     OFFERS,
     RENEGOTIATION_SECONDS,
+    UPDATE_SECONDS,
     Asked,
     BridgeData,
     BridgeUser,
@@ -230,7 +231,7 @@ class Bridge(StepQueue):
             session.accept(step.fields, body if self._inquiry else match(invitation, body))
         elif step.kind is Kind.INVITE:
             if self.data.inviter:
-                target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
+                target.give_up_in(self._patience, self._unanswered)
             reliable = bool(body) or (source.can_prack and not source.session.idle)
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
@@ -241,7 +242,7 @@ class Bridge(StepQueue):
         elif step.kind is Kind.ACCEPT:
             self._accept(step, target, body)
         elif step.kind is Kind.UPDATE:
-            target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
+            target.give_up_in(self._patience, self._unanswered)
             session.update(step.fields, body)
         elif step.kind is Kind.PRACK:
             self.data.settled = True
@@ -270,7 +271,7 @@ class Bridge(StepQueue):
             if not data.inviter:  # the offer that ``offer`` has asked for
                 self._fork(self.b)
                 data.offerer = step.source
-            target.give_up_in(RENEGOTIATION_SECONDS, self._unanswered)
+            target.give_up_in(self._patience, self._unanswered)
             session.invite(step.fields, body)
             data.answered = not first
             return
@@ -283,6 +284,11 @@ class Bridge(StepQueue):
         target.data.answer = b""
         if first:
             self._user.bridge_answered(self)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which a leg may think about what the other has asked for."""
+        return UPDATE_SECONDS if self._updating else RENEGOTIATION_SECONDS
 
     def _unanswered(self, leg: Leg) -> None:
         """A re-INVITE got a 100 at best: the call stays as it was."""

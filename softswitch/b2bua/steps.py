@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 #: peer that says nothing at all: that one is gone, and so is the call (RFC 3261 12.2.1.2).
 RENEGOTIATION_SECONDS = 40.0
 
+#: The same of what was asked for by UPDATE or PRACK: whose sender hears nothing for 32 seconds
+#: believes us dead (RFC 3261 17.1.2.2, 12.2.1.2).
+UPDATE_SECONDS = 28.0
+
 #: Offers that we make of our own accord until what both sides hold to fits, or is left alone.
 OFFERS = 2
 

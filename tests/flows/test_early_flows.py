@@ -143,3 +143,19 @@ def test_a_199_ends_one_early_dialog(make_flow, transport, hangs_up, early, know
     told = [180, 199, 180, 200] if early == "each" and knows else [180, 180, 200]
     assert line.statuses == told
     flow.hang_up(line, bob.line)
+
+
+def test_an_update_is_answered_in_time(make_flow, transport, hangs_up):
+    """It has become a re-INVITE about which the far phone's user thinks: 504 before the 32 seconds
+    are over after which its sender would believe the call dead (RFC 3261 17.1.2.2)."""
+    flow = make_flow({}, transport=transport, hangs_up=hangs_up)
+    alice, bob = flow.phones("alice", "bob")
+    alice.can()
+    line = alice.call("bob")
+    bob.answer()
+    line.update(alice.sdp("sendonly", version=2))
+    flow.run(31)
+    assert line.final == 504
+    assert bob.line.methods[-3:] == ["INVITE", "CANCEL", "ACK"]
+    flow.run(10)
+    flow.hang_up(line, bob.line)
