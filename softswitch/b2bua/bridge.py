@@ -153,8 +153,11 @@ class Bridge(StepQueue):
         fields = crossing.fields(response, other.profile) if response is not None else []
         self._reject(other, told, reason if told == status else None, fields)
         if status in (408, 481):
-            # RFC 3261 12.2.1.2: the dialog is gone on that side.
-            self._user.bridge_failed(self, status, reason)
+            # RFC 3261 12.2.1.2: the dialog is gone on that side, whosever leg it is by now.
+            if self.ended:
+                leg.session.lost(reason)
+            else:
+                self._user.bridge_failed(self, status, reason)
 
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""

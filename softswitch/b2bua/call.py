@@ -15,7 +15,7 @@ from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.pickup import take_over
-from softswitch.b2bua.progress import CallData, Event, State, new_record
+from softswitch.b2bua.progress import CallData, Event, State, end_record, new_record
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
 from softswitch.b2bua.trials import Failure, HuntData
@@ -108,7 +108,7 @@ class Call(DataMachine):
             self._hunt.progressed(leg, trial, response)
             if self._transfer is not None:
                 self._transfer.progressed(response)
-            if 100 < response.status < 200:
+            if 100 < response.status < 200 and self.legs.has_far_of(leg):
                 self.legs.bridges[leg.name].provisional(response)
                 if leg.data.kind == "user":
                     self._shared.lamps.leg_changed(leg.data)
@@ -118,7 +118,11 @@ class Call(DataMachine):
         leg.keep()
         bridge = self.legs.bridge_of(leg)
         if self.state is State.HUNTING:
-            self.fire(Event.ANSWERED, leg, response)
+            self.caller.call.leg_recalled(self.caller)
+            if self.state is State.HUNTING:
+                self.fire(Event.ANSWERED, leg, response)
+            else:  # somebody has picked it up
+                leg.session.bye()
         elif bridge is not None:
             if self._hunt.trial_of(leg) is not None:
                 self._hunt.answered(leg, response)
@@ -138,7 +142,9 @@ class Call(DataMachine):
     def leg_cancelled(self, leg: Leg, request: Request | None) -> None:
         """The caller gave up, or a re-INVITE was cancelled."""
         bridge = self.legs.bridge_of(leg)
-        if self.state is State.TALKING and bridge is not None:
+        if self.data.loan is not None and leg.name == self.data.loan.name:
+            self._not_joined(487, REASONS[487])
+        elif self.state is State.TALKING and bridge is not None:
             bridge.cancelled(leg)
         else:
             self.fire(Event.CANCELLED, request)
@@ -153,13 +159,14 @@ class Call(DataMachine):
         """One side transfers the other: one transfer at a time, of a call that was answered."""
         stays = self.legs.far_of(leg)
         going_on = self._transfer is not None and not self._transfer.over
-        if stays is None or going_on or self.data.loan is not None:
+        free = self.state is State.TALKING and self.legs.has_far_of(leg)
+        if stays is None or going_on or self.data.loan is not None or not free:
             answer(transaction, leg.scope, 491)
             return
         refer = ReferTo.of(request)
         self._transfer = Transfer(self._shared, proxy(self), leg, stays, refer, request)
         self.data.transfer = self._transfer.data
-        self._transfer.start(request, transaction)
+        self._transfer.start(request, transaction, self.data.identity)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
         """One side hung up or was found dead; a transferor may, and who is not talking yet."""
@@ -172,6 +179,11 @@ class Call(DataMachine):
             transfer.data.gone = True
             self.legs.unbridge(self.data.joined)
             self.transferor_left(leg)
+
+    def leg_recalled(self, leg: Leg) -> None:
+        """A leg that is here on trial is needed where it is from."""
+        if self.data.loan is not None and leg.name == self.data.loan.name:
+            self._not_joined(480, "Answered Elsewhere")
 
     # From the bridges.
 
@@ -256,17 +268,14 @@ class Call(DataMachine):
     def hunt_failed(self) -> None:
         """Nothing is left to try."""
         if self._transfer is None:
-            self.fire(Event.EXHAUSTED)
+            self.caller.call.leg_recalled(self.caller)
+            if self.state is State.HUNTING:
+                self.fire(Event.EXHAUSTED)
         else:
             best = self.data.hunt.best or Failure(480, REASONS[480])
             self._transfer.failed(best.status, best.reason)
 
     # From the transfer.
-
-    @property
-    def identity(self) -> Identity:
-        """Who has called."""
-        return self.data.identity
 
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
@@ -351,13 +360,7 @@ class Call(DataMachine):
                 self._shared.lamps.leg_changed(leg)
 
     def _fail_best(self) -> None:
-        best = self.data.hunt.best or Failure(480, "")
-        status = crossing.status(best.status)
-        if status < 400 and not best.contacts:
-            status = 480
-        reason = best.reason if status == best.status and best.reason else None
-        who = "callee" if best.told else "switch"
-        self._fail(who, status, reason, [*best.fields, *crossing.contacts(best.contacts)])
+        self._fail(*(self.data.hunt.best or Failure(480, "")).said)
 
     def _cancel(self, request: Request | None) -> None:
         self._hunt.stop(crossing.reasons(request), "Cancelled")
@@ -415,12 +418,7 @@ class Call(DataMachine):
 
     def _finish(self, who: str, status: int, reason: str) -> None:
         """The call is over: the record is complete, everything is let go."""
-        now = self._shared.clock.seconds()
-        record = self.data.record
-        record.ended, record.hung_up, record.status, record.reason = now, who, status, reason
-        for attempt in record.attempts:
-            if attempt.ended is None:
-                attempt.ended = now
+        end_record(self.data.record, who, status, reason, self._shared.clock.seconds())
         self.legs.end_all()
         self._transfer = None
         self._shared.ended(self)
@@ -440,6 +438,7 @@ Call.TABLE = {
     (State.HUNTING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.HUNTING, Event.SHUT): (State.ENDED, Call._shut_early),
     (State.ANSWERING, Event.BRIDGED): (State.TALKING, Call._note_answer),
+    (State.ANSWERING, Event.EXHAUSTED): (State.ENDED, Call._fail_best),
     (State.ANSWERING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ANSWERING, Event.HUNG_UP): (State.ENDED, Call._lose_callee),
     (State.ANSWERING, Event.SHUT): (State.ENDED, Call._shut_early),

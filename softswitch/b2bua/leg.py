@@ -116,6 +116,9 @@ class LegUser(Protocol):
     def leg_hung_up(self, leg: "Leg", request: Request | None, reason: str) -> None:
         """They hung up, or were found dead."""
 
+    def leg_recalled(self, leg: "Leg") -> None:
+        """The call that has lent it needs it back; nothing to whoever has not borrowed it."""
+
 
 class Leg:
     """One side of a call, told by its session and telling its call.
@@ -346,6 +349,9 @@ class _Over(LegUser, Negotiator):
         answer(transaction, leg.scope, 481)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
+        pass
+
+    def leg_recalled(self, leg: Leg) -> None:
         pass
 
 

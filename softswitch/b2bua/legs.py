@@ -7,6 +7,7 @@ from softswitch.b2bua.leg import Leg, LegData, LegUser
 from softswitch.b2bua.progress import CallData, Loan, State
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData, BridgeUser
+from softswitch.b2bua.transfer import State as Moving
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
 from softswitch.dialog.usage import Life
@@ -149,10 +150,19 @@ class Legs:
 
     def can_lend(self, leg: Leg) -> bool:
         """Whether a leg may go to another call now: it only calls yet, or nothing is being
-        negotiated."""
-        if self._data.state is State.HUNTING:
+        negotiated; and no leg of this call comes or goes."""
+        data = self._data
+        moving = data.transfer is not None and data.transfer.state is not Moving.OVER
+        if leg.call is not self._user or data.loan is not None or moving:
+            return False
+        if data.state is State.HUNTING:
             return leg.session.state is Exchange.THEIRS and leg.data.media.pending is None
-        return self._data.state is State.TALKING and self._data.loan is None and leg.is_calm
+        return data.state is State.TALKING and leg.is_calm
+
+    def has_far_of(self, leg: Leg) -> bool:
+        """Whether whom a leg negotiates with is here, and not lent to another call."""
+        bridge = self.bridge_of(leg)
+        return bridge is not None and bridge.other(leg).call is self._user
 
     def unbridge(self, name: str) -> None:
         """Take a bridge away; its legs stay."""
@@ -180,7 +190,7 @@ class Legs:
         bridge = self.bridge_of(leg)
         if leg.profile.reinvite == "refuse":
             leg.session.reject(488, None)
-        elif self._data.state is State.TALKING and bridge is not None:
+        elif self._data.state is State.TALKING and bridge is not None and self.has_far_of(leg):
             bridge.reinvited(leg, request)
         else:
             leg.session.reject(491, None)
@@ -190,7 +200,7 @@ class Legs:
         bridge = self.bridge_of(leg)
         if leg.profile.update == "refuse":
             leg.session.reject_update(488, None)
-        elif bridge is None:
+        elif bridge is None or not self.has_far_of(leg):
             leg.session.reject_update(500, None, [("Retry-After", "2")])
         else:
             bridge.updated(leg, request)
@@ -259,15 +269,16 @@ class Legs:
         self._shared.leave_media(self._data.id, leg.scope, loan.name)
         leg.keep()
         life = leg.session.data.life
-        if lender._data.state is State.ENDED:
+        was_early = lender._data.state is State.HUNTING
+        if lender._data.state is State.ENDED or (was_early and life is Life.CONFIRMED):
             leg.session.bye()
+        else:
+            leg.session.break_off()
+        if lender._data.state is State.ENDED:
             leg.end()
             return
-        if life is Life.CONFIRMED and not leg.session.idle:
-            leg.session.cancel()
-        was_early = lender._data.state is State.HUNTING
         lender._take(leg, loan.was)
-        if life is Life.ENDED and was_early:
+        if was_early and life is not Life.EARLY:
             lender._user.leg_cancelled(leg, None)
         elif life is Life.ENDED:
             lender._user.leg_hung_up(leg, None, "Gone Meanwhile")

@@ -86,6 +86,14 @@ class CallData:
     bridges: dict[str, BridgeData] = attrs.Factory(dict)
 
 
+def end_record(record: CallRecord, who: str, status: int, reason: str, now: float) -> None:
+    """The call is over, and so is each attempt."""
+    record.ended, record.hung_up, record.status, record.reason = now, who, status, reason
+    for attempt in record.attempts:
+        if attempt.ended is None:
+            attempt.ended = now
+
+
 def new_record(
     name: str, request: Request, identity: Identity, to_tag: str, now: float
 ) -> CallRecord:

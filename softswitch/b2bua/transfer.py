@@ -88,10 +88,6 @@ class Transferring(Protocol):
     def legs(self) -> "Legs":
         """Its legs."""
 
-    @property
-    def identity(self) -> Identity:
-        """Who has called."""
-
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""
 
@@ -154,11 +150,12 @@ class Transfer(DataMachine):
         kept = ("Referred-By", "Replaces")
         return [field for field in self.data.invite.fields if field[0] in kept]
 
-    def start(self, request: Request, transaction: Server) -> None:
-        """Ask whether the transferor may reach the target, then answer the REFER."""
+    def start(self, request: Request, transaction: Server, caller: Identity) -> None:
+        """Ask whether the transferor, maybe the caller, may reach the target, then answer the
+        REFER."""
         transaction.adopt(self._leg.scope, None)
         leg = self._leg.data
-        identity = self._call.identity if leg.name == "a" else Identity(leg.kind, leg.peer)
+        identity = caller if leg.name == "a" else Identity(leg.kind, leg.peer)
         view = RequestView(self.data.invite, self._leg.session.data.dialog.flow, identity)
         told = partial(self._judged, request, transaction, view)
         self._shared.policies.ask_admission(view, told)

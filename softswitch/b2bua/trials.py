@@ -50,6 +50,12 @@ class Failure:
         return self.told and self.status not in UNREACHED
 
     @property
+    def shown(self) -> int:
+        """The status that the caller hears."""
+        status = crossing.status(self.status)
+        return 480 if status < 400 and not self.contacts else status
+
+    @property
     def rank(self) -> tuple[int, int]:
         """The order of preference of RFC 3261 16.7 step 6; the lowest is told. It goes by what the
         caller would hear: a challenge that is not his to answer helps him least."""
@@ -57,8 +63,15 @@ class Failure:
             return (0, 0)
         if self.status in (401, 407):
             return (4, 3)
-        status = 480 if self.status < 400 and not self.contacts else crossing.status(self.status)
+        status = self.shown
         return (status // 100, 0 if status in (415, 484) else 2 if status in (408, 480) else 1)
+
+    @property
+    def said(self) -> tuple[str, int, str | None, list[Field]]:
+        """What the caller hears: who has refused, status, reason phrase, fields."""
+        reason = self.reason if self.shown == self.status and self.reason else None
+        fields = [*self.fields, *crossing.contacts(self.contacts)]
+        return "callee" if self.told else "switch", self.shown, reason, fields
 
     def better(self, other: "Failure | None") -> "Failure":
         """The one of which the caller is told; the contacts of two redirections go together."""

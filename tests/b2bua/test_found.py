@@ -3,6 +3,7 @@
 import pytest
 
 from softswitch.scope import Auditor, Scope
+from softswitch.testing.media import CountingEngine, SlowEngine
 
 
 def talk(stage, caller, callee, **options):
@@ -81,3 +82,93 @@ def test_a_transferor_that_leaves_while_the_target_rings(make_stage):
     assert not stage.leaks
     assert line.over
     assert far.outcomes[-1] == 480
+
+
+def pick_up(phone, line):
+    """A phone would take somebody's place in a call (RFC 3891 3)."""
+    return phone.call("bob", fields=[("Replaces", line.replaces)])
+
+
+def test_a_pick_up_of_somebody_who_is_gone(make_stage):
+    """Who is re-INVITEd for a pick-up and answers nothing has no dialog any more: the call that he
+    was in ends, too (RFC 3261 12.2.1.2)."""
+    stage = make_stage()
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line, _ = talk(stage, alice, bob)
+    bob.silent = True
+    taken = pick_up(carol, line)
+    stage.run(40)
+    assert taken.statuses == [408]
+    assert line.over
+
+
+def test_who_is_being_picked_up_is_not_picked_up_again(make_stage):
+    """Not until it is known who talks to whom: 491."""
+    stage = make_stage()
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    dave = stage.phone("carol")
+    line, far = talk(stage, alice, bob)
+    first, second = pick_up(carol, line), pick_up(dave, line)
+    assert second.statuses == [491]
+    far.respond(200, sdp=far.described)
+    stage.run(1)
+    assert (first.statuses, line.over) == ([200], True)
+    first.request("BYE")
+
+
+def test_a_caller_who_is_picked_up_is_lent_once(make_stage):
+    """A call that has somebody on trial lends nobody: 491."""
+    stage = make_stage()
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    dave = stage.phone("carol")
+    line, far = talk(stage, alice, bob)
+    first = pick_up(carol, line)
+    invited = far.invite.from_.tag
+    fields = [("Replaces", f"{far.call_id};to-tag={invited};from-tag={far.tag}")]
+    second = dave.call("bob", fields=fields)
+    assert second.statuses == [491]
+    far.respond(486)
+    stage.run(1)
+    assert first.statuses == [486]
+    assert line.stands
+    line.request("BYE")
+
+
+def test_a_refer_before_the_caller_has_heard_of_the_answer(make_stage):
+    """The media engine still thinks about the answer: 491, for nothing can be transferred yet."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=3))
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    stage.run(3)
+    bob.answer()
+    bob.line.refer(bob.uri("carol"))
+    assert bob.line.final == 491
+    stage.run(3)
+    alice.hang_up()
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("status", [200, 183, 486])
+def test_somebody_answers_a_call_that_is_being_picked_up(make_stage, status, wait):
+    """Whoever is first has it, the phone that rings or the one that picks up: the caller is
+    answered once, and nobody is left hanging (RFC 3891 3, RFC 5359 2.16)."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=5))
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line = alice.call("bob")
+    stage.run(3)
+    bob.ring()
+    ringing = bob.line
+    asked = ringing.invite
+    fields = [("Replaces", f"{asked.call_id};to-tag={ringing.tag};from-tag={asked.from_.tag}")]
+    taken = carol.call("bob", fields=fields)
+    stage.run(wait)
+    if ringing.open:
+        ringing.respond(status, sdp=ringing.described if status < 300 else b"")
+    stage.run(10)
+    assert len([each for each in line.statuses if each >= 200]) == 1
+    assert not (taken.stands and ringing.stands)
+    for each in (line, taken, ringing):
+        if each.stands:
+            each.request("BYE")
+            stage.run(1)
+    stage.run(60)
