@@ -178,8 +178,10 @@ class Bridge(StepQueue):
         """What is negotiated comes to nothing: one of the legs goes elsewhere."""
         if self.data.inviter:
             self._withdraw()
-            self.a.session.break_off()
-            self.b.session.break_off()
+            for leg in (self.a, self.b):
+                leg.keep()
+                leg.answered()
+                leg.session.break_off()
 
     # Steps.
 
@@ -245,7 +247,7 @@ class Bridge(StepQueue):
         elif step.kind is Kind.ACCEPT:
             self._accept(step, target, body)
         elif step.kind is Kind.UPDATE:
-            target.give_up_in(self._patience, self._unanswered)
+            target.expect_answer_in(self._patience, self._unanswered)
             session.update(step.fields, body)
         elif step.kind is Kind.PRACK:
             self.data.settled = True
@@ -296,7 +298,7 @@ class Bridge(StepQueue):
     def _unanswered(self, leg: Leg) -> None:
         """A re-INVITE got a 100 at best: the call stays as it was."""
         self._withdraw()
-        leg.session.cancel()
+        leg.session.break_off()
         self._reject(self.other(leg), 504, None)
 
     def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
@@ -312,9 +314,10 @@ class Bridge(StepQueue):
 
     @property
     def _busy(self) -> bool:
-        """Whether something is being negotiated, over this bridge or another of leg a's."""
-        data, media = self.data, self.a.data.media
-        return bool(data.inviter or data.steps) or media.pending is not None
+        """Whether something is being negotiated, over this bridge or another of a leg of its."""
+        legs = self.a, self.b
+        forked = any(leg.data.media.pending is not None for leg in legs)
+        return forked or bool(self.data.inviter or self.data.steps)
 
     def _renegotiate(self, kind: Kind, leg: Leg, request: Request, asked: Asked) -> None:
         self._fork(leg)

@@ -43,6 +43,7 @@ class LegData:
     :ivar invitation: the offer in its first INVITE, where that is answered out of another offer.
     :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
     :ivar deadline: when it is given up, by the clock; None for never.
+    :ivar answer_due: when our UPDATE must have been answered, likewise.
     """
 
     name: str
@@ -60,6 +61,7 @@ class LegData:
     invitation: bytes = b""
     answer: bytes = b""
     deadline: float | None = None
+    answer_due: float | None = None
 
 
 class Negotiator(Protocol):
@@ -130,7 +132,7 @@ class Leg:
     :ivar call: told of everything.
     """
 
-    __slots__ = ("_clock", "_timer", "call", "data", "profile", "scope", "session")
+    __slots__ = ("_clock", "_patience", "_timer", "call", "data", "profile", "scope", "session")
 
     def __init__(
         self,
@@ -147,6 +149,7 @@ class Leg:
         self.call = call
         self._clock = clock
         self._timer: Timer | None = None
+        self._patience: Timer | None = None
         session.user = self
         self.scope.hold(self)
         self.scope.on_closed = session.let_go
@@ -216,8 +219,9 @@ class Leg:
         self.call = call
 
     def leftovers(self) -> list[str]:
-        """The name of its timer while it is set (for the scope)."""
-        return [] if self._timer is None else ["try or ring time-out"]
+        """The names of its timers that are set (for the scope)."""
+        left = [] if self._timer is None else ["try or ring time-out"]
+        return left if self._patience is None else [*left, "UPDATE time-out"]
 
     def give_up_in(self, seconds: float, then: Callable[["Leg"], None]) -> None:
         """Call ``then`` with the leg unless it progresses; replaces an earlier wish."""
@@ -232,10 +236,24 @@ class Leg:
             self._timer.cancel()
             self._timer = None
 
+    def expect_answer_in(self, seconds: float, then: Callable[["Leg"], None]) -> None:
+        """Call ``then`` with the leg unless it answers our UPDATE: it may be ringing meanwhile."""
+        self.answered()
+        self.data.answer_due = self._clock.seconds() + seconds
+        self._patience = self._clock.callLater(seconds, self._lose_patience, then)
+
+    def answered(self) -> None:
+        """It has answered our UPDATE, or nobody waits for that any more."""
+        self.data.answer_due = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def end(self) -> None:
         """Nothing more begins on this leg; its scope closes when what runs has run out."""
         if self.scope.ended_at is None:
             self.keep()
+            self.answered()
             # The call's memory is free now, not when the last transaction has run out.
             self.call = _OVER
             self.scope.release(self)
@@ -244,6 +262,11 @@ class Leg:
     def _give_up(self, then: Callable[["Leg"], None]) -> None:
         self._timer = None
         self.data.deadline = None
+        then(self)
+
+    def _lose_patience(self, then: Callable[["Leg"], None]) -> None:
+        self._patience = None
+        self.data.answer_due = None
         then(self)
 
     # From the session.

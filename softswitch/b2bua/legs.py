@@ -207,14 +207,14 @@ class Legs:
 
     def update_accepted(self, leg: Leg, response: Response) -> None:
         """One side agreed to the other's UPDATE."""
-        leg.keep()
+        leg.answered()
         bridge = self.bridge_of(leg)
         if bridge is not None:
             bridge.accepted(leg, response)
 
     def update_refused(self, leg: Leg, status: int, reason: str, response: Response | None) -> None:
         """One side refused the other's UPDATE."""
-        leg.keep()
+        leg.answered()
         bridge = self.bridge_of(leg)
         if bridge is not None:
             bridge.refused(leg, status, reason, response)
@@ -268,6 +268,7 @@ class Legs:
         self._let_go_of(leg)
         self._shared.leave_media(self._data.id, leg.scope, loan.name)
         leg.keep()
+        leg.answered()
         life = leg.session.data.life
         was_early = lender._data.state is State.HUNTING
         if lender._data.state is State.ENDED or (was_early and life is Life.CONFIRMED):

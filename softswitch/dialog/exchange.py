@@ -242,16 +242,17 @@ class Exchange(Side):
         wait = random.randrange(210, 400) if self.data.calling else random.randrange(0, 200)
         self.timers["491"] = self.clock.callLater(wait / 100, self.fire, Event.RETRY)
 
-    def _give_way(self, transaction: InviteServer) -> None:
-        """Theirs goes first (RFC 3261 14.1)."""
-        self._overtaken()
-        self._invite_received(transaction)
-
-    def _overtaken(self) -> None:
-        """Whoever asked for ours has to ask again."""
+    def _give_way(self, transaction: InviteServer | None = None) -> None:
+        """Theirs goes first (RFC 3261 14.1), an INVITE or an UPDATE; whoever asked for ours has to
+        ask again, unless that ends theirs, too."""
         self._settle()
+        if transaction is not None:
+            self.take(transaction)
+            self.learn(transaction.request)
         if not self._was_refresh(491, None):
             self.user.invite_refused(491, REASONS[491], None)
+        if transaction and transaction is self.transaction and self.state is State.THEIRS:
+            self.user.invite_received(transaction.request)
 
     def _retry(self, *_: object) -> None:
         """The same again, with the interval that is asked for now."""
@@ -434,7 +435,7 @@ Exchange.TABLE = {
     (State.OURS, Event.CANCEL): (State.GIVEN_UP, Exchange._cancel),
     (State.WAITING, Event.CANCEL): (State.IDLE, Exchange._abandoned),
     (State.WAITING, Event.INVITE_RECEIVED): (State.THEIRS, Exchange._give_way),
-    (State.WAITING, Event.OVERTAKEN): (State.IDLE, Exchange._overtaken),
+    (State.WAITING, Event.OVERTAKEN): (State.IDLE, Exchange._give_way),
     (State.WAITING, Event.RETRY): (State.OURS, Exchange._retry),
     (State.GIVEN_UP, Event.TAKEN): (State.IDLE, Exchange._taken_too_late),
     (State.GIVEN_UP, Event.REFUSED): (State.IDLE, Exchange._abandoned),

@@ -131,15 +131,20 @@ class Update(DataMachine):
     def _give_way(self, request: Request, transaction: Server) -> None:
         """Theirs goes first; whoever asked for ours has to ask again."""
         self._stop()
+        self._hold(request, transaction)
         self._session.user.update_refused(491, REASONS[491], None)
-        self._take(request, transaction)
+        if self.data.theirs is request:  # and that has not ended it
+            self._session.user.update_received(request)
 
     def _take(self, request: Request, transaction: Server) -> None:
+        self._hold(request, transaction)
+        self._session.user.update_received(request)
+
+    def _hold(self, request: Request, transaction: Server) -> None:
         self.data.tag = request.from_.tag or ""
         self.data.theirs = request
         transaction.adopt(self._session.scope, None)
         self._session.hold_open("UPDATE", transaction)
-        self._session.user.update_received(request)
 
     def _answer(
         self, status: int, reason: str | None, fields: Iterable[Field], body: bytes

@@ -172,3 +172,104 @@ def test_somebody_answers_a_call_that_is_being_picked_up(make_stage, status, wai
             each.request("BYE")
             stage.run(1)
     stage.run(60)
+
+
+@pytest.fixture
+def ringing(make_stage):
+    """Alice has called Bob, who rings reliably and has described himself, so that both may send
+    UPDATEs: stage, Alice's line, Bob's."""
+    stage = make_stage({"switch": {"ring_seconds": 60}})
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    for phone in (alice, bob):
+        phone.can("100rel")
+    line = alice.call("bob")
+    bob.ring(183, sdp=bob.sdp(), reliable=True)
+    stage.run(1)
+    return stage, line, bob.line
+
+
+def test_an_early_update_does_not_make_a_phone_ring_for_ever(ringing):
+    """Whoever changes what is heard before the answer is still told when nobody picks up."""
+    stage, line, _ = ringing
+    line.update(line.phone.sdp("inactive", version=2))
+    assert line.final == 200
+    stage.run(62)
+    assert line.statuses[-1] == 480
+
+
+def test_an_early_update_without_an_answer_does_not_end_the_call(ringing):
+    """Whoever sent it is told; the phone rings on, and may be picked up (RFC 3311 5.2)."""
+    stage, line, far = ringing
+    far.answers["UPDATE"] = 0
+    line.update(line.phone.sdp("inactive", version=2))
+    stage.run(40)
+    assert line.final in (408, 504)
+    assert far.open
+    far.respond(200)
+    stage.run(1)
+    assert (line.statuses[-1], far.stands) == (200, True)
+    line.request("BYE")
+
+
+def test_a_transferee_who_never_answers_a_reinvite_of_before(make_stage):
+    """What the transferor had asked for is over with the transfer: nothing of it comes back
+    later to the call that goes on."""
+    stage = make_stage()
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line, far = talk(stage, alice, bob)
+    line.refer(alice.uri("carol"))
+    stage.run(1)
+    line.reinvite(alice.sdp("sendonly", version=2))
+    carol.answer()
+    stage.run(1)
+    far.respond(200, sdp=far.described)  # to what carol offers
+    stage.run(60)
+    assert line.over
+    assert carol.line.stands
+    assert far.stands
+    carol.hang_up()
+
+
+def test_a_reinvite_while_a_borrowed_leg_waits_after_491(make_stage):
+    """Theirs goes first (RFC 3261 14.1): the transfer has failed, and their re-INVITE crosses to
+    whom they talk to, as before."""
+    stage = make_stage(transport="TCP")
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line, far = talk(stage, alice, bob)
+    held, other = talk(stage, alice, carol)
+    line.refer(alice.uri("carol"), held)
+    stage.run(0.1)
+    for each in (far, other):
+        if each.open:
+            each.respond(491)
+            each.reinvite(each.described)
+            stage.run(0.5)
+            assert held.open or each.statuses
+    for each in (line, held):
+        if each.open:
+            each.respond(200, sdp=each.described)
+    stage.run(5)
+    for each in (line, held, far, other):
+        if each.stands:
+            each.request("BYE")
+
+
+def test_an_offer_to_a_leg_that_is_being_transferred(make_stage):
+    """The transferor re-negotiates while the transferee is offered what the target holds to: it
+    hears 491 or 500, and nothing breaks (RFC 3311 5.2)."""
+    stage = make_stage()
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    for phone in (alice, bob, carol):
+        phone.can()
+    line, far = talk(stage, alice, bob)
+    held, other = talk(stage, alice, carol)
+    for each in (far, other):
+        each.answers.pop("INVITE", None)
+    line.refer(alice.uri("carol"), held)
+    for each in (line, far, held, other):
+        each.update(each.phone.sdp(version=2))
+        assert each.final in (200, 491, 500)
+    stage.run(60)
+    for each in (line, far, held, other):
+        if not each.over:
+            each.request("BYE")
