@@ -12,14 +12,17 @@ each is looked at to the end.
 
 import argparse
 import json
+import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -433,13 +436,30 @@ def _resident(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def random_acts(acts: int, seed: int) -> int:
+    """Run tests/chaos for so many acts; pytest's status."""
+    print(f"seed {seed}: {acts} acts", flush=True)
+    tests = Path(__file__).parents[1] / "chaos"
+    environment = {**os.environ, "RUNS": str(ceil(acts / 100)), "SEED": str(seed)}
+    command = [sys.executable, "-m", "pytest", "-q", str(tests)]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
 def main() -> int:
     """Do what the command line asks; 1 when something did not hold."""
     parser = argparse.ArgumentParser("scripts/soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, help="without it, a new one")
+    parser.add_argument(
+        "--acts",
+        type=int,
+        default=0,
+        help="instead: so many random acts on the loop network, by Hypothesis (10^6 for a release)",
+    )
     wish = parser.parse_args()
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
+    if wish.acts:
+        return random_acts(wish.acts, seed)
     seconds = max(5, round(wish.minutes * 60))
     print(f"seed {seed}: {RATE} calls per second for {seconds} s", flush=True)
     with (
