@@ -67,7 +67,7 @@ class Bridge(StepQueue):
     def offer(self, fields: list[Field], max_forwards: int) -> None:
         """Invite leg b with what leg a, which is in a call already, holds to."""
         agreed = self.a.data.media.offered_anew()
-        self.carry(Step.of_sdp(Kind.INVITE, self.a.name, agreed, fields, max_forwards))
+        self.carry(Step.of_sdp(Kind.INVITE, self.data.a, agreed, fields, max_forwards))
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller, or a transferee."""
@@ -82,7 +82,7 @@ class Bridge(StepQueue):
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
         offered = data.offerer or (response.body and find_sdp(response))
-        if self._is_outdated(response) or not offered or data.offerer == other.name:
+        if self._is_outdated(response) or not offered or data.offerer == self.name(other):
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
             leg.session.acknowledge()
         fields = crossing.fields(response, other.profile) + crossing.describing(response)
@@ -98,7 +98,7 @@ class Bridge(StepQueue):
 
     def pracked(self, leg: Leg, request: Request) -> None:
         """Carry over the PRACK that answers an early offer, or makes a new one (RFC 3262 5)."""
-        if self.data.offerer == self.other(leg).name and not self.data.settled:
+        if self.data.offerer == self.name(self.other(leg)) and not self.data.settled:
             self._cross(Kind.PRACK, leg, request, crossing.describing(request))
         else:
             self.updated(leg, request, Asked.PRACK)
@@ -209,7 +209,16 @@ class Bridge(StepQueue):
             fields, body, located = crossing.undescribed(fields), b"", None
         method = message.cseq.method
         step = Step(
-            kind, leg.name, status, reason, fields, body, located, max_forwards, tag, method
+            kind,
+            self.name(leg),
+            status,
+            reason,
+            fields,
+            body,
+            located,
+            max_forwards,
+            tag,
+            method,
         )
         self.carry(step)
 
@@ -241,7 +250,7 @@ class Bridge(StepQueue):
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
-            if sdp and self.data.offerer == target.name and not step.tag:
+            if sdp and self.data.offerer == self.name(target) and not step.tag:
                 target.data.answer = sdp
             session.provisional(step.status, step.reason, step.fields, body, step.tag)
         elif step.kind is Kind.ACCEPT:
@@ -261,7 +270,7 @@ class Bridge(StepQueue):
         nothing."""
         data, session = self.data, target.session
         first = not data.answered and step.method == "INVITE"
-        if data.inviter == target.name and self._updating and not first:
+        if data.inviter == self.name(target) and self._updating and not first:
             if data.asked is Asked.UPDATE:
                 session.accept_update(step.fields, body)
             else:
@@ -280,7 +289,7 @@ class Bridge(StepQueue):
             session.invite(step.fields, body)
             data.answered = not first
             return
-        elif session.idle:
+        elif session.idle or (first and session.data.life is Life.CONFIRMED):
             self._finish()
         else:
             if not body and target.data.answer and not (data.settled or data.inviter):
@@ -288,6 +297,7 @@ class Bridge(StepQueue):
             session.accept(step.fields, body, step.tag)
         target.data.answer = b""
         if first:
+            self.a.data.invitation = self.b.data.invitation = b""
             self._user.bridge_answered(self)
 
     @property
@@ -306,7 +316,7 @@ class Bridge(StepQueue):
         source, _ = self._legs(step)
         if step.kind is Kind.PROVISIONAL:
             self._deliver(attrs.evolve(step, fields=crossing.undescribed(step.fields)), b"")
-        elif self.data.inviter == source.name and step.kind in (Kind.INVITE, Kind.UPDATE):
+        elif self.data.inviter == self.name(source) and step.kind in (Kind.INVITE, Kind.UPDATE):
             self._withdraw()
             self._reject(source, error.status, error.reason)
         else:
@@ -345,11 +355,11 @@ class Bridge(StepQueue):
         """Offer the other leg what this one holds to, of our own accord."""
         self.data.offers += 1
         self._fork(source)
-        self.carry(Step.of_sdp(Kind.INVITE, source.name, agreed, fields))
+        self.carry(Step.of_sdp(Kind.INVITE, self.name(source), agreed, fields))
 
     def _fork(self, inviter: Leg) -> None:
         """What is said from here on is on trial."""
-        self.data.inviter = inviter.name
+        self.data.inviter = self.name(inviter)
         self.data.offerer = ""
         self.a.data.media.fork()
         self.b.data.media.fork()

@@ -18,9 +18,10 @@ class Inquiry:
     :param data: of the bridge.
     :param tell: told of each answer that is still wanted, now or later: the engine's, or after
         ``deadline`` seconds that it is silent.
+    :param name: what the bridge calls a leg.
     """
 
-    __slots__ = ("_clock", "_data", "_deadline", "_engine", "_tell", "_timer")
+    __slots__ = ("_clock", "_data", "_deadline", "_engine", "_name", "_tell", "_timer")
 
     def __init__(
         self,
@@ -29,12 +30,14 @@ class Inquiry:
         clock: Clock,
         deadline: float,
         tell: Callable[[MediaAnswer], None],
+        name: Callable[[Leg], str],
     ) -> None:
         self._data = data
         self._engine = engine
         self._clock = clock
         self._deadline = deadline
         self._tell = tell
+        self._name = name
         self._timer: Timer | None = None
 
     @property
@@ -92,8 +95,8 @@ class Inquiry:
             self._data.session,
             kind,
             sdp,
-            near.name,
-            far.name,
+            self._name(source),
+            self._name(target),
             near.network,
             far.network,
             near.source,

@@ -92,9 +92,10 @@ class Legs:
         return leg
 
     def bridge(self, a: Leg, b: Leg) -> Bridge:
-        """A new bridge between two legs."""
+        """A new bridge between two legs; a caller's that is lent keeps the name that it had."""
         shared = self._shared
-        data = self._data.bridges[b.name] = BridgeData(self._data.id, a.name, b.name)
+        near = a.name if a.call is self._user else "a"
+        data = self._data.bridges[b.name] = BridgeData(self._data.id, near, b.name)
         seconds = shared.settings.media_seconds
         bridge = Bridge(data, a, b, self._user, shared.engine, shared.clock, seconds)
         self.bridges[b.name] = bridge
@@ -108,7 +109,7 @@ class Legs:
             return own[0] if own else None
         joined = self.bridges.get(self._data.joined)
         negotiating = [each for each in own if each.data.inviter]
-        offering = [each for each in own if each.data.offerer == each.b.name]
+        offering = [each for each in own if each.data.offerer == each.data.b]
         return next(
             iter((*negotiating, *[each for each in own if each is joined], *offering)), None
         )
@@ -160,9 +161,14 @@ class Legs:
         return data.state is State.TALKING and leg.is_calm
 
     def has_far_of(self, leg: Leg) -> bool:
-        """Whether whom a leg negotiates with is here, and not lent to another call."""
+        """Whether whom a leg negotiates with is here, and not lent to another call, nor about to
+        hear another's answer."""
         bridge = self.bridge_of(leg)
-        return bridge is not None and bridge.other(leg).call is self._user
+        if bridge is None or bridge.other(leg).call is not self._user:
+            return False
+        ends = {bridge.a, bridge.b}
+        others = [each for each in self.bridges.values() if each is not bridge]
+        return not any(each.is_accepting and ends & {each.a, each.b} for each in others)
 
     def unbridge(self, name: str) -> None:
         """Take a bridge away; its legs stay."""

@@ -42,7 +42,13 @@ class StepQueue:
         self.a = a
         self.b = b
         self.ended = False
-        self._inquiry = Inquiry(data, engine, clock, deadline, self._told) if engine else None
+        self._inquiry = (
+            Inquiry(data, engine, clock, deadline, self._told, self.name) if engine else None
+        )
+
+    def name(self, leg: Leg) -> str:
+        """What a leg is called here, be it lent to another call."""
+        return self.data.a if leg is self.a else self.data.b
 
     def leftovers(self) -> list[str]:
         """Its question to the media engine, while there is one (for the scope)."""
@@ -54,6 +60,11 @@ class StepQueue:
         self.data.steps.append(step)
         if not waits:
             self._next()
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether a 2xx is about to cross."""
+        return any(step.kind is Kind.ACCEPT for step in self.data.steps)
 
     def _next(self) -> None:
         """Go on with what waits, until a step has to wait for the engine itself."""
@@ -141,7 +152,7 @@ class StepQueue:
         return target.holds_to if answers and not new else b""
 
     def _legs(self, step: Step) -> tuple[Leg, Leg]:
-        return (self.a, self.b) if step.source == self.a.name else (self.b, self.a)
+        return (self.a, self.b) if step.source == self.data.a else (self.b, self.a)
 
     def _forget(self) -> None:
         self.data.steps.clear()

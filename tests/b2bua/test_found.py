@@ -273,3 +273,81 @@ def test_an_offer_to_a_leg_that_is_being_transferred(make_stage):
     for each in (line, far, held, other):
         if not each.over:
             each.request("BYE")
+
+
+@pytest.mark.parametrize("who", ["transferor", "transferee"])
+def test_an_offer_while_the_targets_answer_is_on_its_way(make_stage, who):
+    """The media engine still thinks about it: the transferee is to hear one thing at a time, and
+    whoever re-negotiates the old call is told to ask again."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=7))
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    for phone in (alice, bob, carol):
+        phone.can()
+    line = alice.call("bob")
+    stage.run(3)
+    bob.answer()
+    stage.run(5)
+    line.refer(alice.uri("carol"))
+    stage.run(3)
+    carol.answer()
+    asks = line if who == "transferor" else bob.line
+    asks.update(asks.phone.sdp("sendonly", version=2))
+    stage.run(1)
+    assert asks.final in (491, 500)
+    stage.run(10)
+    assert line.over
+    assert carol.line.stands
+    assert bob.line.stands
+    carol.hang_up()
+
+
+@pytest.mark.parametrize("engine", [None, lambda clock: CountingEngine()])
+def test_a_call_that_was_picked_up_while_it_rang_is_put_on_hold(make_stage, engine):
+    """Either side may re-negotiate afterwards, as in any call (RFC 3261 14)."""
+    stage = make_stage(engine=engine)
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line = alice.call("bob")
+    bob.ring()
+    asked = bob.line.invite
+    fields = [("Replaces", f"{asked.call_id};to-tag={bob.line.tag};from-tag={asked.from_.tag}")]
+    taken = carol.call("bob", fields=fields)
+    stage.run(1)
+    for one, other in ((line, taken), (taken, line)):
+        one.reinvite(one.phone.sdp("sendonly", version=2))
+        assert other.open
+        other.respond(200, sdp=other.phone.sdp("recvonly", version=2))
+        stage.run(1)
+        assert one.statuses == [200]
+    line.request("BYE")
+
+
+@pytest.mark.parametrize("wait", [0.2, 0.8, 1.6])
+def test_a_call_that_goes_on_to_the_next_while_it_is_picked_up(make_stage, wait):
+    """The media engine is slow and the first gateway refuses; whatever comes first, each leg keeps
+    its own description, and the caller is answered once."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=9))
+    alice, carol = stage.phone("alice"), stage.phone("carol")
+    one, two, _ = (stage.phone(f"gateway{n}", host=f"127.88.0.10{n + 1}") for n in range(3))
+    line = alice.call("0123")
+    stage.run(3)
+    one.ring(183, sdp=one.sdp())
+    one.ring(180, sdp=one.sdp())
+    stage.run(wait)
+    ringing = one.line
+    asked = ringing.invite
+    fields = [("Replaces", f"{asked.call_id};to-tag={ringing.tag};from-tag={asked.from_.tag}")]
+    taken = carol.call("bob", fields=fields)
+    ringing.respond(503)
+    stage.run(wait)
+    for phone in (one, two):
+        if phone.lines and phone.line.open:
+            phone.ring(183, sdp=phone.sdp())
+            stage.run(wait)
+            phone.answer()
+    stage.run(20)
+    assert len([status for status in line.statuses if status >= 200]) == 1
+    for each in (line, taken):
+        if each.stands:
+            each.request("BYE")
+            stage.run(1)
+    stage.run(60)
