@@ -31,6 +31,7 @@ from softswitch.testing.worlds import (
     REFER_TO,
     STRANGER,
     WIRES,
+    Whim,
     World,
     configuration,
 )
@@ -45,16 +46,19 @@ class Chaos:
     """
 
     def __init__(self, world: World) -> None:
-        wires = dict(WIRES[world.wires])
+        wires, whim = WIRES[world.wires], Whim(world.thinks)
         self.stage = Stage(
             configuration(world),
             engine=ENGINES[world.engine],
             transport=world.transport,
+            plug_ins=[whim],
             seed=world.seed,
             split=world.transport == "TCP",
             **wires,
         )
+        whim.clock = self.stage.clock
         self.steps = 0
+        self._ending = world.ending
         self._before = unexpected.copy()
         self._numbers = count(2)
         self._ports = count(6000)
@@ -91,21 +95,48 @@ class Chaos:
         fields = _of(ASKS, ask)
         phone.call(_of(NUMBERS, number), sdp=self.sdp(phone, form), fields=fields)
 
-    def talk(self, who: int, number: int) -> None:
-        """A phone calls somebody who answers: two acts in one."""
-        phone = self._phone(who)
-        line = phone.call(_of(NUMBERS, number))
+    def talk(self, who: int, number: int, first: int = 0) -> None:
+        """A phone calls somebody who answers, after something else maybe: some acts in one."""
+        self._phone(who).call(_of(NUMBERS, number))
         self.stage.run(1)
-        for each in self.lines:
-            if each.open and not each.calling and each.invite is not line.sent:
-                each.respond(200, sdp=each.described)
+        if first:
+            for line in self._asked():
+                if first < 3:
+                    line.respond(183, sdp=line.described, reliable=True)
+                else:
+                    line.respond(422 if first == 3 else 491, fields=[("Min-SE", "150")])
+            if first != 2:
+                self.stage.run(1)
+        for line in self._asked():
+            line.respond(200, sdp=b"" if first == 2 else line.described)
         self.stage.run(1)
 
+    def renegotiate(self, who: int, form: int, status: int, update: bool) -> None:
+        """One side of a call re-negotiates, and everybody who is asked says the same."""
+        line = self._line(who, _stands)
+        if line is None or not line.remote:
+            return
+        chosen, described = _of(FINALS, status), self.sdp(line.phone, form)
+        for each in self.lines:
+            each.answers["UPDATE"] = chosen
+        (line.update if update else line.reinvite)(described)
+        self.stage.run(0.4)
+        for each in self._asked():
+            answer = each.described if chosen == 200 else b""
+            each.respond(chosen, sdp=answer, fields=[("Min-SE", "150")])
+        self.stage.run(0.4)
+
+    def clash(self, form: int, update: bool) -> None:
+        """All sides of all calls re-negotiate at once."""
+        for line in self.lines:
+            if line.stands and line.remote:
+                (line.update if update else line.reinvite)(self.sdp(line.phone, form))
+
     def replace(self, who: int, which: int, early: bool = False) -> None:
-        """A phone would take the place of somebody in a call (RFC 3891)."""
-        replaced = self._line(which, _stands)
-        if replaced is not None:
-            flag = ";early-only" if early else ""
+        """A phone would take the place of somebody in a call, or of one that rings (RFC 3891)."""
+        replaced = self._line(which, _is_open if early else _stands)
+        if replaced is not None and replaced.remote:
+            flag = ";early-only" if early and which % 2 else ""
             phone = self._phone(who)
             phone.call("bob", fields=[("Replaces", f"{replaced.replaces}{flag}")])
 
@@ -186,9 +217,9 @@ class Chaos:
             body = b"SIP/2.0 180 Ringing\r\n" if chosen == "NOTIFY" else b""
             line.request(chosen, fields, body, fork=tags[-1] if tags else "")
 
-    def hang_up(self, who: int) -> None:
+    def hang_up(self, who: int, early: bool = False) -> None:
         """A BYE, also before the answer."""
-        line = self._line(who, _stands)
+        line = self._line(who, _is_open if early else _stands)
         if line is not None and line.remote:
             line.request("BYE")
 
@@ -308,13 +339,16 @@ class Chaos:
 
     # How it ends.
 
-    def end(self, politely: bool) -> None:
-        """All phones hang up, if they are polite, and vanish; then nothing may be left.
+    def end(self) -> None:
+        """The phones hang up, if that is how it ends, or the switch stops; then they vanish, and
+        nothing may be left.
 
         :raises AssertionError: something is.
         """
         stage = self.stage
-        if politely:
+        if self._ending == "shut":
+            stage.house.switch.shut()
+        elif self._ending == "polite":
             for line in self.lines:
                 if line.open:
                     line.respond(486)
@@ -351,6 +385,10 @@ class Chaos:
         return own.replace(*changes[name]) if name in changes else own
 
     # Helpers.
+
+    def _asked(self) -> list[Line]:
+        """The lines that have an INVITE to answer."""
+        return [line for line in self.lines if line.open]
 
     def _look(self) -> None:
         """What holds after every act."""

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
+from softswitch.plugin.decisions import Proxy, Reject, Target
+from softswitch.plugin.interfaces import IAdmissionPolicy, IRouter
+from softswitch.plugin.views import InviteView, RequestView
 from softswitch.sip.message import Field
 from softswitch.testing.clock import VirtualClock
 from softswitch.testing.media import CountingEngine, DeadEngine, SlowEngine
@@ -86,7 +91,7 @@ MOODS = (200, 0, 481, 408, 491, 500, 405, 488, 422, 401, 603, 302, 202)
 METHODS = ("INFO", "MESSAGE", "OPTIONS", "NOTIFY", "SUBSCRIBE", "PUBLISH", "FOO", "BYE", "REGISTER")
 #: Forms of a session description: see ``Chaos.sdp``.
 FORMS = ("own", "none", "new", "sendonly", "inactive", "zero", "video", "fewer", "rubbish")
-NUMBERS = ("bob", "carol", "alice", "0123", "nobody", "0666", "dave")
+NUMBERS = ("bob", "carol", "alice", "0123", "nobody", "0666", "forwarded", "forbidden")
 #: What a request may say that asks for something special.
 ASKS: Sequence[Sequence[Field]] = (
     (),
@@ -100,7 +105,20 @@ ASKS: Sequence[Sequence[Field]] = (
     (("Replaces", "garbage"),),
     (("Content-Type", "text/plain"),),
 )
-REFER_TO = ("bob", "carol", "0123", "nobody", "alice", "", "tel:+44123", "http://x", "<<>>", "@")
+REFER_TO = (
+    "bob",
+    "carol",
+    "0123",
+    "nobody",
+    "forbidden",
+    "forwarded",
+    "alice",
+    "",
+    "tel:+44123",
+    "http://x",
+    "<<>>",
+    "@",
+)
 
 
 @attrs.frozen
@@ -109,6 +127,9 @@ class World:
 
     :ivar cells: for ``[dialog]``, two groups and the trunk: what differs in their profiles.
     :ivar abilities: for each phone, which of ``ABILITIES``.
+    :ivar forwarding: whether calls are forwarded when somebody is busy or does not answer.
+    :ivar thinks: whether a policy takes its time.
+    :ivar ending: "polite": the phones hang up in the end; "shut": the switch stops; "abrupt".
     """
 
     seed: int = 0
@@ -118,6 +139,34 @@ class World:
     cells: Sequence[Mapping[str, Any]] = ({}, {}, {}, {})
     abilities: Sequence[int] = (0,)
     forwarding: bool = False
+    thinks: bool = False
+    ending: str = "polite"
+
+
+@implementer(IRouter, IAdmissionPolicy)
+class Whim:
+    """A policy that forbids something, has something else forwarded, and takes its time.
+
+    :ivar clock: by which it does.
+    """
+
+    def __init__(self, thinks: bool) -> None:
+        self.clock: VirtualClock | None = None
+        self._thinks = thinks
+
+    def admit(self, request: RequestView) -> Reject | None:
+        """Nobody may reach one number."""
+        return Reject(403) if request.uri.user == "forbidden" else None
+
+    def route(self, invite: InviteView) -> "Proxy | Deferred[None] | None":
+        """One number is forwarded; the others are for who is asked next."""
+        if invite.uri.user == "forwarded":
+            return Proxy(Target("sip:123@127.88.0.101:5060"))
+        if not self._thinks or self.clock is None:
+            return None
+        answer: Deferred[None] = Deferred()
+        self.clock.callLater(0.7, answer.callback, None)
+        return answer
 
 
 def configuration(world: World) -> dict[str, Any]:
