@@ -1,17 +1,22 @@
 """A UDP listener on the reactor: its own reader, without ``DatagramProtocol``.
 
-One wake-up reads one datagram, or, when it follows at once on another, until the socket is empty,
-but at most ``BATCH``, so that timers never stall; sending is one system call. Beyond the two system
-calls an echo costs half of what it does with Twisted's port (measured: 1.4 against 3.1
-microseconds).
+A datagram that comes after a silence is read at once. When others follow closely, the port lets
+them gather for ``GATHER`` seconds and then reads them all: what a message costs is mostly that code
+and data have left the processor's caches since the one before, and a wake-up that serves several
+pays for that once. (Network cards do the same with their interrupts.) A wake-up reads at most
+``BATCH``, so that timers never stall; sending is one system call.
 """
 
 import errno
 import socket
-from time import monotonic
 from typing import Any
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorFDSet,
+    IReactorTime,
+    IReadDescriptor,
+)
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -23,9 +28,10 @@ from softswitch.transport.sockets import bound_socket
 
 #: Datagrams read in one wake-up.
 BATCH = 32
-#: Seconds after a wake-up within which another means that more had been waiting. To find the socket
-#: empty costs an exception, a fifth of all that a lone datagram's wake-up does.
-AT_ONCE = 0.0001
+#: Seconds for which datagrams gather: the most by which one is delayed.
+GATHER = 0.010
+#: Seconds between two datagrams within which they follow each other closely.
+CLOSE = 2 * GATHER
 #: How many peers' flows are kept; when it is full, all are forgotten.
 KEPT = 4096
 #: Bytes of the largest datagram.
@@ -50,6 +56,8 @@ class UdpPort:
         self._layer = layer
         self._name = listener.name
         self._reactor = reactor
+        self._clock = IReactorTime(reactor)
+        self._gathering: IDelayedCall | None = None
         self._flows: dict[Any, Flow] = {}
         self._read_at = 0.0
         self.fileno = self._socket.fileno
@@ -74,28 +82,63 @@ class UdpPort:
                 return
             raise TransportError(f"UDP to {remote_host}: {error.strerror or error}") from error
 
+    def doRead(self) -> None:
+        """Read the datagram that has come; if it follows closely on another, let more gather."""
+        before = self._read_at
+        self._read_at = self._clock.seconds()
+        if self._read_at - before > CLOSE:
+            self._read(1)
+            return
+        self._read(BATCH)
+        if self._socket.fileno() >= 0:
+            self._reactor.removeReader(self)
+            self._gathering = self._clock.callLater(GATHER, self._read_gathered)
+
     def close(self) -> None:
         """Let the port go. Harmless when repeated."""
         if self._socket.fileno() >= 0:
             self._reactor.removeReader(self)
-            self._socket.close()
+            self.connectionLost(None)
 
-    def doRead(self) -> None:
-        """Read what has come. An exception costs the datagram that caused it, no other."""
+    def connectionLost(self, reason: object) -> None:
+        """The reactor stops, or found the socket broken."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._socket.close()
+
+    def _read_gathered(self) -> None:
+        """Read what has gathered; as long as there is anything, more may."""
+        self._gathering = None
+        self._read_at = self._clock.seconds()
+        read = self._read(BATCH)
+        if self._socket.fileno() < 0:
+            return
+        if read:
+            delay = GATHER if read < BATCH else 0.0
+            self._gathering = self._clock.callLater(delay, self._read_gathered)
+        else:
+            self._reactor.addReader(self)
+
+    def _read(self, most: int) -> int:
+        """Read so many datagrams, or fewer if there are no more, and tell how many there were.
+
+        An exception costs the datagram that caused it, no other.
+        """
         receive = self._socket.recvfrom
         flows = self._flows
         received = self._layer.received
-        for _ in range(BATCH if monotonic() - self._read_at < AT_ONCE else 1):
+        for read in range(most):
             try:
                 data, address = receive(LARGEST)
             except (BlockingIOError, InterruptedError):
-                break
+                return read
             except ConnectionError:
                 continue
             except OSError:
                 if self._socket.fileno() >= 0:
                     _log.failure("{listener}: cannot read", listener=self._name)
-                break
+                return read
             flow = flows.get(address)
             try:
                 if flow is None:
@@ -103,11 +146,7 @@ class UdpPort:
                 received(data, flow)
             except Exception:
                 _log.failure("{listener}: a datagram broke us", listener=self._name)
-        self._read_at = monotonic()
-
-    def connectionLost(self, reason: object) -> None:
-        """The reactor stops, or found the socket broken."""
-        self._socket.close()
+        return most
 
     def logPrefix(self) -> str:
         """For Twisted's log."""
