@@ -1,7 +1,8 @@
 """``softswitch``: what an operator does beside running the switch.
 
 ``softswitch check [FILE]`` reads a configuration and says what is wrong with it;
-``softswitch user hash NAME`` turns a password into what ``[users.NAME]`` keeps.
+``softswitch user hash NAME`` turns a password into what ``[users.NAME]`` keeps;
+``softswitch plugin new NAME`` begins a policy of one's own.
 """
 
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
+from softswitch.ops import plugin
 from softswitch.ops.config import UNFIT_IN_A_NAME, load
 from softswitch.policy.load import makers
 from softswitch.settings import nearest
@@ -92,4 +94,12 @@ def _parser() -> ArgumentParser:
         "--algorithm", action="append", choices=ALGORITHMS, help="default: all; may be repeated"
     )
     hashing.set_defaults(run=user_hash)
+
+    plugins = commands.add_parser("plugin", help="policies of one's own")
+    begin = plugins.add_subparsers(required=True, metavar="DOING").add_parser(
+        "new", help="write a policy, its test and its configuration into a new folder"
+    )
+    begin.add_argument("name", help="of the policy and of its folder: night, my_queue")
+    begin.add_argument("--folder", type=Path, default=Path(), help="where the folder is to be")
+    begin.set_defaults(run=plugin.new)
     return parser

@@ -78,6 +78,7 @@ class _Place:
 class PolicyChain:
     """All policies of a running switch.
 
+    :ivar policies: all of them, in the order of asking.
     :ivar failures: (policy's name, "raised", "late" or "rubbish") -> how often.
     :param policies: in the order of asking.
     :param deadline: seconds that a policy has to answer.
@@ -95,6 +96,7 @@ class PolicyChain:
         deadline: float = 2.0,
         known_trunk: Callable[[str], bool] | None = None,
     ) -> None:
+        self.policies = tuple(policies)
         self.failures: Counter[tuple[str, str]] = Counter()
         self.clock = clock
         self.deadline = deadline

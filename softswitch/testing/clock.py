@@ -35,17 +35,18 @@ class VirtualClock:
     :ivar waiting: how many timers are set.
     :ivar after: called after each timer that has fired, so that a test can look at the world
         after every event.
+    :param now: seconds at which it begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0) -> None:
         self.waiting = 0
         self.after: Callable[[], object] = _nothing
-        self._now = 0.0
+        self._now = round(now, 6)
         self._heap: list[tuple[float, int, VirtualTimer]] = []
         self._order = count()
 
     def seconds(self) -> float:
-        """Now, in seconds from 0, rounded to the microsecond."""
+        """Now, in seconds, rounded to the microsecond."""
         return self._now
 
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> VirtualTimer:

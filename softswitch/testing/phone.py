@@ -5,7 +5,7 @@ repeated here. It retransmits, acknowledges and proves its password by itself; w
 does wrong, a test makes it do.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from softswitch.sip import compose, digest
@@ -29,6 +29,41 @@ ALL_ANSWERS = {
 }
 
 
+class Answers(dict[str, int]):
+    """What a phone answers by itself: method -> status, and when called, what it does with calls.
+
+    ``phone.answers(180, 200, after=3)`` rings at once and answers three seconds later;
+    ``phone.answers(486)`` is busy, ``phone.answers()`` leaves it to the test again.
+    """
+
+    def __init__(self, statuses: Mapping[str, int] = ANSWERS) -> None:
+        super().__init__(statuses)
+        self._calls: tuple[int, ...] = ()
+        self._after = 0.0
+        self._fields: list[Field] = []
+
+    def __call__(self, *statuses: int, after: float = 0.0, fields: Iterable[Field] = ()) -> None:
+        """From now on, do this with each call that comes.
+
+        :param statuses: provisional ones, then a final one; the last comes ``after`` seconds later.
+        :param fields: header fields of the last one.
+        """
+        self._calls, self._after, self._fields = statuses, after, list(fields)
+
+    def play(self, line: Line) -> None:
+        """Do it with a call that has come just now."""
+        if self._calls:
+            *first, last = self._calls
+            for status in first:
+                self._respond(line, status, ())
+            line.phone.network.clock.callLater(self._after, self._respond, line, last, self._fields)
+
+    def _respond(self, line: Line, status: int, fields: Iterable[Field]) -> None:
+        if line.open:
+            sdp = line.described if status in (183, 200) else b""
+            line.respond(status, sdp=sdp, fields=fields)
+
+
 class Phone(Peer):
     """A user agent: registers, calls, rings, answers, hangs up.
 
@@ -44,7 +79,8 @@ class Phone(Peer):
     :ivar supported: option tags that its INVITEs, UPDATEs and answers to them name.
     :ivar allow: methods that they name.
     :ivar session_expires: their Session-Expires; "" for none (RFC 4028).
-    :ivar answers: what the ``answers`` of its new lines are; outside a call, too.
+    :ivar answers: what the ``answers`` of its new lines are, outside a call, too; called with
+        statuses, it says what becomes of calls that come.
     :ivar requests: what came outside a call, and made none.
     """
 
@@ -69,7 +105,7 @@ class Phone(Peer):
         self.supported: Sequence[str] = ()
         self.allow: Sequence[str] = ()
         self.session_expires = ""
-        self.answers: dict[str, int] = dict(ANSWERS)
+        self.answers = Answers()
         self.requests: list[Request] = []
         self.registered = 0
         self._nc = count(1)
@@ -108,7 +144,8 @@ class Phone(Peer):
     def can(self, *supported: str) -> None:
         """Serve and name every method, and these option tags."""
         self.supported, self.allow = supported, ("INVITE", "ACK", *ALL_ANSWERS)
-        self.answers = dict(ALL_ANSWERS)
+        self.answers.clear()
+        self.answers.update(ALL_ANSWERS)
 
     def register(self, expires: int = 3600, fields: Iterable[Field] = ()) -> int:
         """Register, and say with what status; 0 when no answer has come yet."""
@@ -315,6 +352,7 @@ class Phone(Peer):
             line.local = f"{request.get('To')};tag={line.tag}"
             self.lines.append(line)
             line.request_received(request, source)
+            self.answers.play(line)
         elif line is not None:
             line.request_received(request, source)
         else:

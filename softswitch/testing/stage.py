@@ -21,13 +21,16 @@ import json
 import pickle
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import attrs
 from zope.interface import implementer
 
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
+from softswitch.ops.tables import ListenTable
 from softswitch.ops.values import HOOKS
 from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.interfaces import ICallObserver
@@ -40,6 +43,7 @@ from softswitch.testing.ladder import Address, ladder
 from softswitch.testing.network import LoopNetwork
 from softswitch.testing.peer import Peer
 from softswitch.testing.phone import Phone
+from softswitch.transport.hosts import is_address
 
 T = TypeVar("T")
 
@@ -89,6 +93,8 @@ class Stage:
     :param engine: makes the media engine for a clock; None for bypass.
     :param plug_ins: policies that are asked before those of the configuration.
     :param names: host name -> addresses, for the resolver.
+    :param at: the time at which it begins; without a zone, local time. None: 1970.
+    :param file: name of the configuration, for its errors.
     :param transport: of the phones, "UDP" or "TCP".
     :param wires: how the network behaves: ``seed``, ``delay``, ``jitter``, ``loss``,
         ``duplicate``, ``reorder``, ``split`` of ``LoopNetwork``.
@@ -101,11 +107,13 @@ class Stage:
         engine: Callable[[VirtualClock], IMediaEngine] | None = None,
         plug_ins: Sequence[object] = (),
         names: Mapping[str, list[str]] | None = None,
+        at: datetime | None = None,
+        file: str = "stage",
         transport: str = "UDP",
         pace: float = 0.0,
         **wires: Any,
     ) -> None:
-        self.clock = VirtualClock()
+        self.clock = VirtualClock(at.timestamp() if at is not None else 0.0)
         self.network = LoopNetwork(self.clock, **wires)
         self.records: list[CallRecord] = []
         self.leaks: list[tuple[str, list[str]]] = []
@@ -115,13 +123,16 @@ class Stage:
         self._begun: list[str] = []
         self._marks: dict[int, bytes] = {}
         self._names: dict[Address | str, str] = {}
-        self._hosts = iter(range(11, 255))
+        self._hosts = iter(range(11, 201))
+        self._gateways = iter(range(201, 255))
+        self._resolved = {name: list(found) for name, found in (names or {}).items()}
         own = tomllib.loads(config) if isinstance(config, str) else config
-        self.config = structure({**CONFIG, **own}, Config, file="stage", hooks=HOOKS)
+        read = structure({**CONFIG, **own}, Config, file=file, hooks=HOOKS)
+        self.config = attrs.evolve(read, listen=_on_the_network(read.listen))
         self.house = House(
             self.config,
             self.clock,
-            lambda name, tell: tell(list((names or {}).get(name, ()))),
+            lambda name, tell: tell(list(self._resolved.get(name, ()))),
             engine=self.engine,
             plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
             report=lambda scope, left: self.leaks.append((scope, left)),
@@ -162,9 +173,35 @@ class Stage:
         )
         if register and known is not None:
             status = phone.register()
-            assert status in (0, 200), f"{name} is not registered: {status}\n{self.ladder()}"
+            mend = "" if password else ": its password is not in the configuration, so name it"
+            assert status in (0, 200), f"{name} is not registered: {status}{mend}"
             phone.unread.clear()
         return phone
+
+    def trunk(self, name: str, member: int = 0, *, host: str = "") -> Phone:
+        """The gateway of a trunk: ``trunk.answers(486)``, ``trunk.call("100")``.
+
+        One that the configuration names by a host name is given an address.
+
+        :param member: which of the trunk's addresses, from 0.
+        :param host: another address, as of a network from which its calls come.
+        :raises AssertionError: there is no such trunk.
+        """
+        table = self.config.trunks.get(name)
+        assert table is not None, f"there is no [trunks.{name}]"
+        address = table.addresses[member]
+        place = host or address.host
+        if not is_address(place):
+            known = self._resolved.setdefault(place, [f"127.88.0.{next(self._gateways)}"])
+            place = known[0]
+        return Phone(
+            self.network,
+            name,
+            self._place(f"{name}/{member}" if member else name, place, address.port or 5060),
+            table.transport.upper(),
+            self.address,
+            self.settle,
+        )
 
     def peer(self, host: str, port: int = 5060, *, name: str = "", transport: str = "") -> Peer:
         """An address that speaks by hand."""
@@ -178,6 +215,15 @@ class Stage:
             self.address,
             self.settle,
         )
+
+    def policy(self, name: str) -> Any:
+        """The plug-in that a ``[[policy]]`` table of that name has made, the first one if several.
+
+        :raises AssertionError: no table uses it.
+        """
+        found = [each.plug_in for each in self.house.policies.policies if each.name == name]
+        assert found, f'no [[policy]] uses "{name}"'
+        return found[0]
 
     @property
     def address(self) -> Address:
@@ -274,6 +320,14 @@ class Stage:
         place = (host or f"127.88.0.{next(self._hosts)}", port)
         self._names[place[0]] = name
         return place
+
+
+def _on_the_network(listeners: tuple[ListenTable, ...]) -> tuple[ListenTable, ...]:
+    """Listeners that serve every address of a machine, at one of the loop network's."""
+    stands_for = {"0.0.0.0": "127.88.0.1", "::": "fd88::1"}
+    return tuple(
+        attrs.evolve(each, bind=stands_for.get(each.bind, each.bind)) for each in listeners
+    )
 
 
 def written_down(data: T) -> T:

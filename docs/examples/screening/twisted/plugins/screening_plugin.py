@@ -1,0 +1,3 @@
+from softswitch.plugin.maker import PolicyMaker
+
+screening = PolicyMaker("screening", "screening:Screening", "Looks at who calls from outside.")
