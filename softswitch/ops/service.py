@@ -92,8 +92,12 @@ class SwitchService(Service):
         except ConfigError as error:
             refuse(error)
         self._sweep.start(SWEEP_SECONDS, now=False)
-        # The reactor installs its own handlers when it begins to run.
-        self._reactor.callWhenRunning(self._heed_signals)
+        # The reactor installs its own signal handlers when it begins to run.
+        self._reactor.callWhenRunning(self._run, restored)
+
+    def _run(self, restored: int) -> None:
+        """The reactor runs: from now on messages are served and signals heeded."""
+        self._heed_signals()
         # What was made at the start stays; the collector need not look at it again, and calls
         # free their memory without it.
         gc.collect()
@@ -102,7 +106,8 @@ class SwitchService(Service):
         log.info(
             "softswitch ready: {listeners}, {restored} registrations restored",
             listeners=", ".join(
-                f"{each.transport} {each.bind_host}:{each.port}" for each in transport.listeners
+                f"{each.transport} {each.bind_host}:{each.port}"
+                for each in self.house.transport.listeners
             ),
             restored=restored,
         )

@@ -43,9 +43,10 @@ class StartSwitch(Protocol):
     ) -> "Stage":
         """Start a switch, on a network of its own.
 
-        :param config: a ``.toml`` file beside the test or in pytest's root directory, or TOML, or the
-            same as a dict. Tables that it has not are those of ``softswitch.testing.stage.CONFIG``:
-            users alice, bob and carol, and every policy that they need.
+        :param config: a ``.toml`` file beside the test or in pytest's root directory, or TOML, or
+            the same as a dict. Tables that it has not are those of
+            ``softswitch.testing.stage.CONFIG``: users alice, bob and carol, and every policy that
+            they need.
         :param at: the time at which it begins; without a zone, local time.
         :param options: further ones of ``Stage``: ``names``, ``loss``, ``delay`` ...
         :raises ConfigError: what is wrong with the configuration.

@@ -243,7 +243,8 @@ def test_the_page_on_plugins_tells_the_truth(house):
     room: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(block, "plugins.md", "exec"), room)
-    policy = room["NightService"]("101", "sip:answering@service.example")
+    policy = room["Lunch"](("101",), "sip:desk@service.example")
+    policy.start(house)
     assert policy.route(room["invite"]) is None
     tables = [
         tomllib.loads(block)["policy"][0]

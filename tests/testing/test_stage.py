@@ -1,7 +1,5 @@
 """The stage: what a test that plays on it may rely on."""
 
-from pathlib import Path
-
 import attrs
 import pytest
 from zope.interface import implementer
@@ -20,13 +18,6 @@ class Closed:
 
     def route(self, invite):
         return Reject(480, "Closed") if self.hour >= 18 else None
-
-
-def test_what_the_manual_shows():
-    """The example of docs/plugins.md runs as it stands there."""
-    manual = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
-    (example,) = [block for block in manual.split("```") if "testing.stage import" in block]
-    exec(example.removeprefix("python\n"), {"__name__": "manual"})
 
 
 def test_a_plug_in_on_the_stage():
