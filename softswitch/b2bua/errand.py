@@ -16,7 +16,8 @@ from softswitch.b2bua.bodies import Translation
 from softswitch.b2bua.identity import present
 from softswitch.b2bua.shared import Shared
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import Credentials, Inquiry, Requester
+from softswitch.dialog.proof import Credentials
+from softswitch.dialog.requester import Inquiry, Requester
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing, Target, steps
@@ -235,7 +236,7 @@ class Errand:
         request = self.data.request
         built = dialog.request(request.method, fields, body, crossing.hops(request))
         told = Inquiry(partial(self._answered, number))
-        credentials = self.credentials(target)
+        credentials = self.credentials(target, dialog)
         Requester(self.shared.agent, dialog, told, self.scope, credentials).start(built)
 
     def _answered(self, number: int, status: int, reason: str, response: Response | None) -> None:
@@ -328,9 +329,11 @@ class Errand:
         kind, name = ("trunk", target.trunk) if target.trunk is not None else ("user", user)
         return self.shared.profile(kind, name).changed(target.dialog)
 
-    def credentials(self, target: Target) -> Credentials | None:
+    def credentials(self, target: Target, dialog: Dialog) -> Credentials | None:
         """What answers a target's challenges."""
-        return None if target.trunk is None else self.shared.credentials(target.trunk)
+        if target.trunk is None:
+            return None
+        return self.shared.credentials(target.trunk, dialog.flow.remote_host, target.uri)
 
     def crossed_back(self, response: Response) -> list[Field]:
         """The fields of an answer that whoever sent the request may see."""

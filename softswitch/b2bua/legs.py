@@ -77,7 +77,10 @@ class Legs:
         shared = self._shared
         facing = shared.facing(flow)
         scope = Scope(f"{self._data.id}/{name}", shared.auditor)
-        credentials = shared.credentials(peer) if target is not None and kind == "trunk" else None
+        credentials = None
+        if kind == "trunk":
+            hop = "" if target is None else target.uri
+            credentials = shared.credentials(peer, flow.remote_host, hop)
         cells = {} if target is None else dict(target.dialog)
         session = Session(
             shared.clock, shared.agent, scope, dialog, transaction, credentials, profile

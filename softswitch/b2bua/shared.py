@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import attrs
 
 from softswitch.b2bua import crossing
-from softswitch.dialog.requester import Credentials
+from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
@@ -94,7 +94,8 @@ class Shared:
     """Services and facts; one object per switch.
 
     :ivar engine: carries the media; None lets session descriptions pass unchanged.
-    :ivar credentials: trunk name -> what answers its challenges, None without any.
+    :ivar credentials: name of a trunk, address of its that a request goes to, the URI that has led
+        there ("" where it has called us from it) -> what answers its challenges, None for nothing.
     :ivar observer: told of every call.
     :ivar ended: told of each call once, when it has ended.
     :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
@@ -119,7 +120,7 @@ class Shared:
         engine: IMediaEngine | None,
         auditor: Auditor,
         settings: CallSettings,
-        credentials: Callable[[str], Credentials | None],
+        credentials: Callable[[str, str, str], Credentials | None],
         observer: Observer,
         own_fields: Sequence[Field],
         secret: bytes,

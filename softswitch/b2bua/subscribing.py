@@ -236,7 +236,7 @@ class Subscribing(Errand):
             self._event,
             request.get("Event") or REFER,
             self,
-            self.credentials(target),
+            self.credentials(target, dialog),
         )
         self._subscribers[number] = (subscriber, profile)
         told = partial(self._subscribed, number)

@@ -12,6 +12,7 @@ from typing import Self
 
 import attrs
 
+from softswitch.dialog.proof import Space
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.sip import compose
@@ -44,6 +45,7 @@ class Dialog:
     :ivar remote_cseq: number of the peer's last request, None before the first.
     :ivar flow: path on which the peer was last validly heard.
     :ivar registered: name of the user of ours whose registered phone the peer is; "" for others.
+    :ivar spaces: protection spaces that have challenged requests of ours.
     :ivar symmetric: whether requests go back along ``flow`` rather than to the peer's Contact:
         a registered peer, or one behind NAT.
     """
@@ -61,6 +63,7 @@ class Dialog:
     route_set: list[str] = attrs.Factory(list)
     local_cseq: int = 0
     remote_cseq: int | None = None
+    spaces: list[Space] = attrs.Factory(list)
 
     @classmethod
     def answering(
@@ -119,6 +122,7 @@ class Dialog:
             self.symmetric,
             self.registered,
             local_cseq=self.local_cseq,
+            spaces=self.spaces,
         )
 
     def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
@@ -189,6 +193,14 @@ class Dialog:
             return self.flow
         target = Uri.parse(self.remote_target)
         return self.flow if _is_at(target, self.flow) else target
+
+    def next_host(self) -> str:
+        """Name or address of where our next request goes; "" where that cannot be read."""
+        try:
+            hop = self.next_hop()
+        except SipSyntaxError:
+            return ""
+        return hop.remote_host if isinstance(hop, Flow) else hop.params.get("maddr") or hop.host
 
     def _build(
         self, method: str, cseq: int, fields: Iterable[Field], body: bytes, max_forwards: int

@@ -68,5 +68,12 @@ def take_down_or_acknowledge(session: "Exchange", response: Response, requester:
             session.agent.send_ack(data.ack, data.dialog)
         return
     assert requester.flow is not None
-    last = max(data.last_cseq, data.dialog.local_cseq)
-    take_down(session.agent, data.dialog, response, requester.flow, session.scope, last)
+    take_down_fork(session, response, requester.flow)
+
+
+def take_down_fork(session: "Exchange", response: Response, flow: Flow) -> None:
+    """End what a 2xx to our INVITE has made."""
+    dialog, last = session.data.dialog, session.data.last_cseq
+    last = max(last, dialog.local_cseq)
+    credentials = session.credentials
+    take_down(session.agent, dialog, response, flow, session.scope, last, credentials)

@@ -14,7 +14,7 @@ from softswitch.dialog.data import Provisional
 from softswitch.dialog.dialog import ALLOW
 from softswitch.dialog.farewell import Farewell
 from softswitch.dialog.refresh import Refresh
-from softswitch.dialog.requester import WRITTEN_ANEW, Requester, take_down
+from softswitch.dialog.requester import WRITTEN_ANEW, Requester
 from softswitch.dialog.side import Side
 from softswitch.dialog.update import Update
 from softswitch.dialog.usage import Event, Life, State, compose_within, supported
@@ -308,6 +308,8 @@ class Exchange(Side):
 
     def _acknowledge(self, fields: Iterable[Field], body: bytes) -> None:
         data = self.data
+        if data.dialog.spaces and self._requester is not None:
+            fields = [*self._requester.proofs(data.dialog), *fields]
         data.ack = data.dialog.ack(data.invite_cseq, fields, body)
         self.agent.send_ack(data.ack, data.dialog)
         data.invite = None
@@ -340,7 +342,7 @@ class Exchange(Side):
                     with suppress(SipSyntaxError):  # it stays where it was
                         data.dialog.established(response, requester.flow)
             except SipSyntaxError as error:
-                take_down(self.agent, data.dialog, response, requester.flow, self.scope)
+                early.take_down_fork(self, response, requester.flow)
                 self.fire(Event.REFUSED, 502, error.reason, None)
                 return
             data.invite_cseq = response.cseq.number

@@ -1,6 +1,7 @@
 """Our BYE, and what of the peer's crosses it (RFC 3261 15.1, RFC 5407 3.2). Pure."""
 
-from softswitch.dialog.requester import Credentials, Requester
+from softswitch.dialog.proof import Credentials
+from softswitch.dialog.requester import Requester
 from softswitch.dialog.usage import Dialogs, SessionData, answer
 from softswitch.flow import Flow
 from softswitch.scope import Scope

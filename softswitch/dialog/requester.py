@@ -1,7 +1,8 @@
 """One logical request (RFC 3261 8.1.3, 22.2): sent, and sent again with credentials. Pure.
 
-The requester stands between a session and the transactions. A 401 or 407 is answered once with
-credentials and a new CSeq; whatever comes after that is the session's to hear. Another address
+The requester stands between a session and the transactions. A 401 or 407 is answered with
+credentials and a new CSeq, as long as ``proof`` finds something to prove; whatever comes after that
+is the session's to hear. Another address
 is never tried here: each attempt at an address is a leg of its own, see ``b2bua/hunt.py``.
 """
 
@@ -9,15 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.proof import PROOFS, Answers, Credentials, prove
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.client import ClientTransaction
 from softswitch.transaction.invite_client import InviteClient
-
-#: Answers a challenge: the response with it, the request that was challenged; None to give up.
-Credentials = Callable[[Response, Request], Field | None]
 
 
 class RequestUser(Protocol):
@@ -55,9 +54,11 @@ class Requester:
 
     :ivar request: as last sent, without Via.
     :ivar flow: the flow on which it was last sent, None before.
+    :param credentials: answer the peer's challenges.
     """
 
     __slots__ = (
+        "_answers",
         "_cancelled",
         "_credentials",
         "_dialog",
@@ -84,11 +85,17 @@ class Requester:
         self._user = user
         self._scope = scope
         self._credentials = credentials
+        self._answers: Answers | None = None
         self._transaction: ClientTransaction | None = None
         self._cancelled: list[Field] | None = None
 
     def start(self, request: Request) -> None:
-        """Send ``request``, which the dialog built."""
+        """Send ``request``, which the dialog built; with proof where one was challenged before."""
+        dialog, credentials = self._dialog, self._credentials
+        if credentials is not None and dialog.spaces and (host := dialog.next_host()):
+            proofs = prove(request, credentials, dialog.spaces, host)
+            fields = [*request.fields, *proofs]
+            request = Request(request.method, request.uri, fields, request.body)
         self.request = request
         self._sender.send(request, self._dialog, self, self._scope)
 
@@ -112,21 +119,14 @@ class Requester:
 
     def response_received(self, response: Response, transaction: ClientTransaction) -> None:
         """From the transaction."""
-        if response.status in (401, 407) and self._credentials is not None:
-            answer, self._credentials = self._credentials(response, self.request), None
-            if answer is not None and self._cancelled is None:
-                fields = [field for field in self.request.fields if field[0] not in WRITTEN_ANEW]
-                self._transaction = None
-                self.start(
-                    self._dialog.request(
-                        self.request.method,
-                        [*fields, answer],
-                        self.request.body,
-                        self.request.max_forwards or 0,
-                    )
-                )
-                self._user.challenged(response, self)
-                return
+        if response.status in (401, 407) and self._is_answered(response):
+            request = self.request
+            fields = [field for field in request.fields if field[0] not in WRITTEN_ANEW]
+            hops = request.max_forwards or 0
+            self._transaction = None
+            self.start(self._dialog.request(request.method, fields, request.body, hops))
+            self._user.challenged(response, self)
+            return
         self._user.response_received(response, self)
 
     def timed_out(self, transaction: ClientTransaction) -> None:
@@ -136,6 +136,22 @@ class Requester:
     def transport_failed(self, transaction: ClientTransaction, reason: str) -> None:
         """From the transaction: RFC 3261 8.1.3.1 has this treated as 503."""
         self._user.request_failed(503, reason, self)
+
+    def proofs(self, dialog: Dialog) -> list[Field]:
+        """The credentials of the INVITE, which its ACK in ``dialog`` bears too (RFC 3261 22.1),
+        unless that goes to somebody else."""
+        credentials = self._credentials
+        if credentials is None or not credentials.may_see(dialog.next_host()):
+            return []
+        return [field for field in self.request.fields if field[0] in PROOFS]
+
+    def _is_answered(self, response: Response) -> bool:
+        """Whether a challenge can be answered, and is to be: not once the request is cancelled."""
+        if self._credentials is None or self._cancelled is not None or self.flow is None:
+            return False
+        if self._answers is None:
+            self._answers = Answers(self._credentials, self._dialog.spaces)
+        return self._answers.take(response, self.flow.remote_host)
 
 
 class _Nobody(RequestUser):
@@ -183,6 +199,7 @@ def take_down(
     flow: Flow,
     scope: Scope,
     last_cseq: int = 0,
+    credentials: Credentials | None = None,
 ) -> None:
     """Acknowledge and end what a 2xx has made and nobody wants, or can use (RFC 3261 13.2.2.4).
 
@@ -190,6 +207,7 @@ def take_down(
     :param flow: on which the INVITE went.
     :param last_cseq: the highest that any dialog of the INVITE has used, so that the BYE is in
         order even where this one was early, and was forgotten, before.
+    :param credentials: answer the peer's challenges.
     """
     cseq = response.cseq.number
     fork = dialog.another()
@@ -201,10 +219,11 @@ def take_down(
         fork.remote_tag, fork.remote = response.to.tag or "", response.get("To") or ""
         fork.symmetric, fork.flow = True, flow
     sender.send_ack(fork.ack(cseq), fork)
-    Requester(sender, fork, NOBODY, scope).start(fork.request("BYE"))
+    Requester(sender, fork, NOBODY, scope, credentials).start(fork.request("BYE"))
 
 
-#: What the dialog, the transaction layer and the composer write into each request themselves.
-WRITTEN_ANEW = frozenset(
-    ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow")
-)
+#: What the dialog, the transaction layer, the composer and the requester write into each request
+#: themselves.
+WRITTEN_ANEW = PROOFS | {
+    *("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow")
+}

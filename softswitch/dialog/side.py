@@ -5,12 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from softswitch.dialog.data import UpdateState
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import (
-    Credentials,
-    Inquiry,
-    Requester,
-    Tell,
-)
+from softswitch.dialog.proof import Credentials
+from softswitch.dialog.requester import Inquiry, Requester, Tell
 from softswitch.dialog.usage import (
     Dialogs,
     Life,

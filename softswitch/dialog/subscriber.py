@@ -12,7 +12,8 @@ from typing import Protocol
 import attrs
 
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.requester import Credentials, Requester, RequestUser, Tell
+from softswitch.dialog.proof import Credentials
+from softswitch.dialog.requester import Requester, RequestUser, Tell
 from softswitch.dialog.subscription import FATAL, State
 from softswitch.dialog.usage import CAPABILITIES, Dialogs, answer
 from softswitch.errors import SipSyntaxError

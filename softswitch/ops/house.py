@@ -14,6 +14,7 @@ from softswitch.b2bua.lamps import Lamps
 from softswitch.b2bua.passage import Passage
 from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
+from softswitch.dialog.proof import Credentials
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.ops.config import Config
@@ -231,9 +232,9 @@ class House:
         name = dialled(uri, self)
         return name if name and self.find_user(name) is not None else ""
 
-    def _credentials(self, name: str) -> Any:
+    def _credentials(self, name: str, host: str, hop: str) -> Credentials | None:
         trunk = self.trunks.find(name)
-        return None if trunk is None else credentials(trunk)
+        return None if trunk is None else credentials(trunk, host, hop)
 
     def _load_policies(self) -> list[Policy]:
         loaded = []

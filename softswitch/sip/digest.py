@@ -1,7 +1,8 @@
 """Digest access authentication: challenges, credentials, nonces. Pure.
 
 RFC 3261 section 22, RFC 7616 (and 2617, for elements that know no qop), RFC 8760 for the
-algorithms beyond MD5. Only qop "auth" is spoken; "auth-int" and the session variants are not.
+algorithms beyond MD5. Only qop "auth" is spoken, "auth-int" is not; the session variants are
+answered where a peer asks for them, and never asked for.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from softswitch.wheel import Clock
 
 #: Algorithms by the name that stands in a challenge.
 ALGORITHMS: Final = ("MD5", "SHA-256", "SHA-512-256")
+#: Those that can be answered: the session variants too (RFC 7616 3.4.2).
+ANSWERED: Final = (*ALGORITHMS, *[f"{name}-sess" for name in ALGORITHMS])
 
 
 @define
@@ -27,7 +30,7 @@ class Challenge:
 
     :ivar realm: what to know the password for.
     :ivar nonce: goes back as it came.
-    :ivar algorithm: of ``ALGORITHMS``, or as written when unknown.
+    :ivar algorithm: of ``ANSWERED``, or as written when unknown.
     :ivar qop: what may be chosen from; empty from an RFC 2069 element.
     :ivar opaque: goes back as it came; None when absent.
     :ivar stale: whether only the nonce was wrong, so that the password need not be asked again.
@@ -77,7 +80,7 @@ class Credentials:
     :ivar nonce: of that challenge.
     :ivar uri: the digest-uri; whether it fits the Request-URI is for the server to judge.
     :ivar response: the proof, hex.
-    :ivar algorithm: of ``ALGORITHMS``, or as written when unknown.
+    :ivar algorithm: of ``ANSWERED``, or as written when unknown.
     :ivar qop: "auth"; None for the proof of RFC 2069.
     :ivar nc: how often the nonce has been used, from 1; None without qop.
     :ivar cnonce: the client's own nonce; None without qop.
@@ -255,7 +258,7 @@ def answer(
 ) -> Credentials:
     """The credentials that answer a challenge (RFC 7616 3.4, RFC 3261 22.4).
 
-    :param ha1_hex: in the challenge's algorithm; see ``best``.
+    :param ha1_hex: in the challenge's algorithm; see ``best`` and ``hashed_with``.
     :param uri: the Request-URI.
     :param nc: 1 for the first request with this nonce, and one more for each further one.
     """
@@ -276,16 +279,22 @@ def answer(
     return credentials
 
 
-def best(challenges: Iterable[Challenge], known: Container[str] = ALGORITHMS) -> Challenge | None:
+def best(challenges: Iterable[Challenge], known: Container[str] = ANSWERED) -> Challenge | None:
     """The first challenge that we can answer: the server's order is its wish (RFC 8760 2.4).
 
     :param known: algorithms for which there is a hash.
     """
     for challenge in challenges:
-        fits = challenge.algorithm in known and challenge.algorithm in ALGORITHMS
-        if fits and (not challenge.qop or "auth" in challenge.qop):
+        fits = challenge.algorithm in known and challenge.algorithm in ANSWERED
+        # A session variant without qop would have no cnonce to be computed from.
+        if fits and ("auth" in challenge.qop or (not challenge.qop and not _of_session(challenge))):
             return challenge
     return None
+
+
+def hashed_with(algorithm: str) -> str:
+    """The one of ``ALGORITHMS`` whose ``ha1`` answers a challenge with this one of ``ANSWERED``."""
+    return algorithm.removesuffix("-sess")
 
 
 def parse_challenges(lines: Iterable[str]) -> list[Challenge]:
@@ -320,7 +329,9 @@ def parse_credentials(lines: Iterable[str]) -> list[Credentials]:
 
 
 def _response(credentials: Credentials, ha1_hex: str, method: str) -> str:
-    algorithm = credentials.algorithm
+    algorithm = hashed_with(credentials.algorithm)
+    if _of_session(credentials):
+        ha1_hex = _hash(algorithm, f"{ha1_hex}:{credentials.nonce}:{credentials.cnonce}")
     ha2 = _hash(algorithm, f"{method}:{credentials.uri}")
     middle = credentials.nonce
     if credentials.qop is not None:
@@ -372,10 +383,15 @@ def _required(params: dict[str, str], name: str) -> str:
 
 def _algorithm(params: dict[str, str]) -> str:
     name = params.get("algorithm", "MD5")
-    return name.upper() if name.upper() in ALGORITHMS else name
+    return _SPELLED.get(name.upper(), name)
+
+
+def _of_session(digest: Challenge | Credentials) -> bool:
+    return digest.algorithm.endswith("-sess")
 
 
 _HASHES: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+_SPELLED: Final = {name.upper(): name for name in ANSWERED}
 _SCHEME: Final = re.compile(rf"{TOKEN}[ \t]++{TOKEN}[ \t]*+=")
 _PARAM: Final = re.compile(
     rf'[ \t]*+({TOKEN})[ \t]*+=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f",]*+)[ \t]*+(?:,|\Z)',

@@ -128,7 +128,8 @@ class SoftPhone:
         self.agent.handlers["INVITE"] = self._invited
         self._switch = switch
         # What answers the switch's challenges is what answers a trunk's.
-        self.credentials = credentials(Trunk("switch", (), username=name, password=password))
+        trunk = Trunk("switch", (switch[0],), username=name, password=password)
+        self.credentials = credentials(trunk, switch[0])
         UdpPort(self.transport, listener, reactor)
 
     def register(self, expires: int = 600) -> None:
@@ -186,28 +187,21 @@ class _Registration:
         self._scope = phone.scope()
         self._dialog = phone.dialog(phone.name)
         self._dialog.remote_target = self._dialog.remote_target.replace(f"{phone.name}@", "")
-        self._proven = False
 
-    def send(self, *proof: Field) -> None:
+    def send(self) -> None:
         """Send it."""
-        fields = [("Contact", self._phone.contact), ("Expires", str(self._expires)), *proof]
+        fields = [("Contact", self._phone.contact), ("Expires", str(self._expires))]
         request = self._dialog.request("REGISTER", fields)
-        Requester(self._phone.agent, self._dialog, self, self._scope).start(request)
+        credentials = self._phone.credentials
+        Requester(self._phone.agent, self._dialog, self, self._scope, credentials).start(request)
 
     def response_received(self, response: Response, requester: Requester) -> None:
         """From the requester."""
-        if response.status < 200:
-            return
-        if response.status == 401 and not self._proven and self._phone.credentials is not None:
-            proof = self._phone.credentials(response, requester.request)
-            if proof is not None:
-                self._proven = True
-                self.send(proof)
-                return
-        self._end(response.status)
+        if response.status >= 200:
+            self._end(response.status)
 
     def challenged(self, response: Response, requester: Requester) -> None:
-        """From the requester, which has no credentials here."""
+        """From the requester, which has answered with credentials."""
 
     def request_failed(self, status: int, reason: str, requester: Requester) -> None:
         """From the requester: nobody answered."""

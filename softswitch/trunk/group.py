@@ -1,7 +1,7 @@
 """Trunks: named groups of gateways, found by name or by the source of a request. Pure."""
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ import attrs
 from softswitch.plugin.decisions import Target
 from softswitch.sip.digest import ha1
 from softswitch.sip.uri import Uri
-from softswitch.transport.hosts import is_address
+from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Network
 
 #: What a user part may hold as it is, besides letters, digits and ``_.-~`` (RFC 3261 25.1).
@@ -61,6 +61,12 @@ class Trunk:
         if not self.username or self.realm not in ("", realm):
             return None
         return ha1(self.username, realm, self.password, algorithm)
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """The names and address literals that the configuration gives it."""
+        uris = [Uri.parse(f"sip:{address}") for address in self.addresses]
+        return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:
         """The networks whose requests are this trunk's."""
