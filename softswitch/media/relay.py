@@ -161,6 +161,7 @@ class RelayEngine:
     :param quarantine: seconds before a port is used again.
     :param seed: of the order in which ports are used, for tests; else nobody can guess it.
     :param reactor: is told of the path; without one, call ``path.serve()`` when it is readable.
+    :param path: None for one with sockets.
     """
 
     def __init__(
@@ -170,8 +171,9 @@ class RelayEngine:
         quarantine: float = 10.0,
         seed: int | None = None,
         reactor: IReactorFDSet | None = None,
+        path: PacketPath | None = None,
     ) -> None:
-        self.path = PacketPath(clock.seconds)
+        self.path = PacketPath(clock.seconds) if path is None else path
         self._ports = ports
         self._quarantine = quarantine
         self._chance = random.SystemRandom() if seed is None else random.Random(seed)

@@ -7,7 +7,7 @@ network and a virtual clock. It is the same house.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from softswitch import __version__
 from softswitch.b2bua.lamps import Lamps
@@ -21,6 +21,7 @@ from softswitch.ops.config import Config
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.views import BindingView
+from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.chain import Policy, PolicyChain
@@ -56,6 +57,7 @@ class House:
     :ivar proxy: what it forwards.
     :ivar bindings: its registrations.
     :ivar auditor: its proof that nothing leaks.
+    :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
     :param clock: a wheel, or a virtual clock.
     :param look_up: resolves names.
     :param engine: carries the media; None for bypass.
@@ -65,6 +67,8 @@ class House:
     :param broken: told of exceptions that a message caused; without it they go on.
     :raises ConfigError: when a policy cannot be loaded.
     """
+
+    chain: ClassVar[type[PolicyChain]] = PolicyChain
 
     def __init__(
         self,
@@ -107,7 +111,7 @@ class House:
         self.trunk = self.trunks.find
         self.trunk_at = self.trunks.at
         self.authenticate = authenticator.authenticate
-        self.policies = PolicyChain(
+        self.policies = self.chain(
             [*plug_ins, *self._load_policies()],
             clock,
             challenge_fields=authenticator.challenge_fields,
@@ -193,6 +197,10 @@ class House:
         """Unix time, seconds; virtual in tests."""
         return self.clock.seconds()
 
+    def offered(self, policy: str) -> OfferedHouse:
+        """The house as the policy that the configuration calls so is handed it."""
+        return self
+
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
         return [
@@ -246,7 +254,7 @@ class House:
                 load.load(
                     table["use"],
                     options,
-                    self,
+                    self.offered(table["use"]),
                     file=self.config.file,
                     path=f"policy[{index}]",
                 )

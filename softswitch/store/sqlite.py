@@ -70,7 +70,7 @@ class SqliteStore:
         try:
             with closing(_open(self._path)) as connection:
                 rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
-                return dict(filter(None, map(_restored, rows)))
+                return dict(filter(None, map(restored, rows)))
         except sqlite3.Error as error:
             raise ConfigError(
                 str(self._path), f"a whole database is needed here; move it away: {error}"
@@ -138,7 +138,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.executescript(_SCHEMA)
 
 
-def _restored(row: tuple[Any, bytes]) -> tuple[str, list[Any]] | None:
+def restored(row: tuple[Any, bytes]) -> tuple[str, list[Any]] | None:
+    """What a row of the bindings holds; None, and a line in the log, where it is none of ours."""
     aor, contacts = row
     try:
         bindings = json.loads(contacts)
