@@ -17,6 +17,8 @@ floor      what it knows
 8          ``store``: what outlives a process
 9          ``ops``: configuration, records, the service, the command line
 10         ``testing``: the same engine on a loop network under a virtual clock
+11         ``explain``: the same engine with one INVITE, and what it says of it
+12         ``__main__``: every command of ``softswitch``
 =========  =====================================================================
 
 ``docs/architecture.md`` walks an INVITE through the house.

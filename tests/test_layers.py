@@ -24,6 +24,8 @@ FLOORS = (
     ("store",),
     ("ops",),
     ("testing",),
+    ("explain",),
+    ("__main__",),
 )
 
 #: Modules and packages that meet no socket, reactor or Deferred.

@@ -8,8 +8,10 @@
 import re
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable
 from getpass import getpass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
@@ -19,14 +21,18 @@ from softswitch.policy.load import makers
 from softswitch.settings import nearest
 from softswitch.sip.digest import ALGORITHMS, ha1
 
+#: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
+AddCommand: TypeAlias = Callable[[Any], None]
 
-def main(arguments: list[str] | None = None) -> int:
+
+def main(arguments: list[str] | None = None, further: Iterable[AddCommand] = ()) -> int:
     """Do what the command line says.
 
     :param arguments: without the command's name; None for the process's own.
+    :param further: each puts a command of a higher floor among ours.
     :returns: exit status: 0, 1 for a wish that makes no sense, 2 for a wrong configuration.
     """
-    chosen = _parser().parse_args(arguments)
+    chosen = _parser(further).parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
     except ConfigError as error:
@@ -76,10 +82,12 @@ def _key(name: str) -> str:
     return name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'
 
 
-def _parser() -> ArgumentParser:
+def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     parser = ArgumentParser("softswitch", description="Beside `twistd softswitch`.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in further:
+        add(commands)
 
     checking = commands.add_parser("check", help="say what is wrong with a configuration")
     checking.add_argument("file", type=Path, nargs="?", help="without it, the package's defaults")

@@ -1,0 +1,1 @@
+"""What the switch would do with an INVITE, told decision by decision: ``softswitch explain``."""

@@ -1,0 +1,193 @@
+"""The real house with witnesses in it: they note what policies ask and say, and change nothing.
+
+None of it stands on a message's path in the running switch: there the chain is ``PolicyChain`` and
+a policy is handed the house itself.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+from twisted.python.failure import Failure
+
+from softswitch.explain.diary import Consulted, Decided, Diary, Place, Verdict, told
+from softswitch.ops.house import House
+from softswitch.plugin.decisions import Challenge, Reject
+from softswitch.plugin.record import CallRecord
+from softswitch.plugin.views import House as OfferedHouse
+from softswitch.plugin.views import RequestView, User
+from softswitch.policy.chain import Policy, PolicyChain
+from softswitch.sip import digest
+
+T = TypeVar("T")
+
+#: What the house is asked that explains nothing.
+_QUIET = frozenset(("is_ours", "now"))
+
+
+class ExplainedChain(PolicyChain):
+    """Asks as the real one does, and notes it. Observers are told nothing, so that no record is
+    written and no event sent.
+
+    :ivar diary: assigned before anything is asked.
+    """
+
+    diary: Diary
+
+    def ask(
+        self, place: Any, tell: Callable[[Any], None], *args: Any, rest: Any | None = None
+    ) -> None:
+        """As in ``PolicyChain``, with a witness beside each policy."""
+        if rest is None:
+            name = self._name_of(place)
+            tell = partial(self._decided, name, tell)
+            rest = (
+                (policy, partial(self._witnessed, name, policy, method, place.decisions))
+                for policy, method in place.asked
+            )
+        super().ask(place, tell, *args, rest=rest)
+
+    def failed(self, name: str, kind: str, subject: Any, reason: str) -> Reject:
+        """As there; the verdict says what was wrong."""
+        self._verdict_of(name).fault = reason
+        return super().failed(name, kind, subject, reason)
+
+    def raised(self, name: str, subject: Any, failure: Failure) -> Reject:
+        """As there; the verdict says where it was raised."""
+        self._verdict_of(name).fault = where_raised(failure)
+        return super().raised(name, subject, failure)
+
+    def observe(self, observer: Policy) -> None:
+        """Nobody is told."""
+
+    def call_started(self, record: CallRecord) -> None:
+        """The record is looked at, not written."""
+        self.diary.record = record
+
+    def call_ringing(self, record: CallRecord) -> None:
+        """Nobody is told."""
+
+    def call_answered(self, record: CallRecord) -> None:
+        """Nobody is told."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Nobody is told."""
+
+    def _name_of(self, place: Any) -> Place:
+        names: list[tuple[Any, Place]] = [
+            (self._admission, "admission"),
+            (self._routing, "route"),
+            (self._registration, "registration"),
+            (self._redirection, "redirect"),
+        ]
+        return next(name for known, name in names if known is place)
+
+    def _witnessed(
+        self,
+        place: Place,
+        policy: str,
+        method: Callable[..., Any],
+        decisions: tuple[type, ...],
+        *args: Any,
+    ) -> Any:
+        verdict = Verdict(place, policy)
+        self.diary.entries.append(verdict)
+        answer = method(*args)
+        if isinstance(answer, Awaitable) and not isinstance(answer, decisions):
+            verdict.later = True
+            return _noted(answer, verdict)
+        verdict.answer = answer
+        return answer
+
+    def _decided(self, place: Place, tell: Callable[[Any], None], decision: Any) -> None:
+        self.diary.entries.append(Decided(place, decision))
+        tell(decision)
+
+    def _verdict_of(self, policy: str) -> Verdict:
+        return next(each for each in reversed(self.diary.verdicts()) if each.policy == policy)
+
+
+class ExplainedHouse(House):
+    """A house whose policies are watched.
+
+    :param diary: where it is noted.
+    :param as_user: name of the user whose password is taken as proved; "" for nobody.
+    """
+
+    chain: ClassVar[type[PolicyChain]] = ExplainedChain
+
+    def __init__(self, diary: Diary, as_user: str, *args: Any, **options: Any) -> None:
+        self.diary = diary
+        self.as_user = as_user
+        super().__init__(*args, **options)
+        assert isinstance(self.policies, ExplainedChain)
+        self.policies.diary = diary
+
+    def offered(self, policy: str) -> OfferedHouse:
+        """What notes each question to the house, and answers as the house does."""
+        return cast(OfferedHouse, _Witness(self, self.diary))
+
+
+class _Witness:
+    """A house as a policy is handed it; what it does not say itself, the real one does."""
+
+    def __init__(self, house: ExplainedHouse, diary: Diary) -> None:
+        self._house = house
+        self._diary = diary
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._house, name)
+        return partial(self._asked, name, found) if callable(found) else found
+
+    def authenticate(self, request: RequestView) -> User | Challenge | Reject:
+        """The user who is taken for proved, or whose proof is right but for a nonce that only the
+        running switch knows; else as the house says."""
+        house = self._house
+        if house.as_user and (user := house.find_user(house.as_user)) is not None:
+            self._diary.assume(f"{house.as_user} has proved a password (--as-user)")
+            return self._note("authenticate", (), user)
+        answer = house.authenticate(request)
+        if isinstance(answer, Challenge) and answer.stale:
+            user = self._proved(request)
+            if user is not None:
+                self._diary.assume(
+                    f"{user.name} has proved a password: the credentials are right, and their "
+                    "nonce, which only the running switch knows, is taken as fresh"
+                )
+                return self._note("authenticate", (), user)
+        return self._note("authenticate", (), answer)
+
+    def _proved(self, request: RequestView) -> User | None:
+        found = digest.parse_credentials(request.headers("Authorization"))
+        names = [each.username for each in found if each.realm == self._house.realm]
+        return self._house.find_user(names[0]) if names else None
+
+    def _asked(self, name: str, method: Callable[..., Any], *args: Any) -> Any:
+        return self._note(name, args, method(*args))
+
+    def _note(self, name: str, args: Sequence[Any], answer: T) -> T:
+        verdicts = self._diary.verdicts()
+        if verdicts and name not in _QUIET:
+            said = ", ".join(map(_argument, args))
+            verdicts[-1].consulted.append(Consulted(f"{name}({said})", told(answer)))
+        return answer
+
+
+async def _noted(answer: Awaitable[Any], verdict: Verdict) -> Any:
+    """What comes of it in the end."""
+    verdict.answer = await answer
+    return verdict.answer
+
+
+def where_raised(failure: Failure) -> str:
+    """An exception in one line, with the file and line that let it out."""
+    text = " ".join(f"{type(failure.value).__name__}: {failure.value}".split())
+    for _, file, line, _, _ in reversed(failure.frames):
+        if not Path(file).is_relative_to(Path(__file__).parent):
+            return f"raised {text} ({file}:{line})"
+    return f"raised {text}"
+
+
+def _argument(value: object) -> str:
+    return repr(value) if isinstance(value, str | int | float) else told(value)

@@ -1,0 +1,400 @@
+"""A rehearsal: the real engine plays one INVITE, without a network, under a clock of its own.
+
+Nothing is opened, written or sent: ports are ``nowhere``'s, the store is read and never written,
+media ports are numbers. The house, the policies, the calls and the relay's rewriting are those of
+the running switch. (A listener on a wildcard address asks the kernel's routing table, as ever.)
+"""
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+import attrs
+from cattrs.errors import BaseValidationError
+
+from softswitch.errors import ConfigError, SipSyntaxError, TransportError
+from softswitch.explain.diary import Diary, LookedUp
+from softswitch.explain.house import ExplainedHouse
+from softswitch.explain.nowhere import Nowhere, Sent
+from softswitch.flow import Flow
+from softswitch.media.path import Channel, PacketPath, Shape
+from softswitch.media.relay import RelayEngine
+from softswitch.ops.config import Config
+from softswitch.plain import from_plain
+from softswitch.plugin.media import IMediaEngine
+from softswitch.registrar.bindings import Binding
+from softswitch.settings import nearest
+from softswitch.sip import compose
+from softswitch.sip.message import Request, Response
+from softswitch.sip.parser import MessageSyntaxError, parse
+from softswitch.sip.uri import Uri
+from softswitch.store import snapshot
+from softswitch.testing.clock import VirtualClock
+from softswitch.transport.listener import Listener, choose
+from softswitch.transport.resolver import next_hop
+
+#: Seconds that a rehearsal goes on at most; they take no time.
+LONGEST = 3600
+#: Where callers stand of whom nobody says where they are (RFC 5737, RFC 3849).
+ELSEWHERE = {4: "203.0.113.1", 6: "2001:db8:113::1"}
+
+
+@attrs.frozen
+class Source:
+    """Where the INVITE comes from.
+
+    :ivar host: address literal without brackets; "" for one of the documentation's.
+    :ivar port: 0 for that of its Via.
+    :ivar transport: "UDP", "TCP"; "" for that of its Via.
+    :ivar listener: name of the listener; "" for the one that faces the host.
+    """
+
+    host: str = ""
+    port: int = 0
+    transport: str = ""
+    listener: str = ""
+
+
+@attrs.frozen
+class Wishes:
+    """How it is to be played.
+
+    :ivar as_user: whose password is taken as proved; "" for nobody.
+    :ivar registered: user's name -> contacts that take the place of those in the store.
+    :ivar resolve: whether names are looked up; else documentation addresses stand for them.
+    :ivar all_targets: whether each target is tried in its turn, not only the first.
+    :ivar fate: what becomes of each then: a status of 400 to 699 that it answers, 0 for silence.
+    :ivar at: Unix time, seconds, at which it happens.
+    """
+
+    as_user: str = ""
+    registered: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    resolve: bool = False
+    all_targets: bool = False
+    fate: int = 0
+    at: float = 0.0
+
+
+@attrs.frozen
+class Try:
+    """One INVITE that leaves.
+
+    :ivar seconds: after the INVITE came.
+    :ivar flow: where it goes.
+    :ivar data: as on the wire.
+    :ivar invite: the same.
+    :ivar fate: what became of it: a status, 0 for silence, None where it was not waited for.
+    """
+
+    seconds: float
+    flow: Flow
+    data: bytes
+    invite: Request
+    fate: int | None
+
+
+@attrs.frozen
+class Rehearsal:
+    """What happened.
+
+    :ivar flow: on which the INVITE came.
+    :ivar came: as on the wire.
+    :ivar invite: the same; None where it cannot be read.
+    :ivar tries: what leaves, in order.
+    :ivar answers: what the caller is told, but for 100.
+    :ivar house: as it was in the end.
+    """
+
+    flow: Flow
+    came: bytes
+    invite: Request | None
+    diary: Diary
+    tries: list[Try]
+    answers: list[tuple[Response, bytes]]
+    house: ExplainedHouse
+
+
+#: What stands where a port of the relay has its socket.
+_NO_SOCKET: Any = None
+
+
+class StillPath(PacketPath):
+    """Ports of the relay that are numbers only."""
+
+    def __init__(self) -> None:
+        """No epoll is made."""
+
+    def fileno(self) -> int:
+        """Nothing will ever be readable."""
+        return -1
+
+    def open(self, host: str, port: int, shape: Shape) -> Channel:
+        """A port with a socket that was never opened."""
+        return Channel(_NO_SOCKET, port, shape)
+
+    def close(self, channel: Channel) -> None:
+        """Nothing is held."""
+        channel.part()
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+
+def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Rehearsal:
+    """Play an INVITE.
+
+    :param data: as on the wire.
+    :raises ConfigError: the configuration's fault, as at the start; or a listener, a user or an
+        address that is not in it.
+    """
+    diary = Diary()
+    clock = VirtualClock(wishes.at)
+    house = ExplainedHouse(
+        diary,
+        wishes.as_user,
+        config,
+        clock,
+        _look_up(config, wishes.resolve, diary),
+        engine=_engine(config, clock),
+        report=_heedless,
+    )
+    if wishes.as_user and house.find_user(wishes.as_user) is None:
+        raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")
+    stage = Nowhere(house.transport, clock)
+    _place_phones(house, stage, wishes.registered)
+    invite = _parsed(data)
+    listener, host, port = _whence(house, source, invite, diary)
+    stage.sent.clear()
+    stage.arrive(data, listener.name, host, port)
+    run = _Run(clock, stage, data, invite, wishes)
+    run.play()
+    return Rehearsal(
+        house.transport.flow(listener.name, host, port),
+        data,
+        invite,
+        diary,
+        run.tries,
+        run.answers,
+        house,
+    )
+
+
+class _Run:
+    """Looks at what the switch sends, and has its targets fail."""
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        stage: Nowhere,
+        data: bytes,
+        invite: Request | None,
+        wishes: Wishes,
+    ) -> None:
+        self.tries: list[Try] = []
+        self.answers: list[tuple[Response, bytes]] = []
+        self._clock = clock
+        self._stage = stage
+        self._call_id = invite.call_id if invite is not None else ""
+        self._cseq = invite.cseq.number if invite is not None else 0
+        self._wishes = wishes
+        self._seen = 0
+        self._known: set[str] = set()
+
+    def play(self) -> None:
+        """Until the first INVITEs have left or the caller is answered; with all targets, until the
+        caller is answered."""
+        for step in [0.0, *[0.5] * (2 * LONGEST)]:
+            self._clock.run(step)
+            while self._look():
+                self._clock.run()
+            ended = any(response.status >= 300 for response, _ in self.answers)
+            if ended or (self.tries and not self._wishes.all_targets) or self._clock.idle:
+                return
+
+    def _look(self) -> bool:
+        """Take note of what was sent since, and answer it; whether there was something."""
+        new = self._stage.sent[self._seen :]
+        self._seen += len(new)
+        for sent in new:
+            message = _message(sent)
+            if isinstance(message, Response):
+                self._answered(message, sent.data)
+            elif message is not None and message.method == "INVITE":
+                self._leaves(message, sent)
+        return bool(new)
+
+    def _answered(self, response: Response, data: bytes) -> None:
+        copy = any(data == known for _, known in self.answers)
+        if response.status > 100 and not copy:
+            self.answers.append((response, data))
+
+    def _leaves(self, invite: Request, sent: Sent) -> None:
+        branch = invite.top_via.branch or ""
+        if branch in self._known:  # sent again, for nobody has answered
+            return
+        self._known.add(branch)
+        fate = self._wishes.fate if self._wishes.all_targets else None
+        seconds = round(self._clock.seconds() - self._wishes.at, 3)
+        self.tries.append(Try(seconds, sent.flow, sent.data, invite, fate))
+        if fate:
+            answer = compose.response(invite, fate, to_tag=compose.new_tag())
+            sent.reply(answer.encode())
+
+
+def _message(sent: Sent) -> Request | Response | None:
+    try:
+        message = parse(sent.data, stream=sent.flow.reliable)
+    except MessageSyntaxError:
+        # The answer to what is broken repeats what is broken, but for its first line.
+        version, _, line = sent.data.partition(b"\r\n")[0].partition(b" ")
+        status, _, reason = line.decode("utf-8", "surrogateescape").partition(" ")
+        return Response(int(status), reason, []) if version == b"SIP/2.0" else None
+    return message if isinstance(message, Request | Response) else None
+
+
+def _parsed(data: bytes) -> Request | None:
+    try:
+        message = parse(data)
+    except MessageSyntaxError:
+        return None
+    return message if isinstance(message, Request) else None
+
+
+def _engine(config: Config, clock: VirtualClock) -> IMediaEngine | None:
+    """The one of the configuration, without its sockets."""
+    if config.media.engine != "relay":
+        return None
+    ports = config.media.ports
+    quarantine = config.media.quarantine_seconds
+    return RelayEngine(clock, (ports.low, ports.high), quarantine, path=StillPath())
+
+
+def _look_up(
+    config: Config, resolve: bool, diary: Diary
+) -> Callable[[str, Callable[[list[str]], None]], None]:
+    """What tells the addresses of a name: the system, or the documentation's stand for them."""
+    known: dict[str, list[str]] = {}
+    families = {ip_address(table.bind).version for table in config.listen}
+
+    def stand_in(name: str) -> list[str]:
+        number = len(known) + 1
+        forms = {4: f"192.0.2.{number % 255}", 6: f"2001:db8::{number:x}"}
+        return [address for version, address in forms.items() if version in families]
+
+    def look_up(name: str, tell: Callable[[list[str]], None]) -> None:
+        if name not in known:
+            known[name] = _addresses(name) if resolve else stand_in(name)
+            diary.entries.append(LookedUp(name, known[name], not resolve))
+        tell(list(known[name]))
+
+    return look_up
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+def _place_phones(
+    house: ExplainedHouse, stage: Nowhere, registered: Mapping[str, Sequence[str]]
+) -> None:
+    """Registrations as the store has them, and those that are given.
+
+    :raises ConfigError: a contact cannot be read or reached, or the store cannot be read.
+    """
+    config, diary, now = house.config, house.diary, house.now()
+    path = config.state_directory / config.store.path
+    kept = snapshot.load(path)
+    if kept is not None:
+        for aor, plain in kept.items():
+            found = [_revived(house, stage, each) for each in plain]
+            bindings = [binding for binding in found if binding is not None]
+            house.bindings.update(aor, bindings, len(bindings))
+        diary.assume(f"{len(house.bindings)} registrations were read from {path}")
+    for user, contacts in registered.items():
+        aor = f"{user}@{house.domain}"
+        bindings = [
+            Binding(aor, contact, _flow_to(house, contact), "", 0, now, now + 3600)
+            for contact in contacts
+        ]
+        house.bindings.remove_all(aor, "", 0)
+        house.bindings.update(aor, bindings, len(bindings))
+        diary.assume(f"{user} is registered at {', '.join(contacts)} (--registered)")
+
+
+def _revived(house: ExplainedHouse, stage: Nowhere, plain: object) -> Binding | None:
+    """A binding of the store; a phone that had a connection is taken to have it still, for the
+    running switch alone would know. None where it cannot be read or its listener is gone."""
+    try:
+        binding = from_plain(Binding, plain)
+    except (BaseValidationError, TypeError):
+        return None
+    flow = binding.flow
+    if all(each.name != flow.listener for each in house.transport.listeners):
+        return None
+    if flow.reliable:
+        flow = stage.flow_from(flow.listener, flow.remote_host, flow.remote_port)
+    return attrs.evolve(binding, flow=flow, reachable=True)
+
+
+def _flow_to(house: ExplainedHouse, contact: str) -> Flow:
+    try:
+        hop = next_hop(Uri.parse(contact))
+        if hop is not None:
+            return house.transport.flow_to(*hop)
+    except (SipSyntaxError, TransportError):
+        pass
+    raise ConfigError("--registered", f"a SIP URI with an address of ours to reach, not {contact}")
+
+
+def _whence(
+    house: ExplainedHouse, source: Source, invite: Request | None, diary: Diary
+) -> tuple[Listener, str, int]:
+    """The listener at which the INVITE comes, and its source.
+
+    :raises ConfigError: there is no such listener.
+    """
+    via = _via(invite)
+    listeners = house.transport.listeners
+    if source.listener:
+        named = [each for each in listeners if each.name == source.listener]
+        if not named:
+            mend = nearest(source.listener, [each.name for each in listeners])
+            raise ConfigError("--listener", mend)
+        listener = named[0]
+    else:
+        transport = source.transport or (via[0] if via is not None else "UDP")
+        fitting = [each for each in listeners if each.transport == transport]
+        if source.host:
+            chosen = choose(listeners, transport, source.host)
+            fitting = [chosen] if chosen is not None else []
+        if not fitting:
+            what = f"{transport} from {source.host}" if source.host else transport
+            raise ConfigError("--source", f"no listener of {house.config.file} serves {what}")
+        listener = fitting[0]
+    host = source.host
+    if not host:
+        host = ELSEWHERE[6 if ":" in listener.bind_host else 4]
+        diary.assume(f"it comes from {host}, since no --source says where from")
+    elif (":" in host) != (":" in listener.bind_host):
+        raise ConfigError("--source", f"the listener {listener.name} has another IP version")
+    return listener, host, source.port or (via[1] if via is not None else 5060)
+
+
+def _via(invite: Request | None) -> tuple[str, int] | None:
+    """Transport and port of the topmost Via; None where it cannot be read."""
+    if invite is None:
+        return None
+    try:
+        via = invite.top_via
+    except SipSyntaxError:
+        return None
+    return via.transport.upper(), via.port or 5060
+
+
+def _heedless(scope: str, left: list[str]) -> None:
+    """A rehearsal ends in the middle of a call."""
