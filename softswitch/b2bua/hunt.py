@@ -13,6 +13,7 @@ from softswitch.b2bua import crossing, diversion, identity
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.trials import (
+    UNREACHED,
     Failure,
     HuntData,
     HuntUser,
@@ -92,14 +93,17 @@ class Hunt:
     def invited(self, leg: Leg) -> None:
         """The INVITE has left, once the media engine had answered: from now on its target may be
         found silent."""
-        if self.trial_of(leg) is not None:
-            leg.give_up_in(self._shared.settings.try_seconds, self._silent)
+        trial = self.trial_of(leg)
+        if trial is not None:
+            seconds = self._shared.settings.try_seconds
+            leg.give_up_in(self._shared.traffic.patience(trial.target, seconds), self._silent)
 
     def progressed(self, leg: Leg, trial: Trial, response: Response) -> None:
         """A target has said that it is there, or that it rings."""
         rings = response.status in RINGING and trial.attempt.ringing is None
         if rings or not trial.heard:
             trial.heard = True
+            self._shared.traffic.heard(trial.target, trial.flow)
             ring_seconds = trial.target.ring_seconds or self._shared.settings.ring_seconds
             leg.give_up_in(ring_seconds, self._rang_out)
         if rings:
@@ -112,11 +116,13 @@ class Hunt:
             if trial.leg == leg.name:
                 trial.attempt.answered = self._shared.clock.seconds()
                 trial.attempt.status, trial.attempt.reason = response.status, response.reason
+                self._shared.traffic.heard(trial.target, trial.flow)
                 del self.data.trials[number]
         self.stop([ELSEWHERE], "Call completed elsewhere")
 
     def refused(self, trial: Trial, status: int, reason: str, response: Response | None) -> None:
         """A target has refused, or our INVITE to it has failed."""
+        self._shared.traffic.refused(trial.target, trial.flow, status, response)
         failure = Failure(status, reason, response is not None)
         if response is not None:
             failure.fields = crossing.fields(response, self._near)
@@ -132,6 +138,7 @@ class Hunt:
         attempt.ended = self._shared.clock.seconds()
         attempt.status, attempt.reason = failure.status, failure.reason
         failure.rang = failure.rang or attempt.ringing is not None
+        failure.trunk = trial.target.trunk or ""
         self._user.end_leg(trial.leg)
         if failure.contacts:
             data.asked += 1
@@ -165,6 +172,10 @@ class Hunt:
         data.diversions = diversions
         data.forward = {str(outcome): further for outcome, further in route.forward.items()}
         data.outcome = ""
+        if not route.targets:
+            status = self._shared.traffic.no_trunk_status
+            data.best = Failure(status, "").out_of_order(status).better(data.best)
+            data.outcome = "unreachable"
         if route.diversions:
             self._user.hunt_forwarded()
         self._go_on()
@@ -202,13 +213,26 @@ class Hunt:
         if data.trials or data.asking:
             return
         if data.turns:
-            self._try(data.turns.pop(0))
+            self._try(data.turns.pop(self._next()))
             return
         further = data.forward.get(data.outcome)
         if further is not None:
             self._enter(further)
-        else:
-            self._user.hunt_failed()
+            return
+        best, traffic = data.best, self._shared.traffic
+        trunk = "" if best is None or best.status not in UNREACHED else best.trunk
+        if best is not None and trunk and not traffic.is_up(trunk):
+            data.best = best.out_of_order(traffic.no_trunk_status)
+        self._user.hunt_failed()
+
+    def _next(self) -> int:
+        """Which turn is next: those whose member has gone out since the route was made wait."""
+        turns, is_out = self.data.turns, self._shared.traffic.is_out
+        if len(turns) > 1:
+            for index, turn in enumerate(turns):
+                if not all(map(is_out, turn.targets)):
+                    return index
+        return 0
 
     def _redirected(
         self, asking: int, trial: Trial, failure: Failure, decision: Redirection
@@ -256,10 +280,13 @@ class Hunt:
         trial = self.data.trials.get(number)
         if trial is None:
             return
+        target = trial.target
         if flow is None or not shared.is_alive(flow):
+            shared.traffic.failed(target, None, "leads nowhere")
             self.failed(trial, Failure(503, "No Route To Target"))
             return
-        target = trial.target
+        if target.trunk is not None and not self._take_up(trial, target.trunk, flow):
+            return
         trial.leg = f"b{number}"
         called, registered = target.call_to or target.uri, _registered(target)
         peer = ("user", registered) if target.trunk is None else ("trunk", target.trunk)
@@ -295,8 +322,27 @@ class Hunt:
         ]
         self._user.call_callee(bridge, fields)
 
+    def _take_up(self, trial: Trial, trunk: str, flow: Flow) -> bool:
+        """Whether a trunk can bear the call. Its other members could not, either."""
+        traffic, data, target = self._shared.traffic, self.data, trial.target
+        trial.flow = flow
+        dialled = self._invite.request_uri.user, Uri.parse(target.uri).user
+        over = traffic.over(trunk, "out", *dialled)
+        if over is None:
+            traffic.tried(target, flow)
+            return True
+        status, trial.attempt.limit = over
+        for turn in data.turns:
+            turn.targets = [each for each in turn.targets if each.trunk != trunk]
+        data.turns = [turn for turn in data.turns if turn.targets]
+        self.failed(trial, Failure(status, ""))
+        return False
+
     def _silent(self, leg: Leg) -> None:
         """Not even a 100 in ``try_seconds``."""
+        trial = self.trial_of(leg)
+        if trial is not None:
+            self._shared.traffic.failed(trial.target, trial.flow, "silent")
         self._give_up(leg, Failure(408, "Request Timeout"))
 
     def _rang_out(self, leg: Leg) -> None:

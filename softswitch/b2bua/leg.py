@@ -5,7 +5,7 @@ happens to it is told to its call and, where it concerns the other side, to its 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 
@@ -44,6 +44,8 @@ class LegData:
     :ivar answer: what the first provisional answer to the offer in its INVITE said, until the 2xx.
     :ivar deadline: when it is given up, by the clock; None for never.
     :ivar answer_due: when our UPDATE must have been answered, likewise.
+    :ivar member: address of the trunk's member that is its peer; "" for none in particular.
+    :ivar counts: under which of its trunk's limits it counts; "" for none.
     """
 
     name: str
@@ -62,6 +64,8 @@ class LegData:
     answer: bytes = b""
     deadline: float | None = None
     answer_due: float | None = None
+    member: str = ""
+    counts: Literal["", "in", "out"] = ""
 
 
 class Negotiator(Protocol):

@@ -92,6 +92,10 @@ class Legs:
         self._legs[name] = leg
         if kind == "user":
             shared.lamps.leg_began(data)
+        elif kind == "trunk":
+            data.counts = "in" if target is None else "out"
+            data.member = "" if target is None else target.member
+            shared.traffic.leg_began(data)
         return leg
 
     def bridge(self, a: Leg, b: Leg) -> Bridge:
@@ -137,6 +141,8 @@ class Legs:
             del self._data.legs[name]
             if leg.data.kind == "user":
                 self._shared.lamps.leg_ended(leg.data)
+            elif leg.data.counts:
+                self._shared.traffic.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)
             leg.end()
 

@@ -90,6 +90,7 @@ def end_record(record: CallRecord, who: str, status: int, reason: str, now: floa
     """The call is over, and so is each attempt."""
     record.ended, record.hung_up, record.status, record.reason = now, who, status, reason
     for attempt in record.attempts:
+        record.limit = record.limit or attempt.limit
         if attempt.ended is None:
             attempt.ended = now
 

@@ -22,6 +22,8 @@ from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.trunk.group import Trunks
+from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock, Timer
 
 
@@ -104,6 +106,7 @@ class Shared:
         legs among which it is; None where the dialog is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
     :ivar lamps: told of every user's leg; assigned before anything arrives.
+    :ivar traffic: the trunks, as calls see them; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar is_alive: whether something can be sent on a flow.
     :ivar facing: what a flow's peer sees of us.
@@ -141,6 +144,7 @@ class Shared:
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
         self.lamps: LegObserver
+        self.traffic = Traffic(Trunks(()))
         self.is_alive = transport.is_alive
         self.facing = transport.facing
         self._transport = transport

@@ -55,6 +55,10 @@ class Switch:
         self.counters["calls"] += 1
         try:
             refusal = self._refusal(request, identity)
+            over = None if refusal is not None else self._over_limit(request, identity)
+            if over is not None:
+                self._turn_away(request, transaction, identity, (over[0], None, []), over[1])
+                return
             if refusal is None:
                 far = self._far_of_replaced(request)
                 call = Call(self._shared, request, transaction, identity)
@@ -147,6 +151,12 @@ class Switch:
                 return (422, None, brief)
         return None
 
+    def _over_limit(self, request: Request, identity: Identity) -> tuple[int, str] | None:
+        """The limit of a trunk that a call of its would break: a status, and which."""
+        if identity.kind != "trunk":
+            return None
+        return self._shared.traffic.over(identity.name, "in", request.request_uri.user)
+
     def _far_of_replaced(self, request: Request) -> tuple[Legs, Leg] | None:
         """The leg that an INVITE with Replaces is to talk to, and the legs among which it is; None
         without that.
@@ -169,9 +179,17 @@ class Switch:
         return found
 
     def _turn_away(
-        self, request: Request, transaction: InviteServer, identity: Identity, refusal: Refusal
+        self,
+        request: Request,
+        transaction: InviteServer,
+        identity: Identity,
+        refusal: Refusal,
+        limit: str = "",
     ) -> None:
-        """Refuse an INVITE of somebody known; there is a record of that too."""
+        """Refuse an INVITE of somebody known; there is a record of that too.
+
+        :param limit: which one it would have broken.
+        """
         status, reason, fields = refusal
         tag, who = compose.new_tag(), "switch"
         if transaction.answered:  # with 487, for it was cancelled while a policy thought
@@ -180,6 +198,7 @@ class Switch:
         if not transaction.answered:
             transaction.respond(response)
         record = self._record(request, identity, tag)
+        record.limit = limit
         record.ended, record.hung_up = record.invited, who
         record.status, record.reason = status, response.reason
         self.counters["ended"] += 1

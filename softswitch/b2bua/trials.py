@@ -17,6 +17,7 @@ from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
 from softswitch.sip.message import Field, Response
 from softswitch.sip.uri import Uri
+from softswitch.trunk.traffic import OUT_OF_ORDER
 
 #: Statuses that mean the target was never reached: its trunk's next address may do better.
 UNREACHED = frozenset((408, 500, 502, 503, 504))
@@ -35,6 +36,7 @@ class Failure:
     :ivar rang: whether somebody could have picked up.
     :ivar contacts: of a 3xx that is passed on.
     :ivar fields: header fields of the refusal that the caller may see.
+    :ivar trunk: over which trunk it was tried; "" for none.
     """
 
     status: int
@@ -43,6 +45,7 @@ class Failure:
     rang: bool = False
     contacts: list[str] = attrs.Factory(list)
     fields: list[Field] = attrs.Factory(list)
+    trunk: str = ""
 
     @property
     def reached(self) -> bool:
@@ -72,6 +75,13 @@ class Failure:
         reason = self.reason if self.shown == self.status and self.reason else None
         fields = [*self.fields, *crossing.contacts(self.contacts)]
         return "callee" if self.told else "switch", self.shown, reason, fields
+
+    def out_of_order(self, status: int) -> "Failure":
+        """The same where it has failed because no member of its trunk is up, which a far end may
+        have said in its own words (RFC 3326)."""
+        said = any(name == "Reason" and value.startswith("Q.850") for name, value in self.fields)
+        fields = self.fields if said else [*self.fields, OUT_OF_ORDER]
+        return attrs.evolve(self, status=status, reason="", fields=fields)
 
     def better(self, other: "Failure | None") -> "Failure":
         """The one of which the caller is told; the contacts of two redirections go together."""
@@ -109,6 +119,7 @@ class Trial:
     :ivar depth: how many redirections led to it.
     :ivar diversions: who has forwarded the call to it, the first one first.
     :ivar heard: whether anything has come from it, be it a 100.
+    :ivar flow: on which it is called; None while the target is being resolved.
     """
 
     leg: str
@@ -117,6 +128,7 @@ class Trial:
     depth: int = 0
     diversions: list[Diversion] = attrs.Factory(list)
     heard: bool = False
+    flow: Flow | None = None
 
 
 @attrs.define

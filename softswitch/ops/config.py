@@ -109,20 +109,7 @@ class Config:
 
     def trunk_groups(self) -> tuple[Trunk, ...]:
         """The trunks, in the order of the file."""
-        return tuple(
-            Trunk(
-                name=name,
-                addresses=tuple(map(str, table.addresses)),
-                transport=table.transport,
-                networks=table.networks,
-                username=table.username,
-                password=table.password or "",
-                realm=table.realm,
-                headers=table.headers,
-                force_rport=table.force_rport,
-            )
-            for name, table in self.trunks.items()
-        )
+        return tuple(table.group(name) for name, table in self.trunks.items())
 
     @cached_property
     def profiles(self) -> dict[tuple[str, str], Profile]:
@@ -250,8 +237,13 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield from _user_contradictions(config, key_path("users", name), name, user)
     for trunk in config.trunk_groups():
         key = key_path("trunks", trunk.name)
-        if not trunk.addresses:
-            yield f"{key}.addresses", "at least one address is wanted"
+        if not trunk.members:
+            yield f"{key}.addresses", "at least one address is wanted, here or in members"
+        addresses = [member.address for member in trunk.members]
+        for address in {each for each in addresses if addresses.count(each) > 1}:
+            yield f"{key}.members", f"{address} is a member twice"
+        if trunk.try_seconds == 0:
+            yield f"{key}.try_seconds", "more than 0 seconds are wanted"
         if bool(trunk.username) != bool(trunk.password):
             yield key, "username and password go together"
         if wrong := fault(Route(trunk.targets("1"))):

@@ -40,6 +40,7 @@ from softswitch.transport.layer import TransportLayer
 from softswitch.transport.resolver import LookUp, Resolver
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunks, escape_user
+from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock
 
 USER_AGENT = f"softswitch/{__version__}"
@@ -96,7 +97,7 @@ class House:
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
         self.users = config.directory_of_users()
-        self.trunks = Trunks(config.trunk_groups())
+        self.trunks = Trunks(config.trunk_groups(), clock.seconds, config.switch.emergency)
         authenticator = Authenticator(
             config.realm,
             clock,
@@ -159,6 +160,8 @@ class House:
             self.policies,
             os.urandom(16),
         )
+        self.traffic = Traffic(self.trunks, config.switch.no_trunk_status)
+        shared.traffic = self.traffic
         self.agent.proxy = self.proxy
         shared.forward = self.proxy.forward
         self.switch = Switch(shared)
@@ -178,6 +181,7 @@ class House:
             "scopes_open": len(self.auditor.open),
             "scopes_closed": self.auditor.closed,
             "leaks": self.auditor.leaks,
+            "trunks": self.traffic.figures(),
             "counters": dict(sorted(counters.items())),
         }
 

@@ -8,6 +8,7 @@ import attrs
 from softswitch.ops.values import (
     Address,
     Algorithm,
+    Amount,
     Count,
     Host,
     HostPort,
@@ -19,6 +20,10 @@ from softswitch.ops.values import (
     Secret,
 )
 from softswitch.plugin.views import Forwarded
+from softswitch.trunk.group import Trunk
+from softswitch.trunk.health import HealthSettings
+from softswitch.trunk.limits import Limits
+from softswitch.trunk.selection import Key, Member, Method
 
 
 @attrs.frozen
@@ -33,6 +38,9 @@ class SwitchTable:
     :ivar stop_on: refusals that speak for the callee wherever he is: nobody else is tried for him.
     :ivar drain_seconds: time that calls have to end by themselves when the switch stops.
     :ivar policy_seconds: time that a policy has to answer.
+    :ivar emergency: numbers that go out whatever the limits and the checks of trunks say, as they
+        are dialled or as they are sent on.
+    :ivar no_trunk_status: what the caller hears where no member of a trunk is up.
     """
 
     domains: tuple[Host, ...] = ()
@@ -43,6 +51,8 @@ class SwitchTable:
     stop_on: tuple[Refusal, ...] = tuple(range(600, 700))
     drain_seconds: Seconds = 10.0
     policy_seconds: Seconds = 2.0
+    emergency: tuple[str, ...] = ("112", "911")
+    no_trunk_status: Literal[500, 480] = 500
 
 
 @attrs.frozen
@@ -142,19 +152,62 @@ class UserTable:
 
 
 @attrs.frozen
+class MemberTable:
+    """``[[trunks.NAME.members]]``: see ``trunk.selection.Member``.
+
+    :ivar transport: None for the trunk's.
+    """
+
+    address: HostPort
+    weight: Amount = 1
+    priority: Amount = 0
+    transport: Literal["udp", "tcp"] | None = None
+
+
+@attrs.frozen
+class HealthTable:
+    """``[trunks.NAME.health]``: see ``trunk.health.HealthSettings``."""
+
+    check_seconds: Seconds = 0.0
+    fail_after: Count = 3
+    back_after: Count = 2
+    dead: tuple[Refusal, ...] = (408, 503)
+    hold_seconds: Seconds = 5.0
+
+
+@attrs.frozen
+class TrunkLimitsTable:
+    """``[trunks.NAME.limits]``: see ``trunk.limits.Limits``."""
+
+    calls: Count | None = None
+    calls_in: Count | None = None
+    calls_out: Count | None = None
+    per_second: Count | None = None
+    per_second_in: Count | None = None
+    per_second_out: Count | None = None
+    status: Literal[486, 480] = 486
+
+
+@attrs.frozen
 class TrunkTable:
     """``[trunks.NAME]``: a gateway, carrier or PBX.
 
-    :ivar addresses: tried in this order.
+    :ivar addresses: its members, the short way: all of the usual weight and priority.
+    :ivar members: its members, the long way; they follow on those of ``addresses``.
     :ivar networks: a call from here is the trunk's; empty for the addresses that are literals.
     :ivar username: for its challenges; "" for none.
     :ivar realm: the only realm whose challenges are answered; "" for any.
     :ivar headers: fields that each INVITE to it bears, name -> value.
     :ivar force_rport: answer to the source port even when its Via does not ask for it.
     :ivar dialog: cells of ``plugin.profile.Profile`` in which it differs from ``[dialog]``.
+    :ivar select: how the members of equal priority are chosen from.
+    :ivar sticky: what makes calls stick to a member where that is the choice.
+    :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
+    :ivar health: how its members are watched.
+    :ivar limits: what it may carry.
     """
 
-    addresses: tuple[HostPort, ...]
+    addresses: tuple[HostPort, ...] = ()
     transport: Literal["udp", "tcp"] = "udp"
     networks: tuple[Network, ...] = ()
     username: str = ""
@@ -163,6 +216,43 @@ class TrunkTable:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     force_rport: bool = False
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
+    members: tuple[MemberTable, ...] = ()
+    select: Method = "priority"
+    sticky: Key = "caller"
+    try_seconds: Seconds | None = None
+    health: HealthTable = attrs.field(factory=HealthTable)
+    limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
+
+    def group(self, name: str) -> Trunk:
+        """The trunk of that name."""
+        short = [Member(str(address)) for address in self.addresses]
+        long = [
+            Member(str(each.address), each.weight, each.priority, each.transport or "")
+            for each in self.members
+        ]
+        health = self.health
+        return Trunk(
+            name=name,
+            members=(*short, *long),
+            transport=self.transport,
+            networks=self.networks,
+            username=self.username,
+            password=self.password or "",
+            realm=self.realm,
+            headers=self.headers,
+            force_rport=self.force_rport,
+            select=self.select,
+            sticky=self.sticky,
+            try_seconds=self.try_seconds,
+            health=HealthSettings(
+                health.check_seconds,
+                health.fail_after,
+                health.back_after,
+                frozenset(health.dead),
+                health.hold_seconds,
+            ),
+            limits=Limits(**attrs.asdict(self.limits)),
+        )
 
 
 @attrs.frozen

@@ -23,6 +23,8 @@ Address = Annotated[str, "Address"]
 Host = Annotated[str, "Host"]
 #: 0 to 65535; 0 lets the kernel choose, which only tests want.
 Port = Annotated[int, "Port"]
+#: 0 or more.
+Amount = Annotated[int, "Amount"]
 #: 1 or more.
 Count = Annotated[int, "Count"]
 #: Status of a refusal: 300 to 699.
@@ -136,6 +138,13 @@ def read_count(value: object) -> Count:
     return value
 
 
+def read_amount(value: object) -> Amount:
+    """A whole number from 0."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"a whole number of at least 0 is wanted, not {shown(value)}")
+    return value
+
+
 def read_seconds(value: object) -> Seconds:
     """A number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
@@ -165,6 +174,7 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     PortRange: read_port_range,
     Refusal: read_refusal,
     Network: read_network,
+    Amount: read_amount,
     Count: read_count,
     Seconds: read_seconds,
     Secret: read_secret,

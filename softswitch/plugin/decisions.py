@@ -107,6 +107,8 @@ class Target:
         0, the default, rings by itself.
     :ivar q: preference, 0.0 to 1.0; the higher goes first.
     :ivar trunk: name of the trunk whose settings and credentials the new leg uses.
+    :ivar member: address of the trunk's member that is meant, as in the configuration; "" for
+        whichever has the address to which the URI leads.
     :ivar headers: fields to add to the new INVITE, name -> value.
     :ivar flow: send on this flow instead of resolving the URI: the one on which a phone
         registered.
@@ -123,6 +125,7 @@ class Target:
     flow: Flow | None = None
     call_to: str | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
+    member: str = ""
 
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:
@@ -150,7 +153,8 @@ def steps(targets: Iterable[Target]) -> list[list[Target]]:
 class Route:
     """The call, or other request, goes to these targets.
 
-    :ivar targets: at least one; ``steps`` says in which order they ring.
+    :ivar targets: ``steps`` says in which order they ring. None at all is what a trunk without a
+        member that is up has: the caller hears 500, or 480, with ``Reason: Q.850;cause=38``.
     :ivar dialog: cells of the caller's profile (``plugin.profile.Profile``) that are others in
         this call; a target has its own.
     :ivar forward: where the call goes on when all targets have failed, by what came of it; such a

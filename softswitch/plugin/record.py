@@ -23,6 +23,7 @@ class Attempt:
     :ivar ended: final failure, BYE, or when it was given up.
     :ivar status: final SIP status code, 0 when none came.
     :ivar reason: reason phrase, or our own words when none came.
+    :ivar limit: the limit of its trunk that it would have broken, as in the record; "" for none.
     """
 
     target: str
@@ -34,6 +35,7 @@ class Attempt:
     ended: float | None = None
     status: int = 0
     reason: str = ""
+    limit: str = ""
 
 
 @define
@@ -59,6 +61,8 @@ class CallRecord:
     :ivar status: final SIP status code sent to the caller, 0 while there is none.
     :ivar reason: its reason phrase, or why the switch ended the call.
     :ivar attempts: the legs B, in the order in which they were tried.
+    :ivar limit: the first limit by which it was turned away, as "trunk carrier: calls_out 30"; ""
+        for none. A call may have gone elsewhere then.
     """
 
     id: str
@@ -77,3 +81,4 @@ class CallRecord:
     status: int = 0
     reason: str = ""
     attempts: list[Attempt] = field(factory=list)
+    limit: str = ""

@@ -198,8 +198,12 @@ class TrunkView(Protocol):
     def force_rport(self) -> bool:
         """See ``Identity.force_rport``."""
 
-    def targets(self, number: str) -> "list[Target]":
-        """A target per address of the trunk, in the order of trying, for a dialled number."""
+    def targets(self, number: str, invite: RequestView | None = None) -> "list[Target]":
+        """A target per member of the trunk that is up, in the order of trying, for a dialled
+        number; none where none is up.
+
+        :param invite: of which call; by its caller or Call-ID it may stick to a member.
+        """
 
 
 class House(Protocol):

@@ -49,7 +49,7 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
     :param known_trunk: whether a trunk of that name exists; None: any may be named.
     """
     if isinstance(decision, _LEADING):
-        if not decision.targets:
+        if not decision.targets and not isinstance(decision, Route):
             return "no targets"
         for target in decision.targets:
             if wrong := _target(target, known_trunk):
@@ -122,9 +122,8 @@ def _route(route: Route, known_trunk: Callable[[str], bool] | None, before: int 
             return f"unfit outcome {outcome!r}"
         if not isinstance(further, Route) or not further.diversions:
             return "forward wants routes, with who diverts the call"
-        wrong = _first(_target(each, known_trunk) for each in further.targets)
-        if wrong or not further.targets:
-            return wrong or "no targets"
+        if wrong := _first(_target(each, known_trunk) for each in further.targets):
+            return wrong
         if wrong := _route(further, known_trunk, before):
             return wrong
     return _cells(route.dialog) or _first(map(_diversion, route.diversions))

@@ -113,10 +113,10 @@ class Dialplan:
         if number:
             for rule in self.rules:
                 if rule.applies(number, invite.identity):
-                    return self._follow(rule, rule.rewritten(number))
+                    return self._follow(rule, rule.rewritten(number), invite)
         return None
 
-    def _follow(self, rule: Rule, number: str) -> Routing:
+    def _follow(self, rule: Rule, number: str, invite: InviteView) -> Routing:
         if rule.refuse:
             return Reject(rule.refuse)
         if rule.redirect:
@@ -127,7 +127,7 @@ class Dialplan:
         trunk = self._house.trunk(rule.trunk)
         if trunk is None:
             return Reject(404)
-        targets = trunk.targets(number)
+        targets = trunk.targets(number, invite)
         if rule.ring_seconds is not None:
             targets = [attrs.evolve(each, ring_seconds=rule.ring_seconds) for each in targets]
         return Route(targets)

@@ -1,17 +1,27 @@
-"""Trunks: named groups of gateways, found by name or by the source of a request. Pure."""
+"""Trunks: named groups of gateways, found by name or by the source of a request. Pure.
 
-from collections.abc import Iterable, Mapping
+What a trunk is stands in the configuration; how its members are, and what it carries, is kept by
+its ``Members``, which calls tell of what they meet.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from random import Random
 from urllib.parse import quote
 
 import attrs
 
 from softswitch.plugin.decisions import Target
+from softswitch.plugin.views import RequestView
 from softswitch.sip.digest import ha1
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Network
+from softswitch.trunk.health import HealthSettings
+from softswitch.trunk.limits import Limits
+from softswitch.trunk.members import Members, Surroundings
+from softswitch.trunk.selection import Key, Member, Method, as_members
 
 #: What a user part may hold as it is, besides letters, digits and ``_.-~`` (RFC 3261 25.1).
 _USER_UNRESERVED = "!*'()&=+$,;?/"
@@ -19,22 +29,29 @@ _USER_UNRESERVED = "!*'()&=+$,;?/"
 
 @attrs.frozen
 class Trunk:
-    """A carrier, a PBX, a gateway: one or several addresses that are used as one.
+    """A carrier, a PBX, a gateway: one or several members that are used as one.
 
     :ivar name: name in the configuration.
-    :ivar addresses: ``host`` or ``host:port``, IPv6 in brackets; tried in this order.
-    :ivar transport: "udp" or "tcp".
-    :ivar networks: a request from here is the trunk's; empty for those of ``addresses`` that
-        are literals.
+    :ivar members: its gateways; an address stands for a member of the usual weight and priority.
+    :ivar transport: "udp" or "tcp", of members that have none of their own.
+    :ivar networks: a request from here is the trunk's; empty for the members' addresses that are
+        literals.
     :ivar username: for the trunk's challenges; "" for none.
     :ivar password: goes with it.
     :ivar realm: the only realm whose challenges are answered; "" for any.
     :ivar headers: fields that each INVITE to it bears, name -> value.
     :ivar force_rport: see ``plugin.views.Identity``.
+    :ivar select: how the members of equal priority are chosen from.
+    :ivar sticky: what makes calls stick to a member where that is the choice.
+    :ivar try_seconds: a member that is silent for so long, without even a 100, is passed over; None
+        for the switch's own.
+    :ivar health: how its members are watched.
+    :ivar limits: what it may carry.
+    :ivar state: how its members are, and what it carries.
     """
 
     name: str
-    addresses: tuple[str, ...]
+    members: tuple[Member, ...] = attrs.field(converter=as_members)
     transport: str = "udp"
     networks: tuple[Network, ...] = ()
     username: str = ""
@@ -42,19 +59,44 @@ class Trunk:
     realm: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict)
     force_rport: bool = False
+    select: Method = "priority"
+    sticky: Key = "caller"
+    try_seconds: float | None = None
+    health: HealthSettings = attrs.field(factory=HealthSettings)
+    limits: Limits = attrs.field(factory=Limits)
+    state: Members = attrs.field(init=False, eq=False, repr=False)
 
-    def uris(self, number: str) -> list[str]:
-        """A SIP URI per address, in the order of trying.
+    @state.default
+    def _new_state(self) -> Members:
+        return Members(self.members, self.transport, self.select, self.sticky, self.health)
+
+    def uri(self, member: Member, number: str) -> str:
+        """A SIP URI by which a member is asked for a number.
 
         :param number: the user part without escapes.
         """
-        user = escape_user(number)
-        params = "" if self.transport == "udp" else f";transport={self.transport}"
-        return [f"sip:{user}@{address}{params}" for address in self.addresses]
+        transport = member.transport or self.transport
+        params = "" if transport == "udp" else f";transport={transport}"
+        return f"sip:{escape_user(number)}@{member.address}{params}"
 
-    def targets(self, number: str) -> list[Target]:
-        """What a router answers to have a number dialled over this trunk."""
-        return [Target(uri, trunk=self.name, headers=self.headers) for uri in self.uris(number)]
+    def targets(self, number: str, invite: RequestView | None = None) -> list[Target]:
+        """What a router answers to have a number dialled over this trunk: a target per member that
+        is up, in the order of trying; none where none is up. An emergency call is tried at every
+        member, whatever is known of them.
+
+        :param invite: of which call; by its caller or Call-ID it may stick to a member.
+        """
+        dialled = "" if invite is None else invite.uri.unquoted_user
+        every = is_emergency(self.state.around.emergency, number, dialled)
+        return [
+            Target(
+                self.uri(member, number),
+                trunk=self.name,
+                headers=self.headers,
+                member=member.address,
+            )
+            for member in self.state.order(number, invite, every)
+        ]
 
     def ha1(self, realm: str, algorithm: str) -> str | None:
         """What answers a challenge of the trunk (RFC 7616 3.4.2); None: it is not answered."""
@@ -65,14 +107,14 @@ class Trunk:
     @cached_property
     def hosts(self) -> frozenset[str]:
         """The names and address literals that the configuration gives it."""
-        uris = [Uri.parse(f"sip:{address}") for address in self.addresses]
+        uris = [Uri.parse(f"sip:{member.address}") for member in self.members]
         return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:
         """The networks whose requests are this trunk's."""
         if self.networks:
             return self.networks
-        hosts = [Uri.parse(f"sip:{address}").host for address in self.addresses]
+        hosts = [Uri.parse(f"sip:{member.address}").host for member in self.members]
         return tuple(ip_network(host) for host in hosts if is_address(host))
 
 
@@ -80,13 +122,26 @@ class Trunks:
     """All trunks. Of several that share a network the first is found.
 
     A source is looked up once per length of prefix in use, whatever the number of networks.
+
+    :param now: the clock, seconds.
+    :param emergency: numbers that go out whatever limits and checks say.
+    :param random: for choices by chance.
     """
 
-    def __init__(self, trunks: Iterable[Trunk]) -> None:
+    def __init__(
+        self,
+        trunks: Iterable[Trunk],
+        now: Callable[[], float] = lambda: 0.0,
+        emergency: Iterable[str] = (),
+        random: Random | None = None,
+    ) -> None:
+        around = Surroundings(now, random or Random(), frozenset(emergency))
+        self._around = around
         self._by_name: dict[str, Trunk] = {}
         by_prefix: dict[tuple[int, int], dict[int, Trunk]] = {}
         for trunk in trunks:
             self._by_name[trunk.name] = trunk
+            trunk.state.around = around
             for network in trunk.sources():
                 prefixes = by_prefix.setdefault((network.version, network.prefixlen), {})
                 shift = network.max_prefixlen - network.prefixlen
@@ -112,6 +167,14 @@ class Trunks:
             if trunk is not None:
                 return trunk
         return None
+
+    def __iter__(self) -> Iterator[Trunk]:
+        return iter(self._by_name.values())
+
+
+def is_emergency(numbers: frozenset[str], *dialled: str | None) -> bool:
+    """Whether any of these is an emergency number, parameters apart."""
+    return any(each and each.partition(";")[0] in numbers for each in dialled)
 
 
 def escape_user(text: str) -> str:

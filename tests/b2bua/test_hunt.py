@@ -100,7 +100,7 @@ def test_a_100_is_enough(make_stage):
 
 
 def test_all_are_dead(make_stage):
-    """408 after ``try_seconds`` each."""
+    """After ``try_seconds`` each the trunk is out of order: 500 (Q.850 cause 38)."""
     stage = make_stage({"switch": {"try_seconds": 2.5}})
     phones, alice = gateways(stage)
     for phone in phones:
@@ -109,7 +109,7 @@ def test_all_are_dead(make_stage):
     stage.run(7.4)
     assert line.statuses == []
     stage.run(0.1)
-    assert line.statuses == [408]
+    assert line.statuses == [500]
     assert [phone.times("INVITE")[0] for phone in phones] == [0.0, 2.5, 5.0]
     assert attempts(stage) == [408, 408, 408]
 

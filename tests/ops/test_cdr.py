@@ -131,6 +131,7 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "ended": "2027-01-15T08:00:00.750000Z",
                 "status": 503,
                 "reason": "Service Unavailable",
+                "limit": "",
             },
             {
                 "target": "sip:100@127.44.0.8",
@@ -142,8 +143,10 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "ended": None,
                 "status": 0,
                 "reason": "",
+                "limit": "",
             },
         ],
+        "limit": "",
     }
 
 

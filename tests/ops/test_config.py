@@ -349,7 +349,7 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ('[trunks.t]\naddresses = ["a:b"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
         ('[trunks.t]\naddresses = ["a:70000"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
         ("[trunks.t]\naddresses = []", "trunks.t.addresses: at least one address is wanted"),
-        ("[trunks.t]", "trunks.t.addresses: is required"),
+        ("[trunks.t]", "trunks.t.addresses: at least one address is wanted, here or in members"),
         ('[trunks.t]\naddresses = ["a"]\ntransport = "UDP"', 'transport: "udp" or "tcp" is wanted'),
         ('[trunks.t]\naddresses = ["a"]\nusername = "u"', "username and password go together"),
         ('[trunks.t]\naddresses = ["a"]\nheaders = { Via = "x" }', "trunks.t: header Via"),

@@ -11,6 +11,7 @@ from softswitch.plugin.decisions import (
     Challenge,
     Follow,
     PassOn,
+    Proxy,
     Redirect,
     Reject,
     Route,
@@ -149,7 +150,7 @@ def test_a_policy_that_raises_fails_its_own_request(chain, view, logged):
         True,
         Accept(),
         Allow(Identity("user", "alice")),
-        Route([]),
+        Proxy([]),
         Route([7]),
     ],
 )

@@ -30,8 +30,8 @@ def test_a_number_goes_over_a_trunk(plan, view):
     )
     assert policy.route(view("sip:0441234@example.org")) == Route(
         [
-            Target("sip:+441234@10.1.0.1;transport=tcp", 9, trunk="carrier"),
-            Target("sip:+441234@10.1.0.2:5070;transport=tcp", 9, trunk="carrier"),
+            Target(f"sip:+441234@{host};transport=tcp", 9, trunk="carrier", member=host)
+            for host in ("10.1.0.1", "10.1.0.2:5070")
         ]
     )
 

@@ -19,7 +19,7 @@ CARRIER = Trunk(
 
 def test_a_number_goes_to_each_address_in_turn():
     """Addresses are tried in order, over the trunk's transport, with its headers."""
-    assert CARRIER.uris("+441234") == [
+    assert [target.uri for target in CARRIER.targets("+441234")] == [
         "sip:+441234@10.1.0.1;transport=tcp",
         "sip:+441234@gw.carrier.example:5070;transport=tcp",
         "sip:+441234@[2001:db8::1]:5080;transport=tcp",
@@ -28,18 +28,21 @@ def test_a_number_goes_to_each_address_in_turn():
         "sip:1@gw.carrier.example:5070;transport=tcp",
         trunk="carrier",
         headers={"X-Account": "7"},
+        member="gw.carrier.example:5070",
     )
 
 
 def test_udp_needs_no_parameter():
     """UDP is the default transport of a SIP URI (RFC 3261 19.1.1)."""
-    assert Trunk("t", ("10.0.0.1",)).uris("1") == ["sip:1@10.0.0.1"]
+    (target,) = Trunk("t", ("10.0.0.1",)).targets("1")
+    assert target.uri == "sip:1@10.0.0.1"
 
 
 @pytest.mark.parametrize("number", ["*31#123", "a b@c:d", "zoë", "50%", "\r\nVia: x"])
 def test_any_number_becomes_a_user_part(number):
     """What a user part may not hold is escaped (RFC 3261 25.1), and means the same after."""
-    (uri,) = Trunk("t", ("10.0.0.1",)).uris(number)
+    (target,) = Trunk("t", ("10.0.0.1",)).targets(number)
+    uri = target.uri
     assert uri.isascii()
     assert Uri.parse(uri).unquoted_user == number
     assert "\n" not in uri

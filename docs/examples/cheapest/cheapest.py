@@ -56,5 +56,5 @@ class Cheapest:
         targets: list[Target] = []
         for _, name in cheap:
             trunk = self._house.trunk(name)
-            targets += trunk.targets(number) if trunk is not None else []
-        return Route(targets) if targets else Reject(403, "Too Expensive")
+            targets += trunk.targets(number, invite) if trunk is not None else []
+        return Route(targets) if cheap else Reject(403, "Too Expensive")

@@ -1,0 +1,153 @@
+"""What calls ask of the trunks, and tell them: limits, health, how long to wait. Pure.
+
+A call asks before it takes up a trunk, and tells what it met there: that a member was heard, that
+it failed, that a leg to or from the trunk has begun or ended. Every leg that began ends once, so
+that nothing it counts under is ever left behind.
+"""
+
+from typing import Any, Literal, Protocol
+
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Target
+from softswitch.sip.fields import seconds
+from softswitch.sip.message import Field, Response
+from softswitch.trunk.group import Trunk, Trunks, is_emergency
+from softswitch.trunk.health import Gateway
+from softswitch.trunk.limits import Direction
+from softswitch.trunk.members import place_of
+
+#: What a caller hears beside the status when no member of a trunk is up: the network is out of
+#: order (ITU-T Q.850, RFC 3326).
+OUT_OF_ORDER: Field = ("Reason", "Q.850;cause=38")
+
+#: Seconds for which one call at a member that was out keeps the others away, at most.
+PATIENCE = 32.0
+
+
+class TrunkLeg(Protocol):
+    """A leg, as far as a trunk counts it.
+
+    :ivar peer: the trunk's name.
+    :ivar member: address of its member; "" for none in particular.
+    :ivar counts: under which limits; "" for none.
+    """
+
+    peer: str
+    member: str
+    counts: Literal["", "in", "out"]
+
+
+class Traffic:
+    """The trunks, as calls see them.
+
+    :param no_trunk_status: what a caller hears where no member of a trunk is up.
+    """
+
+    def __init__(self, trunks: Trunks, no_trunk_status: int = 500) -> None:
+        self._trunks = trunks
+        self.no_trunk_status = no_trunk_status
+
+    def patience(self, target: Target, otherwise: float) -> float:
+        """Seconds for which a target may be silent to INVITE."""
+        trunk = self._trunk(target)
+        own = None if trunk is None else trunk.try_seconds
+        return otherwise if own is None else own
+
+    # Limits.
+
+    def over(self, name: str, direction: Direction, *dialled: str | None) -> tuple[int, str] | None:
+        """What one call more would meet: the status, and the limit as it stands in the record.
+
+        :param dialled: the numbers by which an emergency call is known, which meets none.
+        """
+        trunk = self._trunks.find(name)
+        if trunk is None or is_emergency(trunk.state.around.emergency, *dialled):
+            return None
+        state = trunk.state
+        limit = state.load.over(trunk.limits, direction, state.around.now())
+        return (trunk.limits.status, f"trunk {name}: {limit}") if limit else None
+
+    def leg_began(self, leg: TrunkLeg) -> None:
+        """A leg from or to a trunk has been made."""
+        trunk = self._trunks.find(leg.peer)
+        if trunk is not None and leg.counts:
+            state = trunk.state
+            state.load.began(trunk.limits, leg.counts, state.around.now())
+            if leg.member in state.states:
+                state.states[leg.member].calls += 1
+                state.states[leg.member].total += 1
+
+    def leg_ended(self, leg: TrunkLeg) -> None:
+        """It is gone."""
+        trunk = self._trunks.find(leg.peer)
+        if trunk is not None and leg.counts:
+            trunk.state.load.ended(leg.counts)
+            if leg.member in trunk.state.states:
+                trunk.state.states[leg.member].calls -= 1
+        leg.counts = ""
+
+    # Health.
+
+    def is_out(self, target: Target) -> bool:
+        """Whether a target is better left alone: its trunk's member is out."""
+        trunk = self._trunk(target)
+        return trunk is not None and not trunk.state.can_be_tried(target.member)
+
+    def is_up(self, name: str) -> bool:
+        """Whether any member of a trunk is up, as far as is known."""
+        trunk = self._trunks.find(name)
+        return trunk is None or trunk.state.is_up
+
+    def tried(self, target: Target, flow: Flow) -> None:
+        """A call goes to a target."""
+        trunk, gateway = self._gateway(target, flow)
+        if trunk is not None and gateway is not None:
+            gateway.tried(trunk.health, trunk.state.around.now(), PATIENCE)
+
+    def heard(self, target: Target, flow: Flow | None) -> None:
+        """A target says something."""
+        _, gateway = self._gateway(target, flow)
+        if gateway is not None:
+            gateway.heard()
+
+    def refused(
+        self, target: Target, flow: Flow | None, status: int, response: Response | None
+    ) -> None:
+        """A call has come to nothing at a target, which may have said so itself."""
+        if response is None and status in (408, 503):
+            self.failed(target, flow, "silent" if status == 408 else "cannot be reached")
+        elif response is not None and status == 503:
+            self.failed(target, flow, "503", retry_after(response))
+        elif response is not None:
+            self.heard(target, flow)
+
+    def failed(
+        self, target: Target, flow: Flow | None, why: str, seconds: float | None = None
+    ) -> None:
+        """A target cannot take calls.
+
+        :param seconds: for so long, as it said itself.
+        """
+        trunk, gateway = self._gateway(target, flow)
+        if trunk is not None and gateway is not None:
+            gateway.failed(trunk.health, trunk.state.around.now(), why, seconds)
+
+    def figures(self) -> dict[str, Any]:
+        """For an operator: each trunk's."""
+        return {trunk.name: trunk.state.figures() for trunk in self._trunks}
+
+    def _trunk(self, target: Target) -> Trunk | None:
+        return None if target.trunk is None else self._trunks.find(target.trunk)
+
+    def _gateway(self, target: Target, flow: Flow | None) -> tuple[Trunk | None, Gateway | None]:
+        trunk = self._trunk(target)
+        if trunk is None:
+            return None, None
+        return trunk, trunk.state.gateway(target.member, place_of(flow))
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds that a Retry-After asks for, comment and parameters apart (RFC 3261 20.33); None
+    where there is none that can be read."""
+    value = (response.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
+    return float(seconds(value)) if value.isascii() and value.isdigit() else None
