@@ -337,7 +337,7 @@ class Call(DataMachine):
         transaction = self.caller.session.hand_over()
         self.legs.end_all()
         self.data.record.to_tag = ""
-        self._shared.handed_over(self, transaction, decision)
+        self._shared.handed_over(self, transaction, decision, self._shared.observer)
 
     def _turn_away(self, decision: Redirect | Reject) -> None:
         if isinstance(decision, Redirect):
@@ -421,7 +421,7 @@ class Call(DataMachine):
         end_record(self.data.record, who, status, reason, self._shared.clock.seconds())
         self.legs.end_all()
         self._transfer = None
-        self._shared.ended(self)
+        self._shared.ended(self, self._shared.observer)
 
 
 Call.TABLE = {

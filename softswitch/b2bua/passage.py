@@ -107,6 +107,12 @@ class Passage:
         except PeerError as error:
             transaction.respond(refusal(request, error, self._settings))
 
+    def renew(self, shared: Shared, settings: SubscriptionSettings) -> None:
+        """What comes from now on is served by this; what is under way, by what it began with."""
+        self._shared, self._settings = shared, settings
+        for agent in self._agents.values():
+            agent.renew(shared.contact, settings)
+
     def shut(self) -> None:
         """The switch stops: every subscription is to be made anew, elsewhere or later."""
         self.draining = True

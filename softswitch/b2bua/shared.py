@@ -1,6 +1,7 @@
 """What all calls of a switch share: who sends, who decides, who carries the audio. Pure."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import attrs
@@ -44,10 +45,6 @@ class CallSettings:
     stop_on: frozenset[int] = frozenset(range(600, 700))
 
 
-#: The proxy: it answers the request, and sees the record of an INVITE to its end.
-Forward = Callable[[Request, InviteServer | Server, Identity, Proxy, CallRecord | None], None]
-
-
 class Policies(Protocol):
     """The chain, as calls see it. Each ``tell`` is called once, now or later."""
 
@@ -79,6 +76,13 @@ class Observer(Protocol):
         """The call is over; told once, last."""
 
 
+#: The record of a call that is forwarded, and who is told of it.
+Told = tuple[CallRecord, Observer]
+
+#: The proxy: it answers the request, and sees the record of an INVITE to its end.
+Forward = Callable[[Request, InviteServer | Server, Identity, Proxy, Told | None], None]
+
+
 class LegObserver(Protocol):
     """Told of the ups and downs of every user's leg; its data says which."""
 
@@ -93,15 +97,15 @@ class LegObserver(Protocol):
 
 
 class Shared:
-    """Services and facts; one object per switch.
+    """Services and facts, of all calls that begin under one configuration.
 
     :ivar engine: carries the media; None lets session descriptions pass unchanged.
     :ivar credentials: name of a trunk, address of its that a request goes to, the URI that has led
         there ("" where it has called us from it) -> what answers its challenges, None for nothing.
     :ivar observer: told of every call.
-    :ivar ended: told of each call once, when it has ended.
+    :ivar ended: told of each call once, when it has ended, and who else is to be told.
     :ivar handed_over: told instead of a call of which nothing is made, for it is forwarded: with
-        the INVITE's transaction and the decision.
+        the INVITE's transaction, the decision and the observer.
     :ivar find_far: whom a call is to talk to that takes the place of a dialog: that leg, and the
         legs among which it is; None where the dialog is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
@@ -139,8 +143,8 @@ class Shared:
         self.observer = observer
         self.own_fields = list(own_fields)
         self.profile = profile
-        self.ended: Callable[[Any], None] = lambda call: None
-        self.handed_over: Callable[[Any, InviteServer, Proxy], None]
+        self.ended: Callable[[Any, Observer], None] = lambda call, observer: None
+        self.handed_over: Callable[[Any, InviteServer, Proxy, Observer], None]
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
         self.lamps: LegObserver
@@ -150,6 +154,20 @@ class Shared:
         self._transport = transport
         self._resolver = resolver
         self._secret = secret.hex()
+
+    def renewed(
+        self,
+        policies: Policies,
+        settings: CallSettings,
+        credentials: Callable[[str, str, str], Credentials | None],
+        observer: Observer,
+        profile: Callable[[str, str], Profile],
+    ) -> "Shared":
+        """The same for calls that begin under another configuration."""
+        renewed = copy(self)
+        renewed.policies, renewed.settings = policies, settings
+        renewed.credentials, renewed.observer, renewed.profile = credentials, observer, profile
+        return renewed
 
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""

@@ -8,7 +8,7 @@ from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import State, new_record
-from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.shared import Observer, Shared
 from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import Life, unacceptable
 from softswitch.errors import SipSyntaxError
@@ -101,20 +101,27 @@ class Switch:
             return None
         return (legs, far if to_us is not None else leg)
 
+    def renew(self, shared: Shared) -> None:
+        """New calls share this from now on; those that run keep what they began with."""
+        self._shared = shared
+
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
         for call in list(self.calls.values()):
             call.shut()
 
-    def _ended(self, call: Call) -> None:
+    def _ended(self, call: Call, observer: Observer) -> None:
         del self.calls[call.data.id]
         self.counters["ended"] += 1
-        self._shared.observer.call_ended(call.data.record)
+        observer.call_ended(call.data.record)
 
-    def _handed_over(self, call: Call, transaction: InviteServer, decision: Proxy) -> None:
+    def _handed_over(
+        self, call: Call, transaction: InviteServer, decision: Proxy, observer: Observer
+    ) -> None:
         del self.calls[call.data.id]
         data = call.data
-        self._shared.forward(data.invite, transaction, data.identity, decision, data.record)
+        told = data.record, observer
+        self._shared.forward(data.invite, transaction, data.identity, decision, told)
 
     def _forward_or_refuse(
         self,
@@ -125,8 +132,8 @@ class Switch:
         decision: Routing,
     ) -> None:
         if isinstance(decision, Proxy) and not transaction.answered:
-            record = self._record(request, identity, "")
-            self._shared.forward(request, transaction, identity, decision, record)
+            told = self._record(request, identity, ""), self._shared.observer
+            self._shared.forward(request, transaction, identity, decision, told)
         else:
             self._turn_away(request, transaction, identity, refusal)
 

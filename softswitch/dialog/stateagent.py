@@ -100,6 +100,10 @@ class StateAgent:
         self._watches: dict[str, list[_Watch]] = {}
         self._held: Counter[Identity] = Counter()
 
+    def renew(self, contact: Callable[[str, Flow], str], settings: SubscriptionSettings) -> None:
+        """New watchers are served so from now on."""
+        self._contact, self.settings = contact, settings
+
     @property
     def data(self) -> list[WatchData]:
         """All that is known; plain data."""

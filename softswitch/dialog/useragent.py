@@ -131,8 +131,8 @@ class UserAgent:
     :ivar handlers: method -> who serves it outside of a dialog.
     :ivar proxy: serves what follows a route of its making; None without one.
     :ivar timers: of RFC 3261 table 4.
+    :ivar gate: asked about each request outside of a dialog.
     :param domains: which names and addresses mean us.
-    :param gate: asked about each request outside of a dialog.
     :param locate: finds a registered phone that has connected anew; without it none is known.
     """
 
@@ -153,7 +153,7 @@ class UserAgent:
         self._transactions = transactions
         self._resolver = resolver
         self._domains = domains
-        self._gate = gate
+        self.gate = gate
         self._auditor = auditor
         self._locate = locate
         self._dialogs: dict[DialogKey, Usage] = {}
@@ -190,7 +190,7 @@ class UserAgent:
             if refusal is not None:
                 return refusal
             asking = _Asking()
-            self._gate.ask_admission(RequestView(request, flow), asking.tell)
+            self.gate.ask_admission(RequestView(request, flow), asking.tell)
             decision = asking.decision
             if decision is None:
                 return Screened(asking)
@@ -226,7 +226,7 @@ class UserAgent:
                 else:
                     view = RequestView(request, transaction.flow, who)
                     told = partial(self._forward, request, transaction, who, refusal)
-                    self._gate.ask_route(view, told)
+                    self.gate.ask_route(view, told)
         except SipSyntaxError as error:
             if not transaction.answered:
                 transaction.respond(self._answer(request, error.status, reason=error.reason))
@@ -388,7 +388,7 @@ class UserAgent:
 
     def _refuse(self, request: Request, flow: Flow, decision: Challenge | Reject) -> Response:
         if isinstance(decision, Challenge):
-            return self._answer(request, 401, self._gate.challenge_fields(flow, decision))
+            return self._answer(request, 401, self.gate.challenge_fields(flow, decision))
         return self._answer(
             request, decision.status, list(decision.headers.items()), decision.reason
         )
@@ -421,7 +421,7 @@ class UserAgent:
         else:
             view = RequestView(request, transaction.flow, identity)
             told = partial(self._tell_options, request, transaction, identity)
-            self._gate.ask_route(view, told)
+            self.gate.ask_route(view, told)
 
     def _tell_options(
         self,

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from softswitch.explain.diary import Consulted, Decided, Diary, Place, Verdict, told
 from softswitch.ops.house import House
+from softswitch.ops.premises import Premises
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House as OfferedHouse
@@ -124,17 +125,18 @@ class ExplainedHouse(House):
         assert isinstance(self.policies, ExplainedChain)
         self.policies.diary = diary
 
-    def offered(self, policy: str) -> OfferedHouse:
+    def offered(self, policy: str, premises: Premises) -> OfferedHouse:
         """What notes each question to the house, and answers as the house does."""
-        return cast(OfferedHouse, _Witness(self, self.diary))
+        return cast(OfferedHouse, _Witness(premises, self.diary, self.as_user))
 
 
 class _Witness:
     """A house as a policy is handed it; what it does not say itself, the real one does."""
 
-    def __init__(self, house: ExplainedHouse, diary: Diary) -> None:
+    def __init__(self, house: Premises, diary: Diary, as_user: str) -> None:
         self._house = house
         self._diary = diary
+        self._as_user = as_user
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._house, name)
@@ -144,8 +146,8 @@ class _Witness:
         """The user who is taken for proved, or whose proof is right but for a nonce that only the
         running switch knows; else as the house says."""
         house = self._house
-        if house.as_user and (user := house.find_user(house.as_user)) is not None:
-            self._diary.assume(f"{house.as_user} has proved a password (--as-user)")
+        if self._as_user and (user := house.find_user(self._as_user)) is not None:
+            self._diary.assume(f"{self._as_user} has proved a password (--as-user)")
             return self._note("authenticate", (), user)
         answer = house.authenticate(request)
         if isinstance(answer, Challenge) and answer.stale:

@@ -159,7 +159,7 @@ def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Reh
         engine=_engine(config, clock),
         report=_heedless,
     )
-    if wishes.as_user and house.find_user(wishes.as_user) is None:
+    if wishes.as_user and house.premises.find_user(wishes.as_user) is None:
         raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")
     stage = Nowhere(house.transport, clock)
     _place_phones(house, stage, wishes.registered)
@@ -306,7 +306,7 @@ def _place_phones(
 
     :raises ConfigError: a contact cannot be read or reached, or the store cannot be read.
     """
-    config, diary, now = house.config, house.diary, house.now()
+    config, diary, now = house.config, house.diary, house.clock.seconds()
     path = config.state_directory / config.store.path
     kept = snapshot.load(path)
     if kept is not None:

@@ -1,12 +1,13 @@
 """The house: every floor put together from a configuration, without a socket. Pure.
 
 The service gives it real ports, a store and the reactor's wheel; a test gives it the loop
-network and a virtual clock. It is the same house.
+network and a virtual clock. It is the same house. A reload swaps what the configuration says, in
+one step: premises, policies, and what new calls share. Sockets, registrations and calls stay.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from softswitch import __version__
@@ -14,16 +15,16 @@ from softswitch.b2bua.lamps import Lamps
 from softswitch.b2bua.passage import Passage
 from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
-from softswitch.dialog.proof import Credentials
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.ops.config import Config
+from softswitch.ops.premises import Premises
+from softswitch.ops.reloading import check_reloadable
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.views import BindingView
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
-from softswitch.policy.admission import Authenticator
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import dialled
 from softswitch.proxy.forwarder import Forwarder
@@ -37,9 +38,9 @@ from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
+from softswitch.transport.listener import Listener
 from softswitch.transport.resolver import LookUp, Resolver
-from softswitch.trunk.credentials import credentials
-from softswitch.trunk.group import Trunks, escape_user
+from softswitch.trunk.group import escape_user
 from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock
 
@@ -53,6 +54,8 @@ class House:
     """A whole switch but for its sockets.
 
     :ivar transport: to be given ports.
+    :ivar premises: what the configuration says of users and trunks; another after a reload.
+    :ivar policies: what it says of policies; likewise.
     :ivar switch: its calls.
     :ivar passage: what goes on outside of them.
     :ivar proxy: what it forwards.
@@ -84,7 +87,6 @@ class House:
         broken: Callable[[Exception], None] | None = None,
         timers: Timers = RFC_3261,
     ) -> None:
-        self.config = config
         self.clock = clock
         self.engine = engine
         self.transport = TransportLayer(
@@ -96,29 +98,10 @@ class House:
         self.auditor = Auditor(clock, report)
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
-        self.users = config.directory_of_users()
-        self.trunks = Trunks(config.trunk_groups(), clock.seconds, config.switch.emergency)
-        authenticator = Authenticator(
-            config.realm,
-            clock,
-            self.users.get,
-            by_listener={each.name: each.algorithms for each in self.transport.listeners},
-            by_group={name: group.algorithms or () for name, group in config.groups.items()},
-            lifetime=config.auth.nonce_seconds,
-        )
-        # Of what a policy may ask of us (``plugin.views.House``), that which others know.
-        self.is_ours = self.domains.is_ours
-        self.find_user = self.users.get
-        self.trunk = self.trunks.find
-        self.trunk_at = self.trunks.at
-        self.authenticate = authenticator.authenticate
-        self.policies = self.chain(
-            [*plug_ins, *self._load_policies()],
-            clock,
-            challenge_fields=authenticator.challenge_fields,
-            deadline=config.switch.policy_seconds,
-            known_trunk=lambda name: self.trunks.find(name) is not None,
-        )
+        self._plug_ins = tuple(plug_ins)
+        self._observers: list[Policy] = []
+        self.premises = Premises(config, self)
+        self.policies = self._chain(self.premises)
         resolver = Resolver(look_up, self.transport.listeners)
         self.agent = UserAgent(
             self.transport,
@@ -129,8 +112,10 @@ class House:
             self.auditor,
             lambda user: self.locate(user, self.domain),
         )
-        registrar = Registrar(self.bindings, self.domains, clock.seconds)
-        self.agent.handlers["REGISTER"] = RegisterHandler(registrar, self.policies).received
+        self._registering = RegisterHandler(
+            Registrar(self.bindings, self.domains, clock.seconds), self.policies
+        )
+        self.agent.handlers["REGISTER"] = self._registering.received
         shared = Shared(
             clock,
             self.agent,
@@ -139,12 +124,8 @@ class House:
             self.policies,
             engine,
             self.auditor,
-            CallSettings(
-                config.switch.try_seconds,
-                config.switch.ring_seconds,
-                stop_on=frozenset(config.switch.stop_on),
-            ),
-            self._credentials,
+            _call_settings(config),
+            self.premises.credentials,
             self.policies,
             [("User-Agent", USER_AGENT)],
             os.urandom(16),
@@ -157,15 +138,61 @@ class House:
             resolver,
             self.domains,
             self.auditor,
-            self.policies,
             os.urandom(16),
         )
-        self.traffic = Traffic(self.trunks, config.switch.no_trunk_status)
+        self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
         shared.traffic = self.traffic
         self.agent.proxy = self.proxy
         shared.forward = self.proxy.forward
         self.switch = Switch(shared)
         self.passage = self._passage(shared)
+        self._shared = shared
+
+    def reload(self, config: Config) -> None:
+        """Have what comes from now on served as another configuration says.
+
+        What runs goes on with the policies that it began with. Registrations, nonces and what was
+        counted stay.
+
+        :raises ConfigError: it is wrong, or changes what only a restart can change; then nothing
+            has changed.
+        """
+        check_reloadable(self.config, config)
+        premises = Premises(config, self, self.premises)
+        policies = self._chain(premises)
+        # Nothing below can fail.
+        self.premises, self.policies = premises, policies
+        self.transport.limits = config.datagram_limits()
+        self.transport.stream_limits = config.stream_limits()
+        self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
+        premises.nonces.lifetime = config.auth.nonce_seconds
+        self.agent.gate = self._registering.policies = policies
+        self._shared = self._shared.renewed(
+            policies, _call_settings(config), premises.credentials, policies, config.profile_of
+        )
+        self.switch.renew(self._shared)
+        self.passage.renew(self._shared, _subscription_settings(config))
+
+    def observe(self, observer: Policy) -> None:
+        """Tell one more ICallObserver of every call that begins, after those that are told already;
+        a reload does not touch it."""
+        self._observers.append(observer)
+        self.policies.observe(observer)
+
+    @property
+    def config(self) -> Config:
+        """The configuration that holds now."""
+        return self.premises.config
+
+    @property
+    def domain(self) -> str:
+        """The one name that stands for all served domains."""
+        return self.domains.primary
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """With the ports that are really bound."""
+        return self.transport.listeners
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
@@ -185,25 +212,9 @@ class House:
             "counters": dict(sorted(counters.items())),
         }
 
-    # What else a policy may ask of us.
-
-    @property
-    def domain(self) -> str:
-        """The one name that stands for all served domains."""
-        return self.domains.primary
-
-    @property
-    def realm(self) -> str:
-        """The digest realm."""
-        return self.config.realm
-
-    def now(self) -> float:
-        """Unix time, seconds; virtual in tests."""
-        return self.clock.seconds()
-
-    def offered(self, policy: str) -> OfferedHouse:
-        """The house as the policy that the configuration calls so is handed it."""
-        return self
+    def offered(self, policy: str, premises: Premises) -> OfferedHouse:
+        """The premises as the policy that the configuration calls so is handed them."""
+        return premises
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
@@ -223,10 +234,7 @@ class House:
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""
-        subscriptions = self.config.subscriptions
-        settings = SubscriptionSettings(
-            subscriptions.per_user, subscriptions.min_expires, subscriptions.max_expires
-        )
+        settings = _subscription_settings(self.config)
         lamps = Lamps(lambda user: f"sip:{escape_user(user)}@{self.domain}")
         registrations = Registrations(self.bindings, lambda: self.domain, self.clock.seconds)
         agents = []
@@ -241,26 +249,42 @@ class House:
 
     def _user_of(self, uri: Uri) -> str:
         """The name of the user of ours whom a URI means, "" for others."""
-        name = dialled(uri, self)
-        return name if name and self.find_user(name) is not None else ""
+        name = dialled(uri, self.premises)
+        return name if name and self.premises.find_user(name) is not None else ""
 
-    def _credentials(self, name: str, host: str, hop: str) -> Credentials | None:
-        trunk = self.trunks.find(name)
-        return None if trunk is None else credentials(trunk, host, hop)
+    def _chain(self, premises: Premises) -> PolicyChain:
+        """The policies of a configuration.
 
-    def _load_policies(self) -> list[Policy]:
-        loaded = []
-        for index, table in enumerate(self.config.policy):
-            options: Mapping[str, Any] = {
-                key: value for key, value in table.items() if key != "use"
-            }
-            loaded.append(
-                load.load(
-                    table["use"],
-                    options,
-                    self.offered(table["use"]),
-                    file=self.config.file,
-                    path=f"policy[{index}]",
-                )
+        :raises ConfigError: one cannot be loaded.
+        """
+        config, authenticator = premises.config, premises.authenticator
+        loaded = [
+            load.load(
+                table["use"],
+                {key: value for key, value in table.items() if key != "use"},
+                self.offered(table["use"], premises),
+                file=config.file,
+                path=f"policy[{index}]",
             )
-        return loaded
+            for index, table in enumerate(config.policy)
+        ]
+        chain = self.chain(
+            [*self._plug_ins, *loaded],
+            self.clock,
+            challenge_fields=authenticator.challenge_fields,
+            deadline=config.switch.policy_seconds,
+            known_trunk=lambda name: premises.trunk(name) is not None,
+        )
+        for observer in self._observers:
+            chain.observe(observer)
+        return chain
+
+
+def _call_settings(config: Config) -> CallSettings:
+    switch = config.switch
+    return CallSettings(switch.try_seconds, switch.ring_seconds, stop_on=frozenset(switch.stop_on))
+
+
+def _subscription_settings(config: Config) -> SubscriptionSettings:
+    table = config.subscriptions
+    return SubscriptionSettings(table.per_user, table.min_expires, table.max_expires)

@@ -70,7 +70,7 @@ class SwitchService(Service):
             report=_leaked,
             broken=_broken,
         )
-        self.house.policies.observe(Policy("records", self._records))
+        self.house.observe(Policy("records", self._records))
         self._sweep = LoopingCall(self.house.auditor.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"

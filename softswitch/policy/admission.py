@@ -3,7 +3,6 @@
 Nobody else is admitted unless a plug-in says so. RFC 3261 section 22, RFC 7616, RFC 8760.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
@@ -17,7 +16,6 @@ from softswitch.plugin.views import House, Identity, RequestView, User
 from softswitch.sip import digest
 from softswitch.sip.message import Field
 from softswitch.sip.uri import Uri
-from softswitch.wheel import Clock
 
 #: The hash of nobody's password: an unknown name takes the time of a wrong password.
 _NOBODY = "0" * 64
@@ -85,28 +83,27 @@ class Authenticator:
     """Issues digest challenges and checks what answers them.
 
     :param realm: on which the users' hashes depend.
+    :param nonces: issued by this one and, before a reload, by the one in its place.
     :param find_user: name -> user, or None.
     :param by_listener: listener's name -> algorithms, one challenge each in that order; MD5
         alone where there is none, since most phones give up on any other.
     :param by_group: user group -> algorithms, instead of the listener's.
-    :param lifetime: seconds for which a nonce is good.
     """
 
     def __init__(
         self,
         realm: str,
-        clock: Clock,
+        nonces: digest.Nonces,
         find_user: Callable[[str], User | None],
         *,
         by_listener: Mapping[str, Sequence[str]],
         by_group: Mapping[str, Sequence[str]],
-        lifetime: float = 300.0,
     ) -> None:
         self.realm = realm
         self._find_user = find_user
         self._by_listener = by_listener
         self._by_group = by_group
-        self._nonces = digest.Nonces(clock, os.urandom(32), lifetime)
+        self._nonces = nonces
 
     def authenticate(self, request: RequestView) -> User | Challenge:
         """Whose credentials a request bears, or the challenge that answers it.

@@ -55,7 +55,6 @@ class Forwarder:
     :ivar ledger: those records.
     :ivar counters: "INVITE forwarded" and the like -> how often.
     :param domains: which URIs are ours.
-    :param observer: told of the calls.
     :param secret: makes our routes and branches such as nobody else can make.
     """
 
@@ -67,14 +66,13 @@ class Forwarder:
         resolver: Resolver,
         domains: Domains,
         auditor: Auditor,
-        observer: Observer,
         secret: bytes,
     ) -> None:
         self.clock = clock
         self.transport = transport
         self.transactions = transactions
         self.counters: Counter[str] = Counter()
-        self.ledger = Ledger(clock, auditor, observer, self.counters)
+        self.ledger = Ledger(clock, auditor, self.counters)
         self._resolver = resolver
         self._domains = domains
         self._auditor = auditor
@@ -152,12 +150,12 @@ class Forwarder:
         transaction: InviteServer | Server,
         identity: Identity,
         decision: Proxy,
-        record: CallRecord | None = None,
+        told: tuple[CallRecord, Observer] | None = None,
     ) -> None:
         """Forward a request outside of any dialog, from somebody known.
 
         :param transaction: without a final response.
-        :param record: of an INVITE; it is seen to its end here.
+        :param told: the record of an INVITE, which is seen to its end here, and who is told of it.
         """
         self.transactions.allow_merging(transaction)
         flow = transaction.flow
@@ -168,8 +166,8 @@ class Forwarder:
         except SipSyntaxError as error:
             came, refusal = Arrived(request, [], None), (error.status, error.reason, [])
         context = self._context(came, request, transaction)
-        if record is not None:
-            context.call = self.ledger.open(request, record, decision.record_route)
+        if told is not None:
+            context.call = self.ledger.open(request, told[0], decision.record_route, told[1])
         if refusal is not None:
             context.refuse(*refusal)
             return

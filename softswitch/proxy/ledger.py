@@ -67,12 +67,14 @@ class ForwardedCall:
     """A call that is forwarded, from its INVITE to its record's end.
 
     :ivar data: what is known of it.
+    :ivar observer: told of it from its beginning to its end.
     """
 
-    __slots__ = ("_ledger", "_scope", "_timer", "data")
+    __slots__ = ("_ledger", "_scope", "_timer", "data", "observer")
 
-    def __init__(self, ledger: "Ledger", data: CallData) -> None:
+    def __init__(self, ledger: "Ledger", data: CallData, observer: Observer) -> None:
         self.data = data
+        self.observer = observer
         self._ledger = ledger
         self._timer: Timer | None = None
         self._scope = Scope(f"{data.record.id}/forwarded", ledger.auditor)
@@ -99,7 +101,7 @@ class ForwardedCall:
             attempt.ringing = now
             if record.ringing is None:
                 record.ringing = now
-                self._ledger.observer.call_ringing(record)
+                self.observer.call_ringing(record)
 
     def answered(self, attempt: Attempt, response: Response) -> None:
         """A 2xx went to the caller, the first or another fork's."""
@@ -113,7 +115,7 @@ class ForwardedCall:
         if record.answered is None:
             record.answered, record.to_tag = now, tag
             record.status, record.reason = response.status, response.reason
-            self._ledger.observer.call_answered(record)
+            self.observer.call_answered(record)
             if not data.stays:
                 self.end("switch")
                 return
@@ -190,12 +192,9 @@ class Ledger:
     :param counters: "ended" -> how often.
     """
 
-    def __init__(
-        self, clock: Clock, auditor: Auditor, observer: Observer, counters: Counter[str]
-    ) -> None:
+    def __init__(self, clock: Clock, auditor: Auditor, counters: Counter[str]) -> None:
         self.clock = clock
         self.auditor = auditor
-        self.observer = observer
         self._counters = counters
         self._calls: dict[tuple[str, str], list[ForwardedCall]] = {}
 
@@ -206,10 +205,12 @@ class Ledger:
         """All of them."""
         return [call for calls in self._calls.values() for call in calls]
 
-    def open(self, request: Request, record: CallRecord, stays: bool) -> ForwardedCall:
+    def open(
+        self, request: Request, record: CallRecord, stays: bool, observer: Observer
+    ) -> ForwardedCall:
         """An INVITE is to be forwarded."""
         tag = request.from_.tag or ""
-        call = ForwardedCall(self, CallData(request.call_id, tag, record, stays))
+        call = ForwardedCall(self, CallData(request.call_id, tag, record, stays), observer)
         self._calls.setdefault((request.call_id, tag), []).append(call)
         return call
 
@@ -226,4 +227,4 @@ class Ledger:
         if not calls:
             del self._calls[key]
         self._counters["ended"] += 1
-        self.observer.call_ended(call.data.record)
+        call.observer.call_ended(call.data.record)

@@ -21,18 +21,21 @@ class Policies(Protocol):
 
 
 class RegisterHandler:
-    """Serves REGISTER requests that have been admitted."""
+    """Serves REGISTER requests that have been admitted.
+
+    :ivar policies: asked about each.
+    """
 
     def __init__(self, registrar: Registrar, policies: Policies) -> None:
         self._registrar = registrar
-        self._policies = policies
+        self.policies = policies
 
     def received(
         self, request: Request, transaction: InviteServer | Server, identity: Identity
     ) -> None:
         """Ask who may register what, then answer."""
         view = RequestView(request, transaction.flow, identity)
-        self._policies.ask_registration(view, partial(self._decided, request, transaction))
+        self.policies.ask_registration(view, partial(self._decided, request, transaction))
 
     def _decided(
         self, request: Request, transaction: InviteServer | Server, decision: Registration

@@ -144,8 +144,8 @@ class Nonces:
     A nonce carries its time and a keyed hash. Counts may come out of order, since UDP reorders:
     each is taken once, within a window below the highest.
 
+    :ivar lifetime: seconds for which a nonce is good.
     :param secret: 16 to 64 random bytes.
-    :param lifetime: seconds for which a nonce is good.
     :param window: how far below the highest a nonce count may lie.
     """
 
@@ -154,7 +154,7 @@ class Nonces:
     ) -> None:
         self._seconds = clock.seconds
         self._secret = secret
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._window = window
         self._used: dict[str, _Counts] = {}
 
@@ -176,7 +176,7 @@ class Nonces:
         if match is None or not hmac.compare_digest(self._mac(match[1]), match[2]):
             return "bad"
         now = self._seconds()
-        if now - int(match[1][:12], 16) / 1000 > self._lifetime:
+        if now - int(match[1][:12], 16) / 1000 > self.lifetime:
             return "stale"
         if nc is None:
             return "ok"
@@ -198,7 +198,7 @@ class Nonces:
         """Drop the counts of nonces that are stale by now; the first used stand first."""
         while self._used:
             nonce, counts = next(iter(self._used.items()))
-            if counts.since + self._lifetime >= now:
+            if counts.since + self.lifetime >= now:
                 return
             del self._used[nonce]
 

@@ -126,22 +126,32 @@ class Stage:
         self._hosts = iter(range(11, 201))
         self._gateways = iter(range(201, 255))
         self._resolved = {name: list(found) for name, found in (names or {}).items()}
-        own = tomllib.loads(config) if isinstance(config, str) else config
-        read = structure({**CONFIG, **own}, Config, file=file, hooks=HOOKS)
-        self.config = attrs.evolve(read, listen=_on_the_network(read.listen))
+        self._file = file
         self.house = House(
-            self.config,
+            _read(config, file),
             self.clock,
             lambda name, tell: tell(list(self._resolved.get(name, ()))),
             engine=self.engine,
             plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
             report=lambda scope, left: self.leaks.append((scope, left)),
         )
-        self.house.policies.observe(Policy("stage", self))
+        self.house.observe(Policy("stage", self))
         self.network.join(self.house.transport)
         for listener in self.house.transport.listeners:
             self._names.setdefault(listener.bind_host, "switch")
         self.clock.after = self._write_down
+
+    @property
+    def config(self) -> Config:
+        """The configuration that holds now."""
+        return self.house.config
+
+    def reload(self, config: str | Mapping[str, Any] = "") -> None:
+        """Have the switch take another configuration, as ``softswitch reload`` does.
+
+        :raises ConfigError: it is refused.
+        """
+        self.house.reload(_read(config, self._file))
 
     def phone(
         self,
@@ -328,6 +338,12 @@ def _on_the_network(listeners: tuple[ListenTable, ...]) -> tuple[ListenTable, ..
     return tuple(
         attrs.evolve(each, bind=stands_for.get(each.bind, each.bind)) for each in listeners
     )
+
+
+def _read(config: str | Mapping[str, Any], file: str) -> Config:
+    own = tomllib.loads(config) if isinstance(config, str) else config
+    read = structure({**CONFIG, **own}, Config, file=file, hooks=HOOKS)
+    return attrs.evolve(read, listen=_on_the_network(read.listen))
 
 
 def written_down(data: T) -> T:

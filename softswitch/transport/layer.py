@@ -87,9 +87,9 @@ class TransportLayer:
     :ivar user: the transaction layer; assigned before anything arrives.
     :ivar listeners: with the ports that are really bound.
     :ivar counters: what was dropped, refused or lost -> how often.
+    :ivar limits: of datagrams.
+    :ivar stream_limits: of messages on connections that are made from now on.
     :ivar on_closed: told of the flow of each connection that has ended, before ``user``.
-    :param limits: of datagrams.
-    :param stream_limits: of messages on connections.
     :param broken: told of an exception that ``user`` let out, so that the next message is
         served; without it the exception goes on.
     """
@@ -107,8 +107,8 @@ class TransportLayer:
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
         self.on_closed: list[Callable[[Flow], None]] = []
-        self._limits = limits
-        self._stream_limits = stream_limits
+        self.limits = limits
+        self.stream_limits = stream_limits
         self._clock = clock
         self._broken = broken
         self._by_name = {listener.name: listener for listener in self.listeners}
@@ -155,7 +155,7 @@ class TransportLayer:
             self.counters["keep-alive"] += 1
             return
         try:
-            limits = self._stream_limits if stream else self._limits
+            limits = self.stream_limits if stream else self.limits
             message = parse(data, stream=stream, limits=limits)
             if isinstance(message, Request):
                 message.stamp(flow.remote_host, flow.remote_port)
@@ -348,7 +348,7 @@ class TransportLayer:
 
     def _connection(self, name: str, host: str, port: int) -> Connection:
         flow = self.flow(name, host, port, next(self._serials))
-        connection = Connection(flow, self, self._stream_limits, self._clock)
+        connection = Connection(flow, self, self.stream_limits, self._clock)
         self._connections[flow.serial] = connection
         self._by_peer[Destination(flow.transport, host, port)] = connection
         return connection

@@ -47,6 +47,10 @@ class Traffic:
         self._trunks = trunks
         self.no_trunk_status = no_trunk_status
 
+    def renew(self, trunks: Trunks, no_trunk_status: int) -> None:
+        """The configuration has been read anew; calls that run are counted where they were."""
+        self._trunks, self.no_trunk_status = trunks, no_trunk_status
+
     def patience(self, target: Target, otherwise: float) -> float:
         """Seconds for which a target may be silent to INVITE."""
         trunk = self._trunk(target)

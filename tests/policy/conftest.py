@@ -8,7 +8,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Challenge
 from softswitch.plugin.views import BindingView, Identity, RequestView, User
 from softswitch.policy.admission import Authenticator
-from softswitch.sip.digest import ALGORITHMS, ha1
+from softswitch.sip.digest import ALGORITHMS, Nonces, ha1
 from softswitch.sip.message import Request
 from softswitch.testing.clock import VirtualClock
 from softswitch.trunk.group import Trunk, Trunks
@@ -37,7 +37,7 @@ class SmallHouse:
         self.bindings: dict[str, list[BindingView]] = {}
         self.trunks = Trunks([Trunk("carrier", ("10.1.0.1", "10.1.0.2:5070"), "tcp")])
         self.authenticator = Authenticator(
-            REALM, self.clock, self.users.get, by_listener={}, by_group={}
+            REALM, Nonces(self.clock, bytes(32)), self.users.get, by_listener={}, by_group={}
         )
 
     def now(self) -> float:

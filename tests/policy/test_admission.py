@@ -140,7 +140,7 @@ def test_one_challenge_per_algorithm_in_order(house):
     """A line each, the listener's order; MD5 alone where nothing is said (RFC 8760 2.3)."""
     authenticator = Authenticator(
         "example.org",
-        house.clock,
+        digest.Nonces(house.clock, bytes(32)),
         house.users.get,
         by_listener={"lan": ("SHA-256", "MD5")},
         by_group={},
@@ -164,7 +164,7 @@ def test_a_group_has_algorithms_of_its_own(house, view, proof):
     house.users["alice"] = User("alice", alice.ha1, group="strong")
     house.authenticator = Authenticator(
         "example.org",
-        house.clock,
+        digest.Nonces(house.clock, bytes(32)),
         house.users.get,
         by_listener={},
         by_group={"strong": ("SHA-512-256", "SHA-256")},

@@ -1,0 +1,116 @@
+"""What one configuration says of users and trunks, and what policies made from it may ask. Pure.
+
+A reload makes new premises beside the old ones: policies of which calls are still under way go on
+with the users, trunks and realm that they were made for, and all see the same registrations. What
+the switch has learnt meanwhile is handed over by the ``previous`` ones.
+"""
+
+import os
+from typing import Protocol
+
+from softswitch.dialog.proof import Credentials
+from softswitch.ops.config import Config
+from softswitch.plugin.decisions import Challenge
+from softswitch.plugin.views import BindingView, RequestView, User
+from softswitch.policy.admission import Authenticator
+from softswitch.sip.digest import Nonces
+from softswitch.transport.domains import Domains
+from softswitch.transport.listener import Listener
+from softswitch.trunk.credentials import credentials
+from softswitch.trunk.group import Trunk, Trunks
+from softswitch.wheel import Clock
+
+
+class Building(Protocol):
+    """The house, as its premises see it: what a reload does not change."""
+
+    clock: Clock
+    domains: Domains
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """With the ports that are really bound."""
+
+    def locate(self, user: str, domain: str) -> list[BindingView]:
+        """Where a user can be reached now, the preferred contact first."""
+
+
+class Premises:
+    """One configuration's users and trunks; for policies, the ``House`` of ``plugin.views``.
+
+    :ivar config: the configuration.
+    :ivar users: by name.
+    :ivar trunks: by name and by source.
+    :ivar nonces: that the users' phones have been given.
+    :param previous: those that these take the place of; None at the start.
+    """
+
+    def __init__(self, config: Config, house: Building, previous: "Premises | None" = None) -> None:
+        self.config = config
+        self._house = house
+        self.users = config.directory_of_users()
+        self.trunks = Trunks(config.trunk_groups(), house.clock.seconds, config.switch.emergency)
+        if previous is None:
+            self.nonces = Nonces(house.clock, os.urandom(32), config.auth.nonce_seconds)
+        else:
+            self.nonces = previous.nonces
+            for trunk in self.trunks:
+                older = previous.trunks.find(trunk.name)
+                if older is not None:
+                    trunk.state.inherit(older.state)
+        self.authenticator = Authenticator(
+            config.realm,
+            self.nonces,
+            self.users.get,
+            by_listener={each.name: each.algorithms for each in house.listeners},
+            by_group={name: group.algorithms or () for name, group in config.groups.items()},
+        )
+
+    def credentials(self, name: str, host: str, hop: str) -> Credentials | None:
+        """What answers the challenges of the trunk of that name; None where nothing does.
+
+        :param host: the trunk's address that a request goes to.
+        :param hop: the URI that has led there, "" where the trunk has called us from it.
+        """
+        trunk = self.trunks.find(name)
+        return None if trunk is None else credentials(trunk, host, hop)
+
+    # What a policy may ask.
+
+    @property
+    def domain(self) -> str:
+        """The one name that stands for all served domains."""
+        return self._house.domains.primary
+
+    @property
+    def realm(self) -> str:
+        """The digest realm."""
+        return self.config.realm
+
+    def now(self) -> float:
+        """Unix time, seconds; virtual in tests."""
+        return self._house.clock.seconds()
+
+    def is_ours(self, host: str, port: int | None = None) -> bool:
+        """Whether a URI's host, and port if it has one, name this switch."""
+        return self._house.domains.is_ours(host, port)
+
+    def find_user(self, name: str) -> User | None:
+        """The user of that name."""
+        return self.users.get(name)
+
+    def locate(self, user: str, domain: str) -> list[BindingView]:
+        """Where a user can be reached now, the preferred contact first."""
+        return self._house.locate(user, domain)
+
+    def trunk(self, name: str) -> Trunk | None:
+        """The trunk of that name."""
+        return self.trunks.find(name)
+
+    def trunk_at(self, host: str) -> Trunk | None:
+        """The trunk to whose networks an address literal belongs."""
+        return self.trunks.at(host)
+
+    def authenticate(self, request: RequestView) -> User | Challenge:
+        """The user whose credentials a request bears, or the challenge that answers it."""
+        return self.authenticator.authenticate(request)

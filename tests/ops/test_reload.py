@@ -1,0 +1,216 @@
+"""A reload: what comes from now on is served as the new configuration says, what runs as before."""
+
+import pytest
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from softswitch.errors import ConfigError
+from softswitch.plugin.decisions import Proxy, Route
+from softswitch.plugin.interfaces import ICallObserver, IRouter
+from softswitch.policy.chain import Policy
+from softswitch.testing.stage import Stage
+
+#: The policies of the stage, but for what follows redirections.
+WITHOUT_FOLLOW = {
+    "policy": [
+        {"use": "trunks"},
+        {"use": "users"},
+        {"use": "registration"},
+        {"use": "located"},
+    ]
+}
+
+
+@implementer(ICallObserver)
+class Told:
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.facts = []
+
+    def call_started(self, record):
+        self.facts.append("started")
+
+    def call_ringing(self, record):
+        self.facts.append("ringing")
+
+    def call_answered(self, record):
+        self.facts.append("answered")
+
+    def call_ended(self, record):
+        self.facts.append("ended")
+
+
+def test_new_calls_go_by_the_new_policies():
+    """Users, policies and their order are those of the new file, for calls, registrations and
+    what is admitted alike; registrations and their nonces stay."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        users = {"alice": {"password": "alice"}, "dora": {"password": "dora"}}
+        redirects = {"use": "redirects", "users": {"bob": ["sip:x@192.0.2.1"]}}
+        stage.reload({"users": users, "policy": [redirects, *WITHOUT_FOLLOW["policy"]]})
+        assert alice.call("bob").statuses == [302]
+        stage.phone("dora")
+        assert bob.register() == 401  # nobody of that name any more
+        assert alice.register() == 200
+        assert len(stage.house.bindings) == 3
+        bob.unread.clear()
+
+
+def test_a_running_call_keeps_the_policies_that_it_began_with():
+    """A redirection that comes after a reload is followed as the policy of the beginning has it;
+    that of a later call is passed on, since nothing follows any more."""
+    with Stage() as stage:
+        alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+        first = alice.call("bob")
+        stage.reload(WITHOUT_FOLLOW)
+        bob.refuse(302, fields=[("Contact", f"<sip:carol@{stage.address[0]}>")])
+        carol.answer()
+        assert first.statuses == [200]
+        alice.hang_up()
+        second = alice.call("bob")
+        bob.refuse(302, fields=[("Contact", f"<sip:carol@{stage.address[0]}>")])
+        assert second.statuses == [302]
+
+
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_an_observer_hears_whole_stories(forwarded):
+    """Who was told that a call began is told that it ends, and nobody else: a plug-in that counts
+    calls counts right whatever is reloaded meanwhile. Observers of the switch itself hear all."""
+
+    @implementer(IRouter)
+    class Forwards:
+        def route(self, invite):
+            return Proxy([bob.contact.strip("<>")]) if forwarded else None
+
+    own = Told()
+    with Stage(plug_ins=[Forwards()]) as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        old, new = Told(), Told()
+        stage.house.policies.observe(Policy("old", old))
+        stage.house.observe(Policy("own", own))
+        alice.call("bob")
+        stage.reload()
+        stage.house.policies.observe(Policy("new", new))
+        bob.ring()
+        bob.answer()
+        alice.hang_up()
+        assert old.facts == ["started", "ringing", "answered", "ended"]
+        assert new.facts == []
+        assert own.facts == old.facts
+
+
+def test_a_refused_reload_changes_nothing():
+    """A policy that does not load, or does not start, leaves everything as it was, also where
+    those before it were sound."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        before = (stage.house.premises, stage.house.policies)
+        for broken in ({"use": "locatd"}, {"use": "dialplan", "rules": [{"match": "("}]}):
+            with pytest.raises(ConfigError):
+                stage.reload({"users": {}, "policy": [{"use": "users"}, broken]})
+        assert (stage.house.premises, stage.house.policies) == before
+        alice.call("bob")
+        bob.answer()
+        alice.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("tables", "key"),
+    [
+        ({"listen": [{"transport": "udp", "bind": "127.88.0.2"}]}, "listen"),
+        ({"media": {"engine": "bypass"}}, "media"),
+        ({"store": {"path": "other.sqlite"}}, "store"),
+        ({"switch": {"domains": ["example.org"]}}, "switch.domains"),
+        ({"switch": {"state_directory": "elsewhere"}}, "switch.state_directory"),
+    ],
+)
+def test_what_takes_a_restart_is_said(tables, key):
+    """Sockets, files and whose registrations they are: refused, with the key."""
+    with Stage() as stage:
+        with pytest.raises(ConfigError) as caught:
+            stage.reload(tables)
+        assert str(caught.value) == f"{key}: a change here takes a restart of the switch"
+
+
+def test_limits_and_times_are_those_of_the_new_file():
+    """What a policy, a call and a subscription may take; the realm, and how long a nonce lives."""
+
+    @implementer(IRouter)
+    class Slow:
+        async def route(self, invite):
+            await Deferred()
+
+    with Stage(plug_ins=[Slow()]) as stage:
+        alice = stage.phone("alice")
+        alice.can()
+        stage.reload(
+            {
+                "switch": {"policy_seconds": 1, "try_seconds": 1},
+                "subscriptions": {"per_user": 1, "min_expires": 7, "max_expires": 90},
+                "limits": {"max_fields": 200},
+                "auth": {"nonce_seconds": 7},
+            }
+        )
+        call = alice.call("bob")
+        stage.run(0.9)
+        assert call.statuses == []
+        stage.run(0.2)
+        assert call.statuses == [500]
+        assert stage.house.premises.nonces.lifetime == 7
+        assert stage.house.transport.limits.max_fields == 200
+        lamp = alice.dial("bob")
+        lamp.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "600")])
+        assert lamp.replies[-1].expires == 90
+        lamp.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "0")])
+
+
+def test_a_trunk_of_the_new_file_is_known_at_once():
+    """To admission, by its network, and to the dial plan of the same file."""
+    with Stage() as stage:
+        gateway = stage.peer("127.88.0.99", name="gateway")
+        stage.reload(
+            {
+                "trunks": {"carrier": {"addresses": ["127.88.0.99"]}},
+                "policy": [
+                    {"use": "trunks"},
+                    {"use": "dialplan", "rules": [{"match": "9.*", "trunk": "carrier"}]},
+                ],
+            }
+        )
+        invite = gateway.request("INVITE", f"sip:100@{stage.address[0]}")
+        gateway.send(invite)
+        stage.settle()
+        assert gateway.expect(404)
+
+
+def test_a_router_of_a_running_transfer_is_the_old_one():
+    """A blind transfer after the reload asks the routers of the call's beginning."""
+    asked = []
+
+    @implementer(IRouter)
+    class Says:
+        def __init__(self, name):
+            self.name = name
+
+        def route(self, invite):
+            asked.append(self.name)
+            return Route([phones[invite.uri.user].contact.strip("<>")])
+
+    with Stage() as stage:
+        phones = {name: stage.phone(name) for name in ("alice", "bob", "carol")}
+        alice, bob, carol = phones.values()
+        for phone in phones.values():
+            phone.can()
+        house = stage.house
+        house.policies._routing.asked.insert(0, ("old", Says("old").route))
+        line = alice.call("bob")
+        bob.answer()
+        stage.reload()
+        house.policies._routing.asked.insert(0, ("new", Says("new").route))
+        line.refer(f"sip:carol@{stage.address[0]}")
+        stage.run(1)
+        carol.answer()
+        stage.run(1)
+        assert asked == ["old", "old"]
+        bob.hang_up()
