@@ -96,7 +96,7 @@ def test_a_file_and_a_time(project):
     done = project(
         """
 switch = start_switch("small.toml", at=datetime(2026, 3, 2, 20))
-assert datetime.fromtimestamp(switch.house.now()).hour == 20
+assert datetime.fromtimestamp(switch.clock.seconds()).hour == 20
 zoe, carrier = switch.phone("zoe"), switch.trunk("carrier")
 carrier.answers(486)
 assert zoe.call("+441234").statuses == [486]
