@@ -58,7 +58,7 @@ class Call(DataMachine):
         flow = transaction.flow
         tag = compose.new_tag()
         contact = shared.contact(request.request_uri.user or "", flow)
-        user = identity.name if identity.kind == "user" else ""
+        user = identity.name if identity.kind == "user" else identity.registered
         dialog = Dialog.answering(request, flow, tag, contact, user)
         name = compose.new_tag()
         self.data = CallData(

@@ -11,6 +11,7 @@ from softswitch.sip.compose import seal
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request
 from softswitch.sip.uri import Uri
+from softswitch.trunk.group import escape_user
 
 #: Fields that describe a body and go where it goes.
 DESCRIBING = frozenset(("Content-Type", "Content-Disposition", "Content-Language", "MIME-Version"))
@@ -80,7 +81,7 @@ def mark(uri: Uri, secret: str) -> str:
 
 def is_anonymous(request: Request) -> bool:
     """Whether the caller wants to stay unknown (RFC 3323 4.1.1.3)."""
-    return request.from_.uri.host.lower() == ANONYMOUS
+    return request.from_.uri.is_anonymous
 
 
 def undescribed(fields: list[Field]) -> list[Field]:
@@ -94,10 +95,15 @@ def hops(request: Request) -> int:
     return 69 if left is None else left - 1
 
 
-def caller(request: Request, host: str) -> str:
+def caller(request: Request, host: str, number: str = "") -> str:
     """The From value, without a tag, that the far leg sees: the caller's name and number at
-    ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3)."""
+    ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3).
+
+    :param number: stands for the caller's own, and then without a name.
+    """
     source = request.from_
     if is_anonymous(request):
         return NOBODY
+    if number:
+        return str(NameAddr("", Uri("sip", user=escape_user(number), host=host)))
     return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))

@@ -312,7 +312,7 @@ class Errand:
             remote_target=target.uri,
             flow=flow,
             symmetric=target.flow is not None,
-            registered=registered(target),
+            registered=shared.registered(target),
         )
         fields = [
             *shown.visible(crossed(request, far)),
@@ -325,7 +325,7 @@ class Errand:
 
     def profile(self, target: Target) -> Profile:
         """How a target is treated."""
-        user = registered(target)
+        user = self.shared.registered(target)
         kind, name = ("trunk", target.trunk) if target.trunk is not None else ("user", user)
         return self.shared.profile(kind, name).changed(target.dialog)
 
@@ -363,13 +363,6 @@ def terms_of(shared: Shared, message: Message, source: Flow, to: Flow) -> Transl
     hosts = {source.remote_host, near.host}
     hosts.update(contact.uri.host.lower() for contact in message.contacts)
     return Translation(frozenset(hosts), far.host, None if far.port == 5060 else far.port)
-
-
-def registered(target: Target) -> str:
-    """Name of the user who is reached on the flow on which his phone has registered, or ""."""
-    if target.flow is None or target.call_to is None:
-        return ""
-    return Uri.parse(target.call_to).unquoted_user
 
 
 def _rank(status: int) -> tuple[int, int]:

@@ -288,7 +288,7 @@ class Hunt:
         if target.trunk is not None and not self._take_up(trial, target.trunk, flow):
             return
         trial.leg = f"b{number}"
-        called, registered = target.call_to or target.uri, _registered(target)
+        called, registered = target.call_to or target.uri, shared.registered(target)
         peer = ("user", registered) if target.trunk is None else ("trunk", target.trunk)
         far = shared.profile(*peer).changed(target.dialog)
         host = shared.facing(flow).host
@@ -354,13 +354,6 @@ class Hunt:
         if trial is not None:
             leg.session.cancel()
             self.failed(trial, failure)
-
-
-def _registered(target: Target) -> str:
-    """Name of the user who is called on the flow on which his phone has registered, or ""."""
-    if target.flow is None or target.call_to is None:
-        return ""
-    return Uri.parse(target.call_to).unquoted_user
 
 
 #: Who calls where no admission policy has said so.

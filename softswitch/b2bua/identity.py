@@ -72,9 +72,10 @@ def present(
     if hides:
         from_, user = crossing.NOBODY, "anonymous"
     else:
-        from_ = crossing.caller(invite, host)
+        from_ = crossing.caller(invite, host, who.number)
         bare = from_ == crossing.NOBODY or (not far.trusted and "header" in wishes)
-        user = "anonymous" if bare else invite.from_.uri.user or ""
+        own = escape_user(who.number) or invite.from_.uri.user or ""
+        user = "anonymous" if bare else own
     fields: list[Field] = []
     if far.trusted or wishes:
         fields += _asserted(invite, who, near, far, host, "calling", wishes)
@@ -175,6 +176,8 @@ def _party(message: Message) -> NameAddr | None:
 
 def _believed(message: Message, who: Identity, near: Profile, host: str) -> list[str]:
     """Who the sender is, as far as we vouch for it: values of P-Asserted-Identity."""
+    if who.number:
+        return [str(NameAddr("", Uri("sip", user=escape_user(who.number), host=host)))]
     if near.trusted:
         values = message.values("P-Asserted-Identity")
         if not values and near.connected == "rpid" and (party := _party(message)) is not None:

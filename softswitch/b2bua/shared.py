@@ -11,7 +11,7 @@ from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing
+from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing, Target
 from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
@@ -168,6 +168,16 @@ class Shared:
         renewed.policies, renewed.settings = policies, settings
         renewed.credentials, renewed.observer, renewed.profile = credentials, observer, profile
         return renewed
+
+    def registered(self, target: Target) -> str:
+        """Name of the user, or of the PBX, who is called on the flow on which he has registered, or
+        ""."""
+        if target.flow is None:
+            return ""
+        if target.trunk is not None:
+            trunk = self.traffic.trunk(target)
+            return "" if trunk is None else trunk.registered_as
+        return "" if target.call_to is None else Uri.parse(target.call_to).unquoted_user
 
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""

@@ -209,7 +209,7 @@ class Subscribing(Errand):
         made: Callable[[Crossed], None],
         gone: Callable[[Crossed], None],
     ) -> None:
-        user = identity.name if identity.kind == "user" else ""
+        user = identity.name if identity.kind == "user" else identity.registered
         flow = transaction.flow
         contact = shared.contact(request.request_uri.user or "", flow)
         self._dialog = Dialog.answering(request, flow, compose.new_tag(), contact, user)

@@ -6,7 +6,7 @@ of any is looked at before any state is made for it: a stranger costs one answer
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -269,6 +269,13 @@ class UserAgent:
         """They no longer do; harmless when another has taken its place."""
         if self._dialogs.get(key) is usage:
             del self._dialogs[key]
+
+    def moved(self, registered: str, left: Collection[Flow], flow: Flow) -> None:
+        """The dialogs of a registered peer that go along the flows it has left go along another."""
+        for usage in self._dialogs.values():
+            dialog = usage.data.dialog
+            if dialog.registered == registered and dialog.flow in left:
+                dialog.flow = flow
 
     def send(self, request: Request, dialog: Dialog, user: Requester, scope: Scope) -> None:
         """Send a request in a client transaction of its own, once its target is resolved."""

@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
+from softswitch.ops.inbound import DIGEST_LENGTH, contradictions, inbound
 from softswitch.ops.tables import (
     AuthTable,
     GroupTable,
@@ -45,9 +46,6 @@ DEMONSTRATION = frozenset({"alice-demo", "bob-demo"})
 
 #: What cannot stand in a user's name: it delimits URIs, credentials and hashes.
 UNFIT_IN_A_NAME = frozenset('@:;<>"/ \t\\')
-
-#: Hex digits of a hash.
-_DIGEST_LENGTH = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
 
 @attrs.frozen
@@ -109,7 +107,11 @@ class Config:
 
     def trunk_groups(self) -> tuple[Trunk, ...]:
         """The trunks, in the order of the file."""
-        return tuple(table.group(name) for name, table in self.trunks.items())
+        algorithms = self.offered("")
+        return tuple(
+            attrs.evolve(table.group(name), inbound=inbound(table, self.realm, algorithms))
+            for name, table in self.trunks.items()
+        )
 
     @cached_property
     def profiles(self) -> dict[tuple[str, str], Profile]:
@@ -153,6 +155,12 @@ class Config:
             f'{key_path("users", name)} forwards calls, but no [[policy]] uses "forwarding"'
             for name, table in self.users.items()
             if table.forwarded.places and "forwarding" not in used
+        ]
+        idle += [
+            f"{key_path('trunks', name)} has an inbound_password in the clear; "
+            f"`softswitch user hash {table.inbound_username}` makes a hash of it"
+            for name, table in self.trunks.items()
+            if table.inbound_password is not None
         ]
         return idle + [
             f"{key_path('users', name)} has a password in the clear; "
@@ -235,9 +243,13 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{key_path('groups', name)}.algorithms", 'at least one is wanted, such as "MD5"'
     for name, user in config.users.items():
         yield from _user_contradictions(config, key_path("users", name), name, user)
+    used = {policy.get("use") for policy in config.policy}
+    yield from contradictions(
+        config.trunks, config.switch.domains, config.users, config.offered(""), used
+    )
     for trunk in config.trunk_groups():
         key = key_path("trunks", trunk.name)
-        if not trunk.members:
+        if not trunk.members and not trunk.inbound.username:
             yield f"{key}.addresses", "at least one address is wanted, here or in members"
         addresses = [member.address for member in trunk.members]
         for address in {each for each in addresses if addresses.count(each) > 1}:
@@ -246,7 +258,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{key}.try_seconds", "more than 0 seconds are wanted"
         if bool(trunk.username) != bool(trunk.password):
             yield key, "username and password go together"
-        if wrong := fault(Route(trunk.targets("1"))):
+        if trunk.members and (wrong := fault(Route(trunk.targets("1")))):
             yield key, wrong
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
@@ -266,7 +278,7 @@ def _user_contradictions(
         if key_of.startswith("forward_") and (wrong := _no_place(config, name, place)):
             yield f"{key}.{key_of}", wrong
     for algorithm, digest in user.ha1.items():
-        length = _DIGEST_LENGTH[algorithm]
+        length = DIGEST_LENGTH[algorithm]
         if len(digest) != length or set(digest.lower()) - set("0123456789abcdef"):
             yield f"{key}.ha1.{algorithm}", f"{length} hex digits are wanted"
     for wanted in config.offered(user.group) if user.ha1 else ():

@@ -30,6 +30,7 @@ from softswitch.policy.located import dialled
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
 from softswitch.registrar.handler import RegisterHandler
+from softswitch.registrar.moves import Moves
 from softswitch.registrar.notifier import Registrations
 from softswitch.registrar.registrar import Registrar
 from softswitch.scope import Auditor
@@ -116,6 +117,7 @@ class House:
             Registrar(self.bindings, self.domains, clock.seconds), self.policies
         )
         self.agent.handlers["REGISTER"] = self._registering.received
+        Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
         shared = Shared(
             clock,
             self.agent,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from softswitch.dialog.proof import Credentials
 from softswitch.ops.config import Config
-from softswitch.plugin.decisions import Challenge
+from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.views import BindingView, RequestView, User
 from softswitch.policy.admission import Authenticator
 from softswitch.sip.digest import Nonces
@@ -18,6 +18,8 @@ from softswitch.transport.domains import Domains
 from softswitch.transport.listener import Listener
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunk, Trunks
+from softswitch.trunk.registered import located
+from softswitch.trunk.whose import whose
 from softswitch.wheel import Clock
 
 
@@ -41,6 +43,7 @@ class Premises:
     :ivar config: the configuration.
     :ivar users: by name.
     :ivar trunks: by name and by source.
+    :ivar accounts: what trunks prove themselves by, by user name.
     :ivar nonces: that the users' phones have been given.
     :param previous: those that these take the place of; None at the start.
     """
@@ -49,7 +52,9 @@ class Premises:
         self.config = config
         self._house = house
         self.users = config.directory_of_users()
-        self.trunks = Trunks(config.trunk_groups(), house.clock.seconds, config.switch.emergency)
+        trunks = located(config.trunk_groups(), house.locate, house.domains.primary)
+        self.trunks = Trunks(trunks, house.clock.seconds, config.switch.emergency)
+        self.accounts = self.trunks.accounts()
         if previous is None:
             self.nonces = Nonces(house.clock, os.urandom(32), config.auth.nonce_seconds)
         else:
@@ -110,6 +115,15 @@ class Premises:
     def trunk_at(self, host: str) -> Trunk | None:
         """The trunk to whose networks an address literal belongs."""
         return self.trunks.at(host)
+
+    def trunk_of(self, request: RequestView) -> Trunk | Challenge | Reject | None:
+        """The trunk that has sent a request: the one whose password it proves, else the one whose
+        address it comes from; from the address alone nobody registers."""
+        if self.accounts:
+            who = self.authenticator.prove(request, self.accounts)
+            if who is not None:
+                return who if isinstance(who, Challenge) else self.trunks.of_username(who.name)
+        return None if request.method == "REGISTER" else whose(self.trunks, request)
 
     def authenticate(self, request: RequestView) -> User | Challenge:
         """The user whose credentials a request bears, or the challenge that answers it."""

@@ -13,13 +13,14 @@ from softswitch.ops.values import (
     Host,
     HostPort,
     Network,
+    NumberPattern,
     Port,
     PortRange,
     Refusal,
     Seconds,
     Secret,
 )
-from softswitch.plugin.views import Forwarded
+from softswitch.plugin.views import CalledFrom, Forwarded
 from softswitch.trunk.group import Trunk
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
@@ -194,7 +195,7 @@ class TrunkTable:
 
     :ivar addresses: its members, the short way: all of the usual weight and priority.
     :ivar members: its members, the long way; they follow on those of ``addresses``.
-    :ivar networks: a call from here is the trunk's; empty for the addresses that are literals.
+    :ivar networks: a call from here is the trunk's; None for the addresses that are literals.
     :ivar username: for its challenges; "" for none.
     :ivar realm: the only realm whose challenges are answered; "" for any.
     :ivar headers: fields that each INVITE to it bears, name -> value.
@@ -205,11 +206,23 @@ class TrunkTable:
     :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
+
+    How it calls us, see ``trunk.inbound.Inbound``:
+
+    :ivar inbound_username: with which it proves itself; "" where only its address tells.
+    :ivar inbound_password: goes with it; or
+    :ivar inbound_ha1: algorithm -> hash that ``softswitch user hash`` makes.
+    :ivar inbound_hosts: of trunks that share a source, calls to these hosts are this one's.
+    :ivar inbound_numbers: likewise calls of these numbers.
+    :ivar called_from: where the number that it calls is read.
+    :ivar registers: whether it registers to us.
+    :ivar numbers: that it owns: others its calls do not show; empty for any.
+    :ivar default_number: is shown instead of others; "" to refuse such calls.
     """
 
     addresses: tuple[HostPort, ...] = ()
     transport: Literal["udp", "tcp"] = "udp"
-    networks: tuple[Network, ...] = ()
+    networks: tuple[Network, ...] | None = None
     username: str = ""
     password: Secret | None = attrs.field(default=None, repr=False)
     realm: str = ""
@@ -222,6 +235,16 @@ class TrunkTable:
     try_seconds: Seconds | None = None
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
+
+    inbound_username: str = ""
+    inbound_password: Secret | None = attrs.field(default=None, repr=False)
+    inbound_ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
+    inbound_hosts: tuple[Host, ...] = ()
+    inbound_numbers: tuple[NumberPattern, ...] = ()
+    called_from: CalledFrom = "request-uri"
+    registers: bool = False
+    numbers: tuple[NumberPattern, ...] = ()
+    default_number: str = ""
 
     def group(self, name: str) -> Trunk:
         """The trunk of that name."""

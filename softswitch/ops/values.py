@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import attrs
 
 from softswitch.settings import shown
+from softswitch.trunk.inbound import number_pattern
 
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
 Network = IPv4Network | IPv6Network
@@ -27,6 +28,8 @@ Port = Annotated[int, "Port"]
 Amount = Annotated[int, "Amount"]
 #: 1 or more.
 Count = Annotated[int, "Count"]
+#: A number, or a regular expression for whole numbers.
+NumberPattern = Annotated[str, "NumberPattern"]
 #: Status of a refusal: 300 to 699.
 Refusal = Annotated[int, "Refusal"]
 #: Zero or more, finite.
@@ -152,6 +155,18 @@ def read_seconds(value: object) -> Seconds:
     return float(value)
 
 
+def read_number_pattern(value: object) -> NumberPattern:
+    """``"+441234"``, or a regular expression such as ``"\\+4412[0-9]{2}"``."""
+    text = _text(value)
+    try:
+        number_pattern(text)
+    except re.error as error:
+        raise ValueError(
+            f"a number or a regular expression is wanted, not {shown(text)}: {error}"
+        ) from None
+    return text
+
+
 def read_secret(value: object) -> Secret:
     """Text that is never shown."""
     if not isinstance(value, str) or not value:
@@ -174,6 +189,7 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     PortRange: read_port_range,
     Refusal: read_refusal,
     Network: read_network,
+    NumberPattern: read_number_pattern,
     Amount: read_amount,
     Count: read_count,
     Seconds: read_seconds,

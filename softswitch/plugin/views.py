@@ -5,10 +5,12 @@ copy nothing and parse nothing until they are asked.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import attrs
 
+from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request
@@ -17,6 +19,9 @@ from softswitch.sip.uri import Uri
 
 if TYPE_CHECKING:
     from softswitch.plugin.decisions import Challenge, Reject, Target
+
+#: Where a trunk says which number it calls.
+CalledFrom = Literal["request-uri", "to", "p-called-party-id"]
 
 
 @attrs.frozen
@@ -29,6 +34,9 @@ class Identity:
     :ivar force_rport: answer to the source address and port even when the Via does not ask for
         it (RFC 3581 says only with ``rport``; many phones behind a NAT forget it).
     :ivar display: the name that is shown where we vouch for the user (RFC 3325), or "".
+    :ivar registered: of a trunk that registers to us, the user name under which it does; else "".
+    :ivar number: stands for the caller's own, in From and where we vouch for him; "" for none.
+    :ivar called_from: where a trunk says which number it calls.
     """
 
     kind: str
@@ -36,6 +44,9 @@ class Identity:
     domain: str = ""
     force_rport: bool = False
     display: str = ""
+    registered: str = ""
+    number: str = ""
+    called_from: CalledFrom = "request-uri"
 
 
 @attrs.frozen
@@ -126,8 +137,27 @@ class RequestView:
 
     @property
     def uri(self) -> Uri:
-        """The Request-URI."""
-        return self._request.request_uri
+        """Who is called: the Request-URI, with the number of another field in it where the trunk
+        from which it came says it there."""
+        identity = self.identity
+        if identity is None or identity.called_from == "request-uri":
+            return self._request.request_uri
+        return self.called(identity.called_from)
+
+    def called(self, called_from: CalledFrom) -> Uri:
+        """The Request-URI, with the number that another field says; as it is, where that says
+        none."""
+        uri, named = self._request.request_uri, None
+        if called_from == "to":
+            named = self._request.to.uri
+        elif called_from == "p-called-party-id":
+            with suppress(SipSyntaxError):
+                named = NameAddr.parse(self._request.get("P-Called-Party-ID") or "").uri
+        if named is None or not named.user:
+            return uri
+        if uri.scheme == "tel" or uri.opaque:
+            return named
+        return attrs.evolve(uri, user=named.user, password=None)
 
     @property
     def from_(self) -> NameAddr:
@@ -198,6 +228,18 @@ class TrunkView(Protocol):
     def force_rport(self) -> bool:
         """See ``Identity.force_rport``."""
 
+    @property
+    def registered_as(self) -> str:
+        """See ``Identity.registered``."""
+
+    @property
+    def called_from(self) -> CalledFrom:
+        """See ``Identity.called_from``."""
+
+    def shown(self, request: RequestView) -> str | None:
+        """The number that is to stand for the caller of a request from this trunk, "" where he is
+        shown as he shows himself; None where that is not allowed."""
+
     def targets(self, number: str, invite: RequestView | None = None) -> "list[Target]":
         """A target per member of the trunk that is up, in the order of trying, for a dialled
         number; none where none is up.
@@ -235,6 +277,11 @@ class House(Protocol):
 
     def trunk_at(self, host: str) -> TrunkView | None:
         """The trunk to whose networks an address literal belongs."""
+
+    def trunk_of(self, request: RequestView) -> "TrunkView | Challenge | Reject | None":
+        """The trunk that has sent a request, by its credentials or its address (and then by its
+        Request-URI, of several at that address); what to answer where they are wrong, or belong to
+        none; None for strangers."""
 
     def authenticate(self, request: RequestView) -> "User | Challenge | Reject":
         """Check a request's digest credentials (RFC 3261 22): who it is, or what to answer."""

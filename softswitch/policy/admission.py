@@ -44,7 +44,7 @@ class UserAdmission:
             return who
         uri = request.from_.uri
         own = uri.unquoted_user == who.name and self._house.is_ours(uri.host, uri.port)
-        if not own and not (request.method != "REGISTER" and _anonymous(uri)):
+        if not own and not (request.method != "REGISTER" and uri.is_anonymous):
             return Reject(403)
         return Allow(Identity("user", who.name, self._house.domain, True, who.display))
 
@@ -52,30 +52,43 @@ class UserAdmission:
 @implementer(IAdmissionPolicy)
 @attrs.define
 class TrunkAdmission:
-    """Admits what comes from the networks of a trunk, but for REGISTER."""
+    """Admits what comes from a trunk: by its address, or because it proves the trunk's password.
+
+    From its address alone nobody registers. A caller whose number is none of the trunk's own, where
+    it has such, gets 403, or is shown by its default number.
+    """
 
     _house: House = attrs.field(init=False, repr=False)
-    #: Name of a trunk -> what is said of its requests, each time the same.
-    _allowed: dict[str, Allow] = attrs.field(init=False, repr=False, factory=dict)
+    #: Name of a trunk, and number that is shown instead -> what is said of such requests.
+    _allowed: dict[tuple[str, str], Allow] = attrs.field(init=False, repr=False, factory=dict)
 
     def start(self, house: House) -> None:
         """Take note of what knows the trunks."""
         self._house = house
 
-    def admit(self, request: RequestView) -> Allow | None:
-        """By the address that the request really came from, never by what it says."""
+    def admit(self, request: RequestView) -> Admission | None:
+        """By the address that the request really came from, or by its credentials, never by what
+        else it says."""
         if request.identity is not None:
             return Allow(request.identity)
-        if request.method == "REGISTER":
-            return None
-        trunk = self._house.trunk_at(request.source.remote_host)
-        if trunk is None:
-            return None
-        name = trunk.name
-        allow = self._allowed.get(name)
+        trunk = self._house.trunk_of(request)
+        if trunk is None or isinstance(trunk, Challenge | Reject):
+            return trunk
+        number = "" if request.method == "REGISTER" else trunk.shown(request)
+        if number is None:
+            return Reject(403, "Not Your Number")
+        key = trunk.name, number
+        allow = self._allowed.get(key)
         if allow is None:
-            allow = Allow(Identity("trunk", name, force_rport=trunk.force_rport))
-            self._allowed[name] = allow
+            identity = Identity(
+                "trunk",
+                trunk.name,
+                force_rport=trunk.force_rport,
+                registered=trunk.registered_as,
+                number=number,
+                called_from=trunk.called_from,
+            )
+            allow = self._allowed[key] = Allow(identity)
         return allow
 
 
@@ -115,9 +128,22 @@ class Authenticator:
         lines = request.headers("Authorization")
         for credentials in digest.parse_credentials(lines) if lines else ():
             if credentials.realm == self.realm:
-                return self._judge(request, credentials)
+                return self._judge(request, credentials, self._find_user(credentials.username))
         name = request.from_.uri.unquoted_user if self._by_group else ""
         return Challenge(algorithms=self._of_group(self._find_user(name) if name else None))
+
+    def prove(self, request: RequestView, accounts: Mapping[str, User]) -> User | Challenge | None:
+        """Which of these accounts proves that it has sent a request; None where its credentials
+        name none of them.
+
+        :param accounts: by user name.
+        """
+        lines = request.headers("Authorization")
+        for credentials in digest.parse_credentials(lines) if lines else ():
+            account = accounts.get(credentials.username)
+            if account is not None and credentials.realm == self.realm:
+                return self._judge(request, credentials, account)
+        return None
 
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
         """The WWW-Authenticate fields for a peer on ``flow``: a line per algorithm."""
@@ -131,8 +157,9 @@ class Authenticator:
             for algorithm in challenge.algorithms or self._of_listener(flow.listener)
         ]
 
-    def _judge(self, request: RequestView, credentials: digest.Credentials) -> User | Challenge:
-        user = self._find_user(credentials.username)
+    def _judge(
+        self, request: RequestView, credentials: digest.Credentials, user: User | None
+    ) -> User | Challenge:
         group = self._of_group(user)
         algorithm = credentials.algorithm
         known = user.ha1.get(algorithm) if user is not None else None
@@ -153,11 +180,6 @@ class Authenticator:
 
     def _of_listener(self, listener: str) -> Sequence[str]:
         return self._by_listener.get(listener) or ("MD5",)
-
-
-def _anonymous(uri: Uri) -> bool:
-    """Whether a From hides its caller, who proved to us who it is (RFC 3323 4.1.1.3)."""
-    return uri.host.lower() == "anonymous.invalid"
 
 
 def _same_place(digest_uri: str, request_uri: Uri) -> bool:

@@ -1,4 +1,4 @@
-"""Who may register what: users their own address of record. Pure. RFC 3261 10.3."""
+"""Who may register what: users and PBXs their own address of record. Pure. RFC 3261 10.3."""
 
 import attrs
 from zope.interface import implementer
@@ -11,7 +11,8 @@ from softswitch.plugin.views import House, RequestView
 @implementer(IRegistrationPolicy)
 @attrs.define
 class OwnRegistration:
-    """A user registers contacts for the address of record that is his, and for no other.
+    """A user registers contacts for the address of record that is his, and for no other; so does a
+    trunk that registers, which is where it did so last.
 
     :ivar min_expires: seconds; a shorter wish gets 423.
     :ivar max_expires: seconds; a longer wish is cut to it.
@@ -36,11 +37,15 @@ class OwnRegistration:
     def register(self, request: RequestView) -> Registration | None:
         """404 for a domain that is not served, 403 for somebody else's address."""
         identity = request.identity
-        if identity is None or identity.kind != "user":
+        if identity is None:
+            return None
+        own = identity.name if identity.kind == "user" else identity.registered
+        if not own:
             return None
         uri = request.to.uri
         if not self._house.is_ours(uri.host, uri.port):
             return Reject(404)
-        if uri.unquoted_user != identity.name:
+        if uri.unquoted_user != own:
             return Reject(403)
-        return Accept(self.max_expires, self.min_expires, self.max_contacts)
+        contacts = self.max_contacts if identity.kind == "user" else 1
+        return Accept(self.max_expires, self.min_expires, contacts)

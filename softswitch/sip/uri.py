@@ -87,6 +87,11 @@ class Uri:
         return unquote(user, errors="surrogateescape") if "%" in user else user
 
     @property
+    def is_anonymous(self) -> bool:
+        """Whether it is one by which a caller stays unknown (RFC 3323 4.1.1.3)."""
+        return self.host.lower() == "anonymous.invalid"
+
+    @property
     def address(self) -> tuple[str, int | None]:
         """Host and port, the port None when the URI names none."""
         return self.host, self.port

@@ -4,24 +4,29 @@ What a trunk is stands in the configuration; how its members are, and what it ca
 its ``Members``, which calls tell of what they meet.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import attrs
 
 from softswitch.plugin.decisions import Target
-from softswitch.plugin.views import RequestView
+from softswitch.plugin.views import CalledFrom, RequestView, User
 from softswitch.sip.digest import ha1
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Network
 from softswitch.trunk.health import HealthSettings
+from softswitch.trunk.inbound import Inbound
 from softswitch.trunk.limits import Limits
 from softswitch.trunk.members import Members, Surroundings
 from softswitch.trunk.selection import Key, Member, Method, as_members
+
+if TYPE_CHECKING:
+    from softswitch.trunk.registered import RegisteredPbx
 
 #: What a user part may hold as it is, besides letters, digits and ``_.-~`` (RFC 3261 25.1).
 _USER_UNRESERVED = "!*'()&=+$,;?/"
@@ -34,7 +39,7 @@ class Trunk:
     :ivar name: name in the configuration.
     :ivar members: its gateways; an address stands for a member of the usual weight and priority.
     :ivar transport: "udp" or "tcp", of members that have none of their own.
-    :ivar networks: a request from here is the trunk's; empty for the members' addresses that are
+    :ivar networks: a request from here is the trunk's; None for the members' addresses that are
         literals.
     :ivar username: for the trunk's challenges; "" for none.
     :ivar password: goes with it.
@@ -47,13 +52,16 @@ class Trunk:
         for the switch's own.
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
+    :ivar inbound: how it calls us.
+    :ivar pbx: where it is reached when it registers to us, instead of members; None before it is
+        known who keeps that, and for others.
     :ivar state: how its members are, and what it carries.
     """
 
     name: str
     members: tuple[Member, ...] = attrs.field(converter=as_members)
     transport: str = "udp"
-    networks: tuple[Network, ...] = ()
+    networks: tuple[Network, ...] | None = None
     username: str = ""
     password: str = attrs.field(default="", repr=False)
     realm: str = ""
@@ -64,11 +72,27 @@ class Trunk:
     try_seconds: float | None = None
     health: HealthSettings = attrs.field(factory=HealthSettings)
     limits: Limits = attrs.field(factory=Limits)
+    inbound: Inbound = attrs.field(factory=Inbound)
+    pbx: "RegisteredPbx | None" = attrs.field(default=None, eq=False)
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default
     def _new_state(self) -> Members:
         return Members(self.members, self.transport, self.select, self.sticky, self.health)
+
+    @property
+    def registered_as(self) -> str:
+        """The user name under which it registers to us; "" where it does not."""
+        return self.inbound.username if self.inbound.registers else ""
+
+    @property
+    def called_from(self) -> CalledFrom:
+        """Where it says which number it calls."""
+        return self.inbound.called_from
+
+    def shown(self, request: RequestView) -> str | None:
+        """See ``Inbound.shown``."""
+        return self.inbound.shown(request)
 
     def uri(self, member: Member, number: str) -> str:
         """A SIP URI by which a member is asked for a number.
@@ -82,10 +106,22 @@ class Trunk:
     def targets(self, number: str, invite: RequestView | None = None) -> list[Target]:
         """What a router answers to have a number dialled over this trunk: a target per member that
         is up, in the order of trying; none where none is up. An emergency call is tried at every
-        member, whatever is known of them.
+        member, whatever is known of them. A PBX that registers is called where it has.
 
         :param invite: of which call; by its caller or Call-ID it may stick to a member.
         """
+        if self.pbx is not None:
+            return [
+                Target(
+                    uri,
+                    q=binding.q,
+                    trunk=self.name,
+                    headers=self.headers,
+                    flow=binding.flow,
+                    call_to=called,
+                )
+                for binding, uri, called in self.pbx.places(escape_user(number))
+            ]
         dialled = "" if invite is None else invite.uri.unquoted_user
         every = is_emergency(self.state.around.emergency, number, dialled)
         return [
@@ -112,14 +148,17 @@ class Trunk:
 
     def sources(self) -> tuple[Network, ...]:
         """The networks whose requests are this trunk's."""
-        if self.networks:
+        if self.networks is not None:
             return self.networks
         hosts = [Uri.parse(f"sip:{member.address}").host for member in self.members]
         return tuple(ip_network(host) for host in hosts if is_address(host))
 
 
 class Trunks:
-    """All trunks. Of several that share a network the first is found.
+    """All trunks.
+
+    Of an address, the narrowest network that holds it counts; ``whose`` chooses where several
+    trunks have it.
 
     A source is looked up once per length of prefix in use, whatever the number of networks.
 
@@ -138,16 +177,20 @@ class Trunks:
         around = Surroundings(now, random or Random(), frozenset(emergency))
         self._around = around
         self._by_name: dict[str, Trunk] = {}
-        by_prefix: dict[tuple[int, int], dict[int, Trunk]] = {}
+        self._by_username: dict[str, Trunk] = {}
+        by_prefix: dict[tuple[int, int], dict[int, list[Trunk]]] = {}
         for trunk in trunks:
             self._by_name[trunk.name] = trunk
             trunk.state.around = around
+            if trunk.inbound.username:
+                self._by_username[trunk.inbound.username] = trunk
             for network in trunk.sources():
                 prefixes = by_prefix.setdefault((network.version, network.prefixlen), {})
                 shift = network.max_prefixlen - network.prefixlen
-                prefixes.setdefault(int(network.network_address) >> shift, trunk)
-        #: IP version -> (bits to cut off, what remains -> trunk), the longest prefix first.
-        self._by_source: dict[int, list[tuple[int, dict[int, Trunk]]]] = {0: [], 4: [], 6: []}
+                prefixes.setdefault(int(network.network_address) >> shift, []).append(trunk)
+        #: IP version -> (bits to cut off, what remains -> trunks), the longest prefix first.
+        self._by_source: dict[int, list[tuple[int, dict[int, list[Trunk]]]]]
+        self._by_source = {0: [], 4: [], 6: []}
         for (version, length), prefixes in sorted(by_prefix.items(), reverse=True):
             bits = 32 if version == 4 else 128
             self._by_source[version].append((bits - length, prefixes))
@@ -156,17 +199,34 @@ class Trunks:
         """The trunk of that name."""
         return self._by_name.get(name)
 
+    def of_username(self, username: str) -> Trunk | None:
+        """The trunk that proves itself under that name."""
+        return self._by_username.get(username)
+
+    def accounts(self) -> dict[str, User]:
+        """What the trunks prove themselves by: user name -> name and hashes."""
+        return {name: User(name, trunk.inbound.ha1) for name, trunk in self._by_username.items()}
+
     def at(self, host: str) -> Trunk | None:
-        """The trunk to whose networks an address belongs, that of the longest prefix.
+        """The trunk to whose networks an address belongs, that of the longest prefix; the first of
+        several.
+
+        :param host: an address literal without brackets.
+        """
+        found = self.sharing(host)
+        return found[0] if found else None
+
+    def sharing(self, host: str) -> Sequence[Trunk]:
+        """All trunks that have the longest prefix of an address, in their order.
 
         :param host: an address literal without brackets.
         """
         version, number = _address(host)
         for shift, prefixes in self._by_source[version]:
-            trunk = prefixes.get(number >> shift)
-            if trunk is not None:
-                return trunk
-        return None
+            found = prefixes.get(number >> shift)
+            if found is not None:
+                return found
+        return ()
 
     def __iter__(self) -> Iterator[Trunk]:
         return iter(self._by_name.values())

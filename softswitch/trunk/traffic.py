@@ -53,7 +53,7 @@ class Traffic:
 
     def patience(self, target: Target, otherwise: float) -> float:
         """Seconds for which a target may be silent to INVITE."""
-        trunk = self._trunk(target)
+        trunk = self.trunk(target)
         own = None if trunk is None else trunk.try_seconds
         return otherwise if own is None else own
 
@@ -94,7 +94,7 @@ class Traffic:
 
     def is_out(self, target: Target) -> bool:
         """Whether a target is better left alone: its trunk's member is out."""
-        trunk = self._trunk(target)
+        trunk = self.trunk(target)
         return trunk is not None and not trunk.state.can_be_tried(target.member)
 
     def is_up(self, name: str) -> bool:
@@ -140,11 +140,12 @@ class Traffic:
         """For an operator: each trunk's."""
         return {trunk.name: trunk.state.figures() for trunk in self._trunks}
 
-    def _trunk(self, target: Target) -> Trunk | None:
+    def trunk(self, target: Target) -> Trunk | None:
+        """The trunk to which a target belongs; None for others."""
         return None if target.trunk is None else self._trunks.find(target.trunk)
 
     def _gateway(self, target: Target, flow: Flow | None) -> tuple[Trunk | None, Gateway | None]:
-        trunk = self._trunk(target)
+        trunk = self.trunk(target)
         if trunk is None:
             return None, None
         return trunk, trunk.state.gateway(target.member, place_of(flow))

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from softswitch.flow import Flow
-from softswitch.plugin.decisions import Challenge
+from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.views import BindingView, Identity, RequestView, User
 from softswitch.policy.admission import Authenticator
 from softswitch.sip.digest import ALGORITHMS, Nonces, ha1
 from softswitch.sip.message import Request
 from softswitch.testing.clock import VirtualClock
 from softswitch.trunk.group import Trunk, Trunks
+from softswitch.trunk.whose import whose
 
 REALM = "example.org"
 FLOW = Flow("lan", "UDP", "127.0.0.1", 5060, "127.0.0.2", 5062)
@@ -58,6 +59,12 @@ class SmallHouse:
 
     def trunk_at(self, host: str) -> Trunk | None:
         return self.trunks.at(host)
+
+    def trunk_of(self, request: RequestView) -> Trunk | Challenge | Reject | None:
+        who = self.authenticator.prove(request, self.trunks.accounts())
+        if who is not None:
+            return who if isinstance(who, Challenge) else self.trunks.of_username(who.name)
+        return None if request.method == "REGISTER" else whose(self.trunks, request)
 
     def authenticate(self, request: RequestView) -> User | Challenge:
         return self.authenticator.authenticate(request)

@@ -1,0 +1,61 @@
+"""Whose an inbound request is, of the trunks. Pure.
+
+Who may call as a trunk is said by what nobody else can show: credentials that prove to be the
+trunk's (RFC 3261 22), or the address from which the request really came; once there is TLS, the
+name in the peer's certificate, too, which is why the whole flow is looked at. What a request says
+of itself, in From, Contact or Via, never makes it a trunk's.
+
+Of trunks whose networks hold one address, those of the narrowest network share it. Among them the
+Request-URI chooses:
+
+1. the trunk at which we have registered, when its user part is the token of our Contact there;
+2. else, of the trunks whose conditions it fulfils, every one that they state: one that names hosts,
+   then one that names numbers, then one that states nothing; the first in the file among equals.
+3. When it fulfils nobody's, the request is refused with 404.
+
+A request to no user at all, as an OPTIONS that only asks whether we live, is the first one's.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from softswitch.flow import Flow
+from softswitch.plugin.decisions import Reject
+from softswitch.plugin.views import RequestView
+from softswitch.trunk.group import Trunk, Trunks
+
+#: The answer to what comes from a trunk's address and is no trunk's call.
+NOBODYS = Reject(404)
+
+
+def sharing(trunks: Trunks, flow: Flow) -> Sequence[Trunk]:
+    """The trunks that a peer may call as, by where it is, in the order of the file."""
+    return trunks.sharing(flow.remote_host)
+
+
+def whose(
+    trunks: Trunks, request: RequestView, tokens: Mapping[str, str] | None = None
+) -> Trunk | Reject | None:
+    """The trunk to which a request belongs that has proved nothing.
+
+    :param tokens: user part of a Contact that we have registered -> name of the trunk there.
+    :returns: a refusal where its address is a trunk's and its Request-URI nobody's; None for
+        strangers.
+    """
+    found = sharing(trunks, request.source)
+    if not found:
+        return None
+    first, uri = found[0], request.uri
+    if len(found) == 1 and not (first.inbound.hosts or first.inbound.dialled):
+        return first
+    if not uri.user:
+        return first
+    if tokens and (name := tokens.get(uri.unquoted_user)):
+        registered = [trunk for trunk in found if trunk.name == name]
+        if registered:
+            return registered[0]
+    fitting = [trunk for trunk in found if trunk.inbound.fits(request)]
+    return max(fitting, key=_told_apart_by) if fitting else NOBODYS
+
+
+def _told_apart_by(trunk: Trunk) -> tuple[bool, bool]:
+    return bool(trunk.inbound.hosts), bool(trunk.inbound.dialled)
