@@ -52,6 +52,8 @@ SANS_IO = (
     "b2bua",
     "proxy",
     "registrar",
+    "policy.ratefile",
+    "policy.ratetable",
     "testing.clock",
     "testing.legs",
     "testing.line",

@@ -74,10 +74,7 @@ class Rule:
 
     def applies(self, number: str, caller: Identity | None) -> bool:
         """Whether the rule is for this number and this caller."""
-        kind = _KINDS.get(self.callers)
-        if kind is not None and (caller is None or caller.kind != kind):
-            return False
-        return self._pattern.fullmatch(number) is not None
+        return is_for(self.callers, caller) and self._pattern.fullmatch(number) is not None
 
     def rewritten(self, number: str) -> str:
         """The number after strip and prepend."""
@@ -131,3 +128,9 @@ class Dialplan:
         if rule.ring_seconds is not None:
             targets = [attrs.evolve(each, ring_seconds=rule.ring_seconds) for each in targets]
         return Route(targets)
+
+
+def is_for(callers: str, caller: Identity | None) -> bool:
+    """Whether what is for "anyone", "users" or "trunks" is for this caller."""
+    kind = _KINDS.get(callers)
+    return kind is None or (caller is not None and caller.kind == kind)

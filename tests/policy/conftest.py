@@ -1,13 +1,16 @@
 """A house with two users and a trunk, and requests that come to it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.views import BindingView, Identity, RequestView, User
+from softswitch.policy import ratefile
 from softswitch.policy.admission import Authenticator
+from softswitch.policy.ratetable import RateTable
 from softswitch.sip.digest import ALGORITHMS, Nonces, ha1
 from softswitch.sip.message import Request
 from softswitch.testing.clock import VirtualClock
@@ -102,5 +105,30 @@ def view() -> View:
             *headers.items(),
         ]
         return RequestView(Request(method, uri, fields), source, identity)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rates_in() -> Callable[[Path], RateTable]:
+    """The table of a rate file, as the switch maps it."""
+
+    def make(path: Path) -> RateTable:
+        with path.with_suffix(".table").open("w+b") as file:
+            ratefile.write(ratefile.read(path), file)
+            file.flush()
+            return RateTable(file.fileno())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rates_of(tmp_path_factory, rates_in) -> Callable[..., RateTable]:
+    """The table of these rows of a CSV file."""
+    path = tmp_path_factory.mktemp("rates") / "rates.csv"
+
+    def make(*rows: str, head: str = "prefix,price,valid_from,trunk") -> RateTable:
+        path.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+        return rates_in(path)
 
     return make

@@ -36,6 +36,11 @@ dialplan = PolicyMaker(
     "softswitch.policy.dialplan:Dialplan",
     "Routes by the number that was dialled.",
 )
+rates = PolicyMaker(
+    "rates",
+    "softswitch.policy.rates:Rates",
+    "Routes over the trunk that asks the least for the number.",
+)
 redirects = PolicyMaker(
     "redirects",
     "softswitch.policy.redirects:Redirects",

@@ -1,0 +1,402 @@
+"""From a rate file to what ``ratetable`` maps: a program that another process runs.
+
+::
+
+    python -m softswitch.policy.ratefile FILE > TABLE
+
+Reading a million rows takes seconds of computing, which the switch does not have; so it is done in
+a process of its own. That imports nothing but the standard library, and keeps the rows in arrays
+lest it need more memory than the switch. What is wrong with a row is told on the standard error,
+in one line, with exit status 1.
+
+FILE is CSV with a line that names the columns, or SQLite with a table ``rates``: ``prefix``,
+``price``, ``trunk`` and, where it likes, ``valid_from``.
+"""
+
+import csv
+import gc
+import json
+import os
+import re
+import sqlite3
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+from softswitch.policy.ratetable import ARRAYS, DIGITS, LATEST, NOTHING
+
+#: The first bytes of a SQLite file.
+_SQLITE: Final = b"SQLite format 3\0"
+_WANTED: Final = ("prefix", "price", "trunk")
+#: Their numbers have two bytes.
+_MOST_TRUNKS: Final = 0xFFFF
+_PRICE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+#: How many numbers begin with so many digits.
+WIDTHS: Final = tuple(10 ** (DIGITS - length) for length in range(DIGITS + 1))
+#: Values of a column that are remembered, since most occur often.
+_REMEMBERED: Final = 100_000
+#: Rows that are sorted at once.
+_SHARE: Final = 1 << 16
+
+
+#: Trunk, and from when until when, of each offer for a prefix, in the order of trying.
+_Offers: TypeAlias = tuple[tuple[int, int, int], ...]
+
+
+class BrokenRatesError(ValueError):
+    """The file holds no table of rates; the text says where and what would be right."""
+
+
+class _Rows:
+    """All rows, a column each, with what is said of wherever one is wrong.
+
+    :ivar keys: prefix and length as one number, by which prefixes sort as texts do: each before
+        those that begin with it.
+    :ivar place: what a row is called: "line" or "row".
+    :ivar places: which line, or row, each was.
+    :ivar named: trunk -> where it occurs the first time, in the order of their numbers.
+    """
+
+    def __init__(self, place: str, columns: Sequence[str]) -> None:
+        self.keys = array("Q")
+        self.prices = array("d")
+        self.valid_from = array("I")
+        self.trunks = array("H")
+        self.places = array("I")
+        self.place = place
+        self._columns = columns
+        self.named: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._seen_prices: dict[str, float] = {}
+        self._seen_times: dict[str, int] = {}
+
+    def add(self, place: int, prefix: str, price: str, trunk: str, valid_from: str) -> None:
+        """A row more.
+
+        :raises BrokenRatesError: it is wrong.
+        """
+        digits = prefix[1:] if prefix[:1] == "+" else prefix
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS):
+            raise self.broken(place, "prefix", f"1 to {DIGITS} digits are wanted", prefix)
+        cost = self._seen_prices.get(price)
+        if cost is None:
+            cost = self._price(place, price)
+        index = self._numbers.get(trunk)
+        if index is None:
+            index = self._trunk(place, trunk)
+        moment = self._seen_times.get(valid_from)
+        if moment is None:
+            moment = self._moment(place, valid_from)
+        self.keys.append(int(digits) * WIDTHS[len(digits)] << 4 | len(digits))
+        self.prices.append(cost)
+        self.trunks.append(index)
+        self.valid_from.append(moment)
+        self.places.append(place)
+
+    def broken(
+        self, place: int, column: str, mend: str, found: str | None = None
+    ) -> BrokenRatesError:
+        """What is wrong there."""
+        said = "" if found is None else f', not "{_shown(found)}"'
+        return BrokenRatesError(f"{self._where(place, column)}: {mend}{said}")
+
+    def _where(self, place: int, column: str) -> str:
+        """A place, and a column by its number in the file and its name; "" for the whole."""
+        if not column:
+            return f"{self.place} {place}"
+        return f"{self.place} {place}, column {self._columns.index(column) + 1} ({column})"
+
+    def _trunk(self, place: int, name: str) -> int:
+        """The number of one that has not occurred before."""
+        if not name or len(self.named) > _MOST_TRUNKS:
+            mend = "the name of a trunk is wanted" if not name else "there are too many trunks"
+            raise self.broken(place, "trunk", mend)
+        self._numbers[name] = len(self.named)
+        self.named[name] = self._where(place, "trunk")
+        return self._numbers[name]
+
+    def _price(self, place: int, text: str) -> float:
+        if not _PRICE.fullmatch(text.strip()):
+            raise self.broken(place, "price", "a number such as 0.0125 is wanted", text)
+        if len(self._seen_prices) < _REMEMBERED:
+            self._seen_prices[text] = float(text)
+        return float(text)
+
+    def _moment(self, place: int, text: str) -> int:
+        """Unix time of a date, or date and time, UTC unless it says otherwise; 0 for none."""
+        moment = 0.0
+        if text.strip():
+            try:
+                found = datetime.fromisoformat(text.strip())
+                moment = found.replace(tzinfo=found.tzinfo or UTC).timestamp()
+            except (ValueError, OverflowError):
+                moment = -1.0
+            if not (text.isascii() and 0 <= moment <= LATEST):
+                raise self.broken(place, "valid_from", "a date as 2026-01-31 is wanted", text)
+        if len(self._seen_times) < _REMEMBERED:
+            self._seen_times[text] = int(moment)
+        return int(moment)
+
+
+def read(path: Path) -> _Rows:
+    """All rows of a file.
+
+    :raises BrokenRatesError: names line and column.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.read(len(_SQLITE))
+        rows = _read_sqlite(path) if first == _SQLITE else _read_csv(path)
+    except OSError as error:
+        raise BrokenRatesError(f"cannot be read: {error.strerror}") from None
+    if not rows.keys:
+        raise BrokenRatesError("there is no rate in it")
+    return rows
+
+
+def _read_csv(path: Path) -> _Rows:
+    # What is no UTF-8 stands in a column that nobody reads, or is found wrong there.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        first = file.readline()
+        separator = max(",;\t", key=first.count)
+        columns = next(csv.reader([first], delimiter=separator), [])
+        columns = [name.strip().lower() for name in columns]
+        _check_columns(columns, "line 1")
+        rows = _Rows("line", columns)
+        prefix, price, trunk = map(columns.index, _WANTED)
+        since = columns.index("valid_from") if "valid_from" in columns else -1
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        width, add = len(columns), rows.add
+        try:
+            for row in reader:
+                line = reader.line_num + 1
+                if len(row) != width:
+                    if not row:
+                        continue
+                    raise rows.broken(line, "", f"{width} columns are wanted, not {len(row)}")
+                add(line, row[prefix], row[price], row[trunk], row[since] if since >= 0 else "")
+        except csv.Error as error:
+            raise rows.broken(reader.line_num + 1, "", f"is no CSV: {error}") from None
+    return rows
+
+
+def _read_sqlite(path: Path) -> _Rows:
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            table = connection.execute("PRAGMA table_info(rates)")
+            columns = [str(name).lower() for _, name, *_ in table]
+            _check_columns(columns, "table rates")
+            rows = _Rows("row", columns)
+            wanted = ", ".join((*_WANTED, "valid_from" if "valid_from" in columns else "NULL"))
+            for number, row in enumerate(connection.execute(f"SELECT {wanted} FROM rates"), 1):
+                rows.add(number, *("" if cell is None else str(cell) for cell in row))
+    except sqlite3.Error as error:
+        raise BrokenRatesError(f"is no SQLite that can be read: {error}") from None
+    return rows
+
+
+def _check_columns(columns: Sequence[str], where: str) -> None:
+    for name in _WANTED:
+        if name not in columns:
+            found = f"only {', '.join(map(_shown, columns))}" if any(columns) else "none at all"
+            raise BrokenRatesError(f"{where}: a column {name} is wanted, there is {found}")
+
+
+def _shown(text: str) -> str:
+    """What was found, in a line of the log."""
+    return text[:40].encode("unicode_escape").decode("ascii")
+
+
+def _in_order(keys: Sequence[int]) -> Iterator[int]:
+    """The rows' numbers by key, a share of them at a time lest all become objects at once."""
+    count = -(-len(keys) // _SHARE)
+    sample = sorted(keys[each] for each in range(0, len(keys), max(1, len(keys) // (64 * count))))
+    borders = [sample[len(sample) * each // count] for each in range(1, count)]
+    shares = [array("I") for _ in range(count)]
+    for row, key in enumerate(keys):
+        shares[bisect_right(borders, key)].append(row)
+    for share in shares:
+        yield from sorted(share, key=keys.__getitem__)
+
+
+def _by_prefix(rows: _Rows) -> Iterator[tuple[int, list[int]]]:
+    """Each prefix's key with its rows."""
+    keys = rows.keys
+    group: list[int] = []
+    last = -1
+    for row in _in_order(keys):
+        key = keys[row]
+        if key == last:
+            group.append(row)
+            continue
+        if group:
+            yield last, group
+        last, group = key, [row]
+    yield last, group
+
+
+class _Rankings:
+    """What is offered for each prefix, with what is offered for those around it.
+
+    An offer is a trunk and from when until when it is valid; a ranking the offers in the order of
+    trying. Those that occur often are written once.
+    """
+
+    def __init__(self, rows: _Rows) -> None:
+        self.firsts = array("I", [0])
+        self.valid_from = array("I")
+        self.valid_until = array("I")
+        self.trunks = array("H")
+        self._rows = rows
+        self._known: dict[tuple[_Offers, _Offers], tuple[int, _Offers]] = {}
+
+    def add(self, group: list[int], around: _Offers) -> tuple[int, _Offers]:
+        """The number of a prefix's ranking, and the ranking.
+
+        :param group: the prefix's rows.
+        :param around: ranking of the next shorter prefix.
+        :raises BrokenRatesError: two rows contradict each other.
+        """
+        rows = self._rows
+        if len(group) == 1:
+            row = group[0]
+            own: _Offers = ((rows.trunks[row], rows.valid_from[row], LATEST),)
+        else:
+            own = _by_price(rows, group)
+        known = self._known.get((own, around))
+        if known is None:
+            known = self._write((*own, *_not_hidden(around, own)))
+            if len(self._known) < _REMEMBERED:
+                self._known[own, around] = known
+        return known
+
+    def _write(self, ranking: _Offers) -> tuple[int, _Offers]:
+        for trunk, since, until in ranking:
+            self.trunks.append(trunk)
+            self.valid_from.append(since)
+            self.valid_until.append(until)
+        self.firsts.append(len(self.trunks))
+        return len(self.firsts) - 2, ranking
+
+
+def _by_price(rows: _Rows, group: list[int]) -> _Offers:
+    """A prefix's rows, the cheapest first. Each is valid until the next one of its trunk is.
+
+    :raises BrokenRatesError: two contradict each other.
+    """
+    prices, trunks, since, places = rows.prices, rows.trunks, rows.valid_from, rows.places
+    if len({trunks[row] for row in group}) == len(group):
+        offers = sorted([(prices[row], trunks[row], since[row]) for row in group])
+        return tuple([(trunk, begins, LATEST) for _, trunk, begins in offers])
+    group.sort(key=lambda row: (trunks[row], -since[row], places[row]))
+    found: list[tuple[float, tuple[int, int, int]]] = []
+    other = -1
+    for row in group:
+        until = LATEST
+        if other >= 0 and trunks[row] == trunks[other]:
+            until = since[other]
+            if until == since[row]:
+                if prices[row] != prices[other]:
+                    mend = f"another price than in {rows.place} {places[other]}, for the same time"
+                    raise rows.broken(places[row], "price", mend)
+                continue
+        found.append((prices[row], (trunks[row], since[row], until)))
+        other = row
+    return tuple(offer for _, offer in sorted(found))
+
+
+def _not_hidden(around: _Offers, own: _Offers) -> _Offers:
+    """Of the offers for shorter prefixes those that are not always behind one of the trunk's own
+    for this: from its first on, a trunk has always one that is valid."""
+    first: dict[int, int] = {}
+    for trunk, since, _ in own:
+        first[trunk] = min(since, first.get(trunk, LATEST))
+    return tuple(offer for offer in around if first.get(offer[0], LATEST) > offer[1])
+
+
+def write(rows: _Rows, file: BinaryIO) -> None:
+    """The table as ``ratetable`` maps it.
+
+    :raises BrokenRatesError: two rows contradict each other.
+    """
+    starts, longest = array("Q", [0]), array("I", [NOTHING])
+    shorter, numbers, lengths = array("I"), array("I"), array("B")
+    rankings = _Rankings(rows)
+    # The prefixes that lie around the present one: where each ends, which it is, and its ranking.
+    around: list[tuple[int, int, _Offers]] = [(WIDTHS[0] * 2, NOTHING, ())]
+
+    def cut(start: int, prefix: int) -> None:
+        """From here on it is that prefix's, whoever had it before."""
+        if starts[-1] == start:
+            longest[-1] = prefix
+        else:
+            starts.append(start)
+            longest.append(prefix)
+
+    for prefix, (key, group) in enumerate(_by_prefix(rows)):
+        start, length = key >> 4, key & 15
+        while around[-1][0] <= start:
+            end, *_ = around.pop()
+            cut(end, around[-1][1])
+        _, next_shorter, offers = around[-1]
+        number, ranking = rankings.add(group, offers)
+        shorter.append(next_shorter)
+        numbers.append(number)
+        lengths.append(length)
+        cut(start, prefix)
+        around.append((start + WIDTHS[length], prefix, ranking))
+    while len(around) > 1:
+        end, *_ = around.pop()
+        cut(end, around[-1][1])
+    arrays = {
+        "starts": starts,
+        "longest": longest,
+        "shorter": shorter,
+        "rankings": numbers,
+        "firsts": rankings.firsts,
+        "valid_from": rankings.valid_from,
+        "valid_until": rankings.valid_until,
+        "trunks": rankings.trunks,
+        "lengths": lengths,
+    }
+    _write_arrays(rows, [arrays[name] for name in ARRAYS], file)
+
+
+def _write_arrays(rows: _Rows, arrays: "Sequence[array[Any]]", file: BinaryIO) -> None:
+    """First the length of the head, then the head, then the arrays, each at a multiple of 8."""
+    sizes = [len(each) * each.itemsize for each in arrays]
+    about = {
+        "trunks": rows.named,
+        "rates": len(rows.keys),
+        "bytes": dict(zip(ARRAYS, sizes, strict=True)),
+    }
+    head = json.dumps(about).encode()
+    head += b" " * (-len(head) % 8)
+    file.write((len(head) + 8).to_bytes(8, "little") + head)
+    for each, size in zip(arrays, sizes, strict=True):
+        each.tofile(file)
+        file.write(bytes(-size % 8))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says."""
+    (path,) = arguments
+    try:
+        write(read(Path(path)), sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenRatesError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    os.nice(10)  # calls go before
+    gc.disable()  # nothing here goes round in a circle
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,121 @@
+"""A rate table as it is asked: the longest prefix of a number, then the price. Pure.
+
+A table of a million prefixes is a few arrays in one file, which ``ratefile`` writes and which is
+mapped into memory as it is: nothing is read, copied or held twice.
+
+A prefix covers an interval of the numbers of fifteen digits, and intervals lie within each other or
+apart. Cut where one begins or ends they are **segments**, each with the longest prefix that covers
+it: so one bisection finds that. Each prefix has a **ranking**, the offers of the trunks for it and
+for the shorter prefixes around it in the order of trying. There are few trunks and moments from
+which prices are valid, so that most prefixes share their ranking with many, and the processor has
+it at hand.
+"""
+
+import json
+import mmap
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any, Final
+
+#: Digits of a number that are looked at; no prefix has more (E.164: fifteen in all).
+DIGITS: Final = 15
+
+#: Where no prefix is: of a segment, or around the shortest.
+NOTHING: Final = 0xFFFFFFFF
+
+#: The last moment that a table knows, Unix time.
+LATEST: Final = 2**32 - 1
+
+#: The arrays of a table in the order of the file, with their types as ``array`` names them. Of each
+#: segment where it begins, and its prefix; of each prefix how many digits it has, the next shorter
+#: one and its ranking; of each ranking the first offer (one more at the end); of each offer the
+#: trunk, and from when until when it is valid, Unix time.
+ARRAYS: Final[Mapping[str, str]] = {
+    "starts": "Q",
+    "longest": "I",
+    "shorter": "I",
+    "rankings": "I",
+    "firsts": "I",
+    "valid_from": "I",
+    "valid_until": "I",
+    "trunks": "H",
+    "lengths": "B",
+}
+
+#: Rankings that are remembered as they are now.
+_REMEMBERED: Final = 4096
+
+
+class RateTable:
+    """Which trunks reach each number, the best offer first.
+
+    :ivar prefixes: how many there are.
+    :ivar rates: how many rows: a prefix may have several, of several trunks and times.
+    :ivar trunks: names of all that occur -> where the first time, in words.
+    :param file: descriptor of a file that ``ratefile`` wrote; may be closed afterwards.
+    """
+
+    def __init__(self, file: int) -> None:
+        # The map stays as long as a view of it.
+        whole = memoryview(mmap.mmap(file, os.fstat(file).st_size, prot=mmap.PROT_READ))
+        size = int.from_bytes(whole[:8], "little")
+        head = json.loads(bytes(whole[8:size]))
+        arrays: dict[str, Any] = {}
+        for name, kind in ARRAYS.items():
+            end = size + head["bytes"][name]
+            arrays[name] = whole[size:end].cast(kind)  # type: ignore[call-overload]
+            size = end + -end % 8
+        self.trunks: dict[str, str] = head["trunks"]
+        self.rates: int = head["rates"]
+        self.prefixes = len(arrays["lengths"])
+        self._names = list(self.trunks)
+        self._prefixes = tuple(
+            arrays[name] for name in ("starts", "longest", "lengths", "shorter", "rankings")
+        )
+        self._offers = tuple(
+            arrays[name] for name in ("firsts", "valid_from", "valid_until", "trunks")
+        )
+        # A ranking -> from when until when it stays as it is, and how.
+        self._ranked: dict[int, tuple[float, float, tuple[str, ...]]] = {}
+
+    def look_up(self, number: str, now: float) -> tuple[str, ...]:
+        """The trunks that reach a number, by name: those of the longest prefix first, among them
+        the cheapest first; then those of shorter prefixes.
+
+        :param number: ASCII digits, with the country code and without a plus.
+        :param now: Unix time; of a trunk's rates for a prefix the latest that is valid by then
+            counts.
+        """
+        starts, longest, lengths, shorter, rankings = self._prefixes
+        key = int(number[:DIGITS].ljust(DIGITS, "0"))
+        prefix = longest[bisect_right(starts, key) - 1]
+        # What was not dialled to its end is filled up with zeros that are no part of it.
+        while prefix != NOTHING and lengths[prefix] > len(number):
+            prefix = shorter[prefix]
+        if prefix == NOTHING:
+            return ()
+        ranking = rankings[prefix]
+        known = self._ranked.get(ranking)
+        if known is not None and known[0] <= now < known[1]:
+            return known[2]
+        return self._rank(ranking, now)
+
+    def _rank(self, ranking: int, now: float) -> tuple[str, ...]:
+        """A ranking as it is now; remembered until an offer begins or ends."""
+        firsts, valid_from, valid_until, trunks = self._offers
+        since, until = 0, LATEST + 1
+        found: dict[str, None] = {}
+        for offer in range(firsts[ranking], firsts[ranking + 1]):
+            for moment in (valid_from[offer], valid_until[offer]):
+                if moment <= now:
+                    since = max(since, moment)
+                else:
+                    until = min(until, moment)
+            if valid_from[offer] <= now < valid_until[offer]:
+                found.setdefault(self._names[trunks[offer]])
+        if len(self._ranked) >= _REMEMBERED:
+            self._ranked.clear()
+        names = tuple(found)
+        self._ranked[ranking] = since, until, names
+        return names
