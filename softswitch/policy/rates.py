@@ -86,7 +86,8 @@ class Rates:
         self._source.start(house.trunk)
 
     def route(self, invite: InviteView) -> Answer[Route | Reject]:
-        """The trunks that have a rate, but for the one that the call came from; None without."""
+        """The trunks that have a rate, but for the one that the call came from; None where there
+        are none, a route without targets where none of them has a member that is up."""
         number = dialled(invite.uri, self._house)
         if not is_for(self.callers, invite.identity) or not self._pattern.fullmatch(number):
             return None
@@ -102,18 +103,23 @@ class Rates:
         return self._routed(digits, invite)
 
     def _routed(self, digits: str, invite: InviteView) -> Route | Reject | None:
-        table, house, identity = self._source.table, self._house, invite.identity
+        table, house, who = self._source.table, self._house, invite.identity
+        came_from = who.name if who is not None and who.kind == "trunk" else ""
         if table is None:
             return NO_RATES
         targets: list[Target] = []
-        tried = 0
+        tried, offered = 0, False
         for name in table.look_up(digits, house.now()):
             trunk = house.trunk(name)
-            came_from = identity is not None and (identity.kind, identity.name) == ("trunk", name)
-            if trunk is not None and not came_from and tried < self.most:
-                tried += 1
-                targets += trunk.targets(f"+{digits}", invite)
-        if not targets:
+            if trunk is None or name == came_from:
+                continue
+            offered = True
+            found = trunk.targets(f"+{digits}", invite)
+            targets += found
+            tried += bool(found)
+            if tried == self.most:
+                break
+        if not offered:
             return None
         if self.ring_seconds is not None:
             targets = [attrs.evolve(each, ring_seconds=self.ring_seconds) for each in targets]

@@ -148,6 +148,25 @@ def test_a_call_does_not_go_back_to_where_it_came_from(rating):
     assert rating.trunks(policy, identity=Identity("trunk", "d")) == ["a", "b"]
 
 
+def test_a_trunk_that_is_out_of_order_is_passed_over(rating):
+    """It counts for none of those that are tried; where all are, the call has no targets, of which
+    the switch makes a 500 with Q.850 cause 38."""
+    rating.write("44,1,,a", "44,2,,b", "44,3,,c")
+    policy = rating.started(most=2)
+    up = {"a": False, "b": True, "c": True}
+    rating.house.trunk = lambda name: rating.house.trunks.find(name) if up[name] else _Down()
+    assert rating.trunks(policy) == ["b", "c"]
+    up.update(b=False, c=False)
+    assert rating.trunks(policy) == []
+
+
+class _Down:
+    """A trunk without a member that is up."""
+
+    def targets(self, number, invite=None):
+        return []
+
+
 def test_other_ways_to_dial(rating):
     """``match`` and ``strip`` turn what is dialled into country code and number; ``callers``
     narrows who may."""
