@@ -14,7 +14,7 @@ import attrs
 from softswitch.b2bua import crossing
 from softswitch.b2bua.bodies import Translation
 from softswitch.b2bua.identity import present
-from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.shared import Shared, first_hop
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.requester import Inquiry, Requester
@@ -194,7 +194,7 @@ class Errand:
             if target.flow is not None:
                 self._try(number, target.flow)
             else:
-                self.shared.find_flow(target.uri, partial(self._try, number))
+                self.shared.find_flow(first_hop(target), partial(self._try, number))
 
     def _set_deadline(self) -> None:
         clock, data = self.shared.clock, self.data
@@ -311,7 +311,8 @@ class Errand:
             contact=shared.contact(shown.contact_user, flow),
             remote_target=target.uri,
             flow=flow,
-            symmetric=target.flow is not None,
+            symmetric=shared.goes_along(target),
+            route_set=list(target.route),
             registered=shared.registered(target),
         )
         fields = [
@@ -333,7 +334,7 @@ class Errand:
         """What answers a target's challenges."""
         if target.trunk is None:
             return None
-        return self.shared.credentials(target.trunk, dialog.flow.remote_host, target.uri)
+        return self.shared.credentials(target.trunk, dialog.flow.remote_host, first_hop(target))
 
     def crossed_back(self, response: Response) -> list[Field]:
         """The fields of an answer that whoever sent the request may see."""

@@ -11,7 +11,7 @@ from weakref import proxy
 
 from softswitch.b2bua import crossing, diversion, identity
 from softswitch.b2bua.leg import Leg
-from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.shared import Shared, first_hop
 from softswitch.b2bua.trials import (
     UNREACHED,
     Failure,
@@ -263,7 +263,7 @@ class Hunt:
             if target.flow is not None:
                 self._invite_on(number, target.flow)
             else:
-                self._shared.find_flow(target.uri, partial(self._invite_on, number))
+                self._shared.find_flow(first_hop(target), partial(self._invite_on, number))
 
     def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
         data = self.data
@@ -305,7 +305,8 @@ class Hunt:
             contact=shared.contact(shown.contact_user, flow),
             remote_target=target.uri,
             flow=flow,
-            symmetric=target.flow is not None,
+            symmetric=shared.goes_along(target),
+            route_set=list(target.route),
             registered=registered,
         )
         trial.attempt.call_id_b = dialog.call_id

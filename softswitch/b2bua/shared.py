@@ -17,6 +17,7 @@ from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.scope import Auditor, Scope
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request
 from softswitch.sip.replaces import Replaces
 from softswitch.sip.uri import Uri
@@ -26,6 +27,11 @@ from softswitch.transport.layer import Destination, TransportLayer
 from softswitch.trunk.group import Trunks
 from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock, Timer
+
+
+def first_hop(target: Target) -> str:
+    """The URI to which the first request to a target is sent."""
+    return str(NameAddr.parse(target.route[0]).uri) if target.route else target.uri
 
 
 @attrs.frozen
@@ -178,6 +184,11 @@ class Shared:
             trunk = self.traffic.trunk(target)
             return "" if trunk is None else trunk.registered_as
         return "" if target.call_to is None else Uri.parse(target.call_to).unquoted_user
+
+    def goes_along(self, target: Target) -> bool:
+        """Whether the requests of a dialog with a target go along its flow, and not to its Contact:
+        not where that is only where we have registered."""
+        return target.flow is not None and (target.trunk is None or bool(self.registered(target)))
 
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""

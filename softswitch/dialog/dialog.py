@@ -187,9 +187,11 @@ class Dialog:
 
         :raises SipSyntaxError: when the first Route or the target is no URI.
         """
+        if not (self.remote_tag or self.remote_cseq):
+            return self.flow
         if self.route_set:
             return NameAddr.parse(self.route_set[0]).uri
-        if self.symmetric or not (self.remote_tag or self.remote_cseq):
+        if self.symmetric:
             return self.flow
         target = Uri.parse(self.remote_target)
         return self.flow if _is_at(target, self.flow) else target

@@ -9,7 +9,7 @@ is never tried here: each attempt at an address is a leg of its own, see ``b2bua
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from softswitch.dialog.dialog import Dialog
+from softswitch.dialog.dialog import REFRESHING, Dialog
 from softswitch.dialog.proof import PROOFS, Answers, Credentials, prove
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
@@ -121,7 +121,8 @@ class Requester:
         """From the transaction."""
         if response.status in (401, 407) and self._is_answered(response):
             request = self.request
-            fields = [field for field in request.fields if field[0] not in WRITTEN_ANEW]
+            anew = WRITTEN_ANEW if request.method in REFRESHING else WRITTEN_ANEW - OF_REFRESHING
+            fields = [field for field in request.fields if field[0] not in anew]
             hops = request.max_forwards or 0
             self._transaction = None
             self.start(self._dialog.request(request.method, fields, request.body, hops))
@@ -227,3 +228,6 @@ def take_down(
 WRITTEN_ANEW = PROOFS | {
     *("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow")
 }
+
+#: What the dialog writes into requests that may refresh its target, and into no others.
+OF_REFRESHING = frozenset(("Contact", "Allow"))

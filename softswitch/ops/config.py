@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
+from softswitch.ops import upstream
 from softswitch.ops.inbound import DIGEST_LENGTH, contradictions, inbound
 from softswitch.ops.tables import (
     AuthTable,
@@ -112,6 +113,11 @@ class Config:
             attrs.evolve(table.group(name), inbound=inbound(table, self.realm, algorithms))
             for name, table in self.trunks.items()
         )
+
+    @property
+    def registers(self) -> bool:
+        """Whether we register at any trunk."""
+        return any(table.register is not None for table in self.trunks.values())
 
     @cached_property
     def profiles(self) -> dict[tuple[str, str], Profile]:
@@ -260,6 +266,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield key, "username and password go together"
         if trunk.members and (wrong := fault(Route(trunk.targets("1")))):
             yield key, wrong
+        for wrong_key, mend in upstream.contradictions(config.trunks[trunk.name]):
+            yield f"{key}.{wrong_key}", mend
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

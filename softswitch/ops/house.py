@@ -8,6 +8,7 @@ one step: premises, policies, and what new calls share. Sockets, registrations a
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any, ClassVar
 
 from softswitch import __version__
@@ -42,6 +43,8 @@ from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.transport.resolver import LookUp, Resolver
 from softswitch.trunk.group import escape_user
+from softswitch.trunk.registering import RegistrationData, World
+from softswitch.trunk.registrations import UpstreamRegistrations
 from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock
 
@@ -70,6 +73,9 @@ class House:
     :param plug_ins: policies that are asked before those of the configuration.
     :param report: told of each leak: scope's name, what was left.
     :param broken: told of exceptions that a message caused; without it they go on.
+    :param secret: of which the tokens in our Contacts at registrars are made; b"" for a new one.
+    :param random: for choices by chance.
+    :param registration: told of each of our registrations that has come about, failed or ended.
     :raises ConfigError: when a policy cannot be loaded.
     """
 
@@ -87,6 +93,9 @@ class House:
         report: Callable[[str, list[str]], None],
         broken: Callable[[Exception], None] | None = None,
         timers: Timers = RFC_3261,
+        secret: bytes = b"",
+        random: Random | None = None,
+        registration: Callable[[RegistrationData], None] = lambda data: None,
     ) -> None:
         self.clock = clock
         self.engine = engine
@@ -99,6 +108,9 @@ class House:
         self.auditor = Auditor(clock, report)
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
+        self.random = random or Random()
+        self.upstream = UpstreamRegistrations(secret or os.urandom(32))
+        self.transport.on_closed.append(self.upstream.flow_closed)
         self._plug_ins = tuple(plug_ins)
         self._observers: list[Policy] = []
         self.premises = Premises(config, self)
@@ -112,6 +124,16 @@ class House:
             self.policies,
             self.auditor,
             lambda user: self.locate(user, self.domain),
+        )
+        self._world = World(
+            clock,
+            self.agent,
+            self.transport,
+            resolver,
+            self.auditor,
+            [("User-Agent", USER_AGENT)],
+            self.random,
+            registration,
         )
         self._registering = RegisterHandler(
             Registrar(self.bindings, self.domains, clock.seconds), self.policies
@@ -167,6 +189,7 @@ class House:
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
+        self.upstream.renew(premises.trunks)
         premises.nonces.lifetime = config.auth.nonce_seconds
         self.agent.gate = self._registering.policies = policies
         self._shared = self._shared.renewed(
@@ -196,6 +219,14 @@ class House:
         """With the ports that are really bound."""
         return self.transport.listeners
 
+    def start(self) -> None:
+        """Begin with what the switch does by itself, once it has its ports: register at trunks."""
+        self.upstream.start(self.premises.trunks, self._world)
+
+    def stop(self) -> None:
+        """End that, before the ports are closed: un-register."""
+        self.upstream.stop()
+
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
         counters: Counter[str] = self.switch.counters + self.transport.counters
@@ -211,6 +242,7 @@ class House:
             "scopes_closed": self.auditor.closed,
             "leaks": self.auditor.leaks,
             "trunks": self.traffic.figures(),
+            "registered_at": self.upstream.figures(),
             "counters": dict(sorted(counters.items())),
         }
 

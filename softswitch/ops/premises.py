@@ -6,6 +6,7 @@ the switch has learnt meanwhile is handed over by the ``previous`` ones.
 """
 
 import os
+from random import Random
 from typing import Protocol
 
 from softswitch.dialog.proof import Credentials
@@ -19,6 +20,7 @@ from softswitch.transport.listener import Listener
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunk, Trunks
 from softswitch.trunk.registered import located
+from softswitch.trunk.registrations import UpstreamRegistrations
 from softswitch.trunk.whose import whose
 from softswitch.wheel import Clock
 
@@ -28,6 +30,8 @@ class Building(Protocol):
 
     clock: Clock
     domains: Domains
+    random: Random
+    upstream: UpstreamRegistrations
 
     @property
     def listeners(self) -> list[Listener]:
@@ -53,7 +57,9 @@ class Premises:
         self._house = house
         self.users = config.directory_of_users()
         trunks = located(config.trunk_groups(), house.locate, house.domains.primary)
-        self.trunks = Trunks(trunks, house.clock.seconds, config.switch.emergency)
+        trunks = house.upstream.known_to(trunks)
+        now, emergency = house.clock.seconds, config.switch.emergency
+        self.trunks = Trunks(trunks, now, emergency, house.random)
         self.accounts = self.trunks.accounts()
         if previous is None:
             self.nonces = Nonces(house.clock, os.urandom(32), config.auth.nonce_seconds)

@@ -21,12 +21,14 @@ from softswitch.media.relay import RelayEngine
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
+from softswitch.ops.secret import kept_secret
 from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.transport.resolver import host_names
 from softswitch.transport.tcp import TcpPort
 from softswitch.transport.udp import UdpPort
+from softswitch.trunk.registering import RegistrationData, State
 from softswitch.wheel import Wheel
 
 log = Logger()
@@ -69,6 +71,8 @@ class SwitchService(Service):
             store=self._store,
             report=_leaked,
             broken=_broken,
+            secret=kept_secret(state / "secret") if config.registers else b"",
+            registration=_registration,
         )
         self.house.observe(Policy("records", self._records))
         self._sweep = LoopingCall(self.house.auditor.sweep)
@@ -98,6 +102,7 @@ class SwitchService(Service):
     def _run(self, restored: int) -> None:
         """The reactor runs: from now on messages are served and signals heeded."""
         self._heed_signals()
+        self.house.start()
         # What was made at the start stays; the collector need not look at it again, and calls
         # free their memory without it.
         gc.collect()
@@ -113,10 +118,11 @@ class SwitchService(Service):
         )
 
     def stopService(self) -> Deferred[None]:
-        """Refuse new calls and end all subscriptions, let the calls that run end, hang up what is
-        left, write everything."""
+        """Refuse new calls, un-register and end all subscriptions, let the calls that run end, hang
+        up what is left, write everything."""
         switch = self.house.switch
         switch.draining = True
+        self.house.stop()
         self.house.passage.shut()
         done: Deferred[None] = Deferred()
         self._deadline = self._wheel.seconds() + self._config.switch.drain_seconds
@@ -218,6 +224,25 @@ def write_whole(path: Path, figures: dict[str, Any]) -> None:
 
 def _leaked(scope: str, left: list[str]) -> None:
     log.error("call {call_id} leaked: {left}", call_id=scope, left=", ".join(left))
+
+
+def _registration(data: RegistrationData) -> None:
+    if data.state is State.REGISTERED:
+        log.info(
+            "registered at trunk {trunk}: {registrar}", trunk=data.trunk, registrar=data.registrar
+        )
+    elif data.state is State.IDLE:
+        log.info("no longer registered at trunk {trunk}", trunk=data.trunk)
+    else:
+        log.warn(
+            "not registered at trunk {trunk}: {registrar} says {status} {reason}; "
+            "trying again in {seconds:.0f} s",
+            trunk=data.trunk,
+            registrar=data.registrar,
+            status=data.status,
+            reason=data.reason,
+            seconds=data.wait,
+        )
 
 
 def _unreadable(aor: str, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """The tables of the configuration: a class for each, its fields named as the file's keys. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -21,10 +21,11 @@ from softswitch.ops.values import (
     Secret,
 )
 from softswitch.plugin.views import CalledFrom, Forwarded
-from softswitch.trunk.group import Trunk
+from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
 from softswitch.trunk.selection import Key, Member, Method
+from softswitch.trunk.upstream import Upstream
 
 
 @attrs.frozen
@@ -190,6 +191,41 @@ class TrunkLimitsTable:
 
 
 @attrs.frozen
+class RegisterTable:
+    """``[trunks.NAME.register]``: we register at the trunk; see ``trunk.upstream.Upstream``.
+
+    :ivar registrars: empty for the members of the trunk.
+    :ivar aor: "" for the trunk's ``username`` at the first registrar.
+    """
+
+    registrars: tuple[HostPort, ...] = ()
+    aor: str = ""
+    which: Literal["first", "all"] = "first"
+    contact_user: str = ""
+    expires: Count = 3600
+    retry_seconds: Seconds = 30.0
+    retry_max_seconds: Seconds = 1800.0
+
+    def upstream(self, username: str, members: Sequence[HostPort]) -> Upstream:
+        """What is meant, with what is left out.
+
+        :param username: of the trunk.
+        :param members: its addresses.
+        """
+        registrars = self.registrars or tuple(members)
+        host = str(HostPort(registrars[0].host)) if registrars else ""
+        return Upstream(
+            tuple(map(str, registrars)),
+            self.aor or f"sip:{escape_user(username)}@{host}",
+            self.which,
+            escape_user(self.contact_user),
+            self.expires,
+            self.retry_seconds,
+            self.retry_max_seconds,
+        )
+
+
+@attrs.frozen
 class TrunkTable:
     """``[trunks.NAME]``: a gateway, carrier or PBX.
 
@@ -206,6 +242,7 @@ class TrunkTable:
     :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
+    :ivar register: how we register at it; None where we do not.
 
     How it calls us, see ``trunk.inbound.Inbound``:
 
@@ -235,6 +272,7 @@ class TrunkTable:
     try_seconds: Seconds | None = None
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
+    register: RegisterTable | None = None
 
     inbound_username: str = ""
     inbound_password: Secret | None = attrs.field(default=None, repr=False)
@@ -253,7 +291,8 @@ class TrunkTable:
             Member(str(each.address), each.weight, each.priority, each.transport or "")
             for each in self.members
         ]
-        health = self.health
+        health, register = self.health, self.register
+        places = [*self.addresses, *(each.address for each in self.members)]
         return Trunk(
             name=name,
             members=(*short, *long),
@@ -275,6 +314,7 @@ class TrunkTable:
                 health.hold_seconds,
             ),
             limits=Limits(**attrs.asdict(self.limits)),
+            upstream=None if register is None else register.upstream(self.username, places),
         )
 
 

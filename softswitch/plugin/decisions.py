@@ -97,6 +97,11 @@ def as_diversions(diversions: Iterable[Diversion]) -> tuple[Diversion, ...]:
     return tuple(diversions)
 
 
+def as_route(route: str | Iterable[str]) -> tuple[str, ...]:
+    """One or several Route field values."""
+    return (route,) if isinstance(route, str) else tuple(route)
+
+
 @attrs.frozen
 class Target:
     """One place to ring.
@@ -112,6 +117,8 @@ class Target:
     :ivar headers: fields to add to the new INVITE, name -> value.
     :ivar flow: send on this flow instead of resolving the URI: the one on which a phone
         registered.
+    :ivar route: Route field values that the first request bears, the first hop first: it goes
+        there unless a flow is named.
     :ivar call_to: URI of the new leg's To; None for the target's own.
     :ivar dialog: cells of its profile (``plugin.profile.Profile``) that are others in this call.
     """
@@ -126,6 +133,7 @@ class Target:
     call_to: str | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
     member: str = ""
+    route: tuple[str, ...] = attrs.field(default=(), converter=as_route)
 
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:

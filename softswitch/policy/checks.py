@@ -31,6 +31,7 @@ from softswitch.plugin.profile import RESERVED, Profile
 from softswitch.plugin.views import Identity
 from softswitch.settings import structure
 from softswitch.sip.digest import ALGORITHMS
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.names import canonical
 from softswitch.sip.uri import Uri
 
@@ -173,6 +174,7 @@ def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
         return f"no trunk {target.trunk!r}"
     return (
         _uri(target.uri, _DIALLED)
+        or _first(map(_hop, target.route))
         or (_uri(target.call_to, _DIALLED) if target.call_to is not None else "")
         or _headers(target.headers)
         or _cells(target.dialog)
@@ -187,6 +189,17 @@ def _uri(uri: object, schemes: Iterable[str] = ()) -> str:
     except SipSyntaxError:
         return f"unfit URI {uri!r}"
     return f"unfit scheme {parsed.scheme!r}" if schemes and parsed.scheme not in schemes else ""
+
+
+def _hop(route: object) -> str:
+    """What is wrong with a Route field value."""
+    if not isinstance(route, str) or not _sendable(route):
+        return "unfit route"
+    try:
+        uri = NameAddr.parse(route).uri
+    except SipSyntaxError:
+        return f"unfit route {route!r}"
+    return "" if uri.scheme == "sip" else f"unfit scheme {uri.scheme!r}"
 
 
 def _headers(headers: object) -> str:

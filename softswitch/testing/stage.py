@@ -22,6 +22,7 @@ import pickle
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -134,12 +135,15 @@ class Stage:
             engine=self.engine,
             plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
             report=lambda scope, left: self.leaks.append((scope, left)),
+            random=Random(wires.get("seed", 0)),
         )
         self.house.observe(Policy("stage", self))
         self.network.join(self.house.transport)
         for listener in self.house.transport.listeners:
             self._names.setdefault(listener.bind_host, "switch")
         self.clock.after = self._write_down
+        # Once whoever is to play with it is there.
+        self.clock.callLater(0, self.house.start)
 
     @property
     def config(self) -> Config:
@@ -261,6 +265,8 @@ class Stage:
         house = self.house
         calls = [f"{call.data.state}: {call.data.invite}" for call in house.switch.calls.values()]
         assert not calls, f"calls have not ended: {calls}"
+        self.settle()
+        house.stop()
         self.clock.run_until_idle()
         assert not self.leaks, f"left behind: {self.leaks}"
         assert house.auditor.leaks == 0
@@ -318,6 +324,7 @@ class Stage:
         known += [forwarded.data for forwarded in house.proxy.ledger.calls()]
         if house.passage.busy:
             known.append(house.passage.data)
+        known += [registration.data for registration in house.upstream]
         self._marks = {}
         for data in known:
             # What is as it was need not be rebuilt: most events concern one call, or none.

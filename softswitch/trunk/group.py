@@ -24,6 +24,7 @@ from softswitch.trunk.inbound import Inbound
 from softswitch.trunk.limits import Limits
 from softswitch.trunk.members import Members, Surroundings
 from softswitch.trunk.selection import Key, Member, Method, as_members
+from softswitch.trunk.upstream import Accepted, Upstream
 
 if TYPE_CHECKING:
     from softswitch.trunk.registered import RegisteredPbx
@@ -55,6 +56,8 @@ class Trunk:
     :ivar inbound: how it calls us.
     :ivar pbx: where it is reached when it registers to us, instead of members; None before it is
         known who keeps that, and for others.
+    :ivar upstream: how we register at it; None where we do not.
+    :ivar registered: asked for each call where we are registered at it now.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -74,6 +77,8 @@ class Trunk:
     limits: Limits = attrs.field(factory=Limits)
     inbound: Inbound = attrs.field(factory=Inbound)
     pbx: "RegisteredPbx | None" = attrs.field(default=None, eq=False)
+    upstream: Upstream | None = None
+    registered: Callable[[], Sequence[Accepted]] = attrs.field(default=tuple, eq=False, repr=False)
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default
@@ -106,7 +111,8 @@ class Trunk:
     def targets(self, number: str, invite: RequestView | None = None) -> list[Target]:
         """What a router answers to have a number dialled over this trunk: a target per member that
         is up, in the order of trying; none where none is up. An emergency call is tried at every
-        member, whatever is known of them. A PBX that registers is called where it has.
+        member, whatever is known of them. A PBX that registers is called where it has; where we are
+        registered, that comes first.
 
         :param invite: of which call; by its caller or Call-ID it may stick to a member.
         """
@@ -124,7 +130,7 @@ class Trunk:
             ]
         dialled = "" if invite is None else invite.uri.unquoted_user
         every = is_emergency(self.state.around.emergency, number, dialled)
-        return [
+        targets = [
             Target(
                 self.uri(member, number),
                 trunk=self.name,
@@ -133,6 +139,25 @@ class Trunk:
             )
             for member in self.state.order(number, invite, every)
         ]
+        accepted = self.registered()
+        return self._preferring(accepted, targets, number) if accepted else targets
+
+    def _preferring(
+        self, accepted: Sequence[Accepted], targets: list[Target], number: str
+    ) -> list[Target]:
+        """The registrars that have accepted us first, on the flows on which they did so; but for
+        those that are members and out."""
+        by_member = {target.member: target for target in targets}
+        found = []
+        for place in accepted:
+            target = by_member.pop(place.registrar, None)
+            if target is None and place.registrar in self.state.states:
+                continue
+            if target is None:
+                uri = self.uri(Member(place.registrar), number)
+                target = Target(uri, trunk=self.name, headers=self.headers)
+            found.append(attrs.evolve(target, flow=place.flow, route=place.route))
+        return [*found, *by_member.values()]
 
     def ha1(self, realm: str, algorithm: str) -> str | None:
         """What answers a challenge of the trunk (RFC 7616 3.4.2); None: it is not answered."""
@@ -143,7 +168,9 @@ class Trunk:
     @cached_property
     def hosts(self) -> frozenset[str]:
         """The names and address literals that the configuration gives it."""
-        uris = [Uri.parse(f"sip:{member.address}") for member in self.members]
+        registrars = () if self.upstream is None else self.upstream.registrars
+        addresses = (*(member.address for member in self.members), *registrars)
+        uris = [Uri.parse(f"sip:{address}") for address in addresses]
         return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:
