@@ -121,7 +121,7 @@ def test_a_200_that_does_not_register_us(play, chance, fields):
     assert (said["state"], said["status"]) == ("waiting", 200)
     assert said["reason"] == "the answer does not name our contact"
     assert said["next_at"] == pytest.approx(backed_off(chance, 1))
-    assert stage.house.trunks.find("carrier").targets("1")[0].flow is None
+    assert stage.house.premises.trunks.find("carrier").targets("1")[0].flow is None
 
 
 def test_a_200_that_a_stranger_made_up(play):
@@ -286,7 +286,7 @@ def test_a_refresh_that_fails_while_the_binding_holds(play, chance):
     stage.run(1)
     registrar.answers = [500]
     stage.run(refreshed_after(chance, 600))
-    trunk = stage.house.trunks.find("carrier")
+    trunk = stage.house.premises.trunks.find("carrier")
     assert figures(stage)["state"] == "waiting"
     assert trunk.targets("1")[0].flow is not None
     registrar.answers = [None] * 9
@@ -391,7 +391,7 @@ def test_a_connection_that_breaks(play, chance):
     registrar has no way to us any more; until then no call is sent there."""
     stage, registrar = play(transport="tcp")
     stage.run(40)
-    trunk = stage.house.trunks.find("carrier")
+    trunk = stage.house.premises.trunks.find("carrier")
     assert trunk.targets("1")[0].flow.serial
     assert registrar.contact.params["transport"] == "tcp"
     refreshed_after(chance, 3600)
