@@ -18,6 +18,7 @@ from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.plugin.views import RequestView, User
+from softswitch.policy.budget import Asked
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.sip import digest
 
@@ -49,15 +50,15 @@ class ExplainedChain(PolicyChain):
             )
         super().ask(place, tell, *args, rest=rest)
 
-    def failed(self, name: str, kind: str, subject: Any, reason: str) -> Reject:
+    def failed(self, policy: Asked, kind: str, subject: Any, reason: str) -> Reject | None:
         """As there; the verdict says what was wrong."""
-        self._verdict_of(name).fault = reason
-        return super().failed(name, kind, subject, reason)
+        self._verdict_of(policy.name).fault = reason
+        return super().failed(policy, kind, subject, reason)
 
-    def raised(self, name: str, subject: Any, failure: Failure) -> Reject:
+    def raised(self, policy: Asked, subject: Any, failure: Failure) -> Reject | None:
         """As there; the verdict says where it was raised."""
-        self._verdict_of(name).fault = where_raised(failure)
-        return super().raised(name, subject, failure)
+        self._verdict_of(policy.name).fault = where_raised(failure)
+        return super().raised(policy, subject, failure)
 
     def observe(self, observer: Policy) -> None:
         """Nobody is told."""
@@ -87,12 +88,12 @@ class ExplainedChain(PolicyChain):
     def _witnessed(
         self,
         place: Place,
-        policy: str,
+        policy: Asked,
         method: Callable[..., Any],
         decisions: tuple[type, ...],
         *args: Any,
     ) -> Any:
-        verdict = Verdict(place, policy)
+        verdict = Verdict(place, policy.name)
         self.diary.entries.append(verdict)
         answer = method(*args)
         if isinstance(answer, Awaitable) and not isinstance(answer, decisions):

@@ -26,6 +26,7 @@ from softswitch.plugin.media import IMediaEngine
 from softswitch.plugin.views import BindingView
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
+from softswitch.policy.budget import Attention
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import dialled
 from softswitch.proxy.forwarder import Forwarder
@@ -62,6 +63,7 @@ class House:
     :ivar policies: what it says of policies; likewise.
     :ivar switch: its calls.
     :ivar passage: what goes on outside of them.
+    :ivar attention: which policy has the reactor.
     :ivar proxy: what it forwards.
     :ivar bindings: its registrations.
     :ivar auditor: its proof that nothing leaks.
@@ -113,8 +115,9 @@ class House:
         self.transport.on_closed.append(self.upstream.flow_closed)
         self._plug_ins = tuple(plug_ins)
         self._observers: list[Policy] = []
+        self.attention = Attention()
         self.premises = Premises(config, self)
-        self.policies = self._chain(self.premises)
+        self.policies = self._chain(self.premises, None)
         resolver = Resolver(look_up, self.transport.listeners)
         self.agent = UserAgent(
             self.transport,
@@ -183,7 +186,7 @@ class House:
         """
         check_reloadable(self.config, config)
         premises = Premises(config, self, self.premises)
-        policies = self._chain(premises)
+        policies = self._chain(premises, self.policies)
         # Nothing below can fail.
         self.premises, self.policies = premises, policies
         self.transport.limits = config.datagram_limits()
@@ -241,6 +244,7 @@ class House:
             "scopes_open": len(self.auditor.open),
             "scopes_closed": self.auditor.closed,
             "leaks": self.auditor.leaks,
+            "policies": self.policies.figures(),
             "trunks": self.traffic.figures(),
             "registered_at": self.upstream.figures(),
             "counters": dict(sorted(counters.items())),
@@ -286,9 +290,10 @@ class House:
         name = dialled(uri, self.premises)
         return name if name and self.premises.find_user(name) is not None else ""
 
-    def _chain(self, premises: Premises) -> PolicyChain:
+    def _chain(self, premises: Premises, previous: PolicyChain | None) -> PolicyChain:
         """The policies of a configuration.
 
+        :param previous: those whose place they take.
         :raises ConfigError: one cannot be loaded.
         """
         config, authenticator = premises.config, premises.authenticator
@@ -308,6 +313,8 @@ class House:
             challenge_fields=authenticator.challenge_fields,
             deadline=config.switch.policy_seconds,
             known_trunk=lambda name: premises.trunk(name) is not None,
+            attention=self.attention,
+            previous=previous,
         )
         for observer in self._observers:
             chain.observe(observer)

@@ -22,6 +22,7 @@ from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.secret import kept_secret
+from softswitch.ops.watchdog import Watchdog
 from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
@@ -75,6 +76,7 @@ class SwitchService(Service):
             registration=_registration,
         )
         self.house.observe(Policy("records", self._records))
+        self._watchdog = Watchdog(reactor, self.house.attention)
         self._sweep = LoopingCall(self.house.auditor.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
@@ -103,6 +105,7 @@ class SwitchService(Service):
         """The reactor runs: from now on messages are served and signals heeded."""
         self._heed_signals()
         self.house.start()
+        self._watchdog.start()
         # What was made at the start stays; the collector need not look at it again, and calls
         # free their memory without it.
         gc.collect()
@@ -155,6 +158,7 @@ class SwitchService(Service):
         self._wheel.callLater(farewell, self._close, done)
 
     def _close(self, done: "Deferred[None]") -> None:
+        self._watchdog.stop()
         self._sweep.stop()
         self.house.transport.stop()
         if self.house.engine is not None:

@@ -29,6 +29,7 @@ class IPolicyMaker(Interface):
     name = Attribute("what ``use`` in a ``[[policy]]`` table says: text")
     factory = Attribute("where the class is, as ``package.module:Class``: text")
     description = Attribute("one sentence for the operator: text")
+    api = Attribute("version of the interfaces that it was written for: text; empty for any")
 
 
 class IAdmissionPolicy(Interface):

@@ -24,8 +24,11 @@ class PolicyMaker:
     :ivar name: what ``use`` in a ``[[policy]]`` table says.
     :ivar factory: where the class is, as ``package.module:Class``.
     :ivar description: one sentence for the operator.
+    :ivar api: version of the interfaces that it was written for, as ``plugin.version`` has it; ""
+        for whatever there is.
     """
 
     name: str
     factory: str
     description: str
+    api: str = ""

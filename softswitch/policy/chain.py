@@ -1,14 +1,15 @@
 """The chain: asks the policies in their order, and lets none of them harm a call but its own.
 
 A policy that answers at once costs a method call and a look at its answer. One that answers an
-awaitable is waited for until its deadline. One that raises, is late or answers rubbish fails
-what it was asked about with 500, is named in the log and counted; everybody else goes on.
+awaitable is waited for until its deadline. One that raises, is late, answers rubbish or is beyond
+its budget fails what it was asked about as its terms say, with 500 unless they say otherwise, is
+named in the log and counted; everybody else goes on.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from inspect import iscoroutine
-from typing import Any, TypeAlias, get_args
+from time import perf_counter
+from typing import Any, Final, TypeAlias, get_args
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -36,7 +37,10 @@ from softswitch.plugin.interfaces import (
 )
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, InviteView, RequestView
+from softswitch.policy.awaited import deferred
+from softswitch.policy.budget import Asked, Attention, Cost
 from softswitch.policy.checks import fault
+from softswitch.policy.terms import Terms
 from softswitch.sip.message import Field
 from softswitch.wheel import Clock, Timer
 
@@ -45,31 +49,35 @@ log = Logger()
 #: What a policy is asked about.
 Subject: TypeAlias = RequestView | CallView
 
-#: Policies that are still to be asked: name and method.
-_Rest: TypeAlias = Iterator[tuple[str, Callable[..., Any]]]
+#: Why a policy is not asked at all.
+_SHUT: Final = {
+    "crowded": "thinks about too many questions already",
+    "resting": "has taken more than its share of the time",
+}
 
-#: What becomes of a request whose policy failed.
-FAILED = Reject(500)
+#: Policies that are still to be asked, and their method.
+_Rest: TypeAlias = Iterator[tuple[Asked, Callable[..., Any]]]
 
 
 @attrs.frozen
 class Policy:
-    """A plug-in and the name under which the configuration uses it."""
+    """A plug-in, the name under which the configuration uses it, and on which terms."""
 
     name: str
     plug_in: Any
+    terms: Terms = attrs.field(factory=Terms)
 
 
 @attrs.frozen
 class _Place:
     """One kind of question.
 
-    :ivar asked: name and method of each policy that is asked, in order.
+    :ivar asked: each policy that is asked, in order, and its method.
     :ivar decisions: classes of what it may answer.
     :ivar nobody: the decision when nobody answers.
     """
 
-    asked: list[tuple[str, Callable[..., Any]]]
+    asked: list[tuple[Asked, Callable[..., Any]]]
     decisions: tuple[type, ...]
     nobody: Any
 
@@ -79,12 +87,16 @@ class PolicyChain:
     """All policies of a running switch.
 
     :ivar policies: all of them, in the order of asking.
-    :ivar failures: (policy's name, "raised", "late" or "rubbish") -> how often.
+    :ivar failures: policy's name, and "raised", "late", "rubbish", "crowded" or "resting" -> how
+        often.
     :param policies: in the order of asking.
-    :param deadline: seconds that a policy has to answer.
+    :param deadline: seconds that a policy has to answer whose terms do not say.
     :param challenge_fields: makes the WWW-Authenticate fields of a challenge to a peer on a flow.
     :param known_trunk: whether a trunk of that name exists, so that a target with a wrong one is
         rubbish; None: any may be named.
+    :param attention: kept up to date.
+    :param previous: the chain that this takes the place of; what it has counted goes on.
+    :param time: measures what policies take, seconds.
     """
 
     def __init__(
@@ -95,30 +107,46 @@ class PolicyChain:
         challenge_fields: Callable[[Flow, Challenge], list[Field]],
         deadline: float = 2.0,
         known_trunk: Callable[[str], bool] | None = None,
+        attention: Attention | None = None,
+        previous: "PolicyChain | None" = None,
+        time: Callable[[], float] = perf_counter,
     ) -> None:
         self.policies = tuple(policies)
         self.failures: Counter[tuple[str, str]] = Counter()
+        self._time = time
+        self._attention = attention or Attention()
+        self._costs: dict[str, Cost] = {}
+        if previous is not None:
+            self.failures, self._costs = previous.failures, previous._costs
+        self._asked: list[Asked] = []
         self.clock = clock
         self.deadline = deadline
         self.challenge_fields = challenge_fields
         self.known_trunk = known_trunk
+        asked = [self._entered(policy) for policy in policies]
         self._admission = _Place(
-            _asked(policies, IAdmissionPolicy, "admit"), get_args(Admission), Reject(403)
+            _methods(asked, IAdmissionPolicy, "admit"), get_args(Admission), Reject(403)
         )
-        self._routing = _Place(_asked(policies, IRouter, "route"), get_args(Routing), Reject(404))
+        self._routing = _Place(_methods(asked, IRouter, "route"), get_args(Routing), Reject(404))
         self._registration = _Place(
-            _asked(policies, IRegistrationPolicy, "register"), get_args(Registration), Reject(403)
+            _methods(asked, IRegistrationPolicy, "register"), get_args(Registration), Reject(403)
         )
         self._redirection = _Place(
-            _asked(policies, IRedirectPolicy, "redirected"), get_args(Redirection), PassOn()
+            _methods(asked, IRedirectPolicy, "redirected"), get_args(Redirection), PassOn()
         )
-        self._observers = [
-            policy for policy in policies if ICallObserver.providedBy(policy.plug_in)
-        ]
+        self._observers = [each for each in asked if ICallObserver.providedBy(each.plug_in)]
 
     def observe(self, observer: Policy) -> None:
         """Tell one more ICallObserver, after those that are told already."""
-        self._observers.append(observer)
+        self._observers.append(self._entered(observer))
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """For an operator: what each policy has cost, and how often it failed at what."""
+        found = {each.label: each.figures() for each in self._asked}
+        for (name, kind), count in self.failures.items():
+            if name in found:
+                found[name]["failures"][kind] = count
+        return found
 
     def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
         """Ask who sent a request. ``tell`` is called once: before this returns, unless a policy
@@ -153,23 +181,39 @@ class PolicyChain:
         """
         if rest is None:
             rest = iter(place.asked)
-        for name, method in rest:
-            try:
-                answer = method(*args)
-            except Exception:
-                tell(self.raised(name, args[0], Failure()))
-                return
-            if answer is None:
-                continue
-            if isinstance(answer, place.decisions) or not isinstance(answer, Awaitable):
-                tell(self.checked(place, name, args[0], answer))
+        attention, time, subject = self._attention, self._time, args[0]
+        before, ended = attention.policy, time()
+        for policy, method in rest:
+            began = ended
+            if policy.shut and (why := policy.is_shut(began)):
+                decision = self.shut_out(policy, why, subject)
             else:
-                _Wait(self, place, name, rest, tell, args).start(_deferred(answer))
-            return
+                attention.policy = policy
+                policy.cost.questions += 1
+                try:
+                    answer = method(*args)
+                except Exception:
+                    answer = Failure()
+                ended = time()
+                attention.policy = before
+                policy.took(began, ended)
+                if answer is None:
+                    continue
+                if isinstance(answer, Failure):
+                    decision = self.raised(policy, subject, answer)
+                elif isinstance(answer, place.decisions) or not isinstance(answer, Awaitable):
+                    decision = self.checked(place, policy, subject, answer)
+                else:
+                    wait = _Wait(self, place, policy, rest, tell, args)
+                    wait.start(deferred(answer, policy, attention, time))
+                    return
+            if decision is not None:
+                tell(decision)
+                return
         tell(place.nobody)
 
-    def checked(self, place: _Place, name: str, subject: Subject, decision: Any) -> Any:
-        """A policy's decision, when it can be acted upon."""
+    def checked(self, place: _Place, policy: Asked, subject: Subject, decision: Any) -> Any:
+        """A policy's decision, when it can be acted upon; else what its failure means."""
         if not isinstance(decision, place.decisions):
             wrong = f"{type(decision).__name__} is no decision here"
         else:
@@ -179,27 +223,37 @@ class PolicyChain:
                 wrong = f"{type(error).__name__} when looked at"
             if not wrong:
                 return decision
-        return self.failed(name, "rubbish", subject, f"rubbish: {wrong}")
+        return self.failed(policy, "rubbish", subject, f"rubbish: {wrong}")
 
-    def failed(self, name: str, kind: str, subject: Subject, reason: str) -> Reject:
-        """Log and count what a policy did wrong, and say what becomes of its subject."""
-        self.failures[name, kind] += 1
-        error = PolicyError(name, reason)
-        log.error("{error}, Call-ID {call_id}", error=error, policy=name, call_id=subject.call_id)
-        return FAILED
+    def failed(self, policy: Asked, kind: str, subject: Subject, reason: str) -> Reject | None:
+        """Log and count what a policy did wrong, and say what becomes of its subject; None has the
+        next one asked."""
+        self.failures[policy.name, kind] += 1
+        error = PolicyError(policy.name, reason)
+        log.error(
+            "{error}, Call-ID {call_id}", error=error, policy=policy.name, call_id=subject.call_id
+        )
+        return policy.fallback
 
-    def raised(self, name: str, subject: Subject, failure: Failure) -> Reject:
+    def shut_out(self, policy: Asked, kind: str, subject: Subject) -> Reject | None:
+        """The same for a policy that may not be asked; the log hears of it now and then."""
+        if policy.may_say(self._time()):
+            return self.failed(policy, kind, subject, _SHUT[kind])
+        self.failures[policy.name, kind] += 1
+        return policy.fallback
+
+    def raised(self, policy: Asked, subject: Subject, failure: Failure) -> Reject | None:
         """The same for an exception that a policy let out."""
-        self.failures[name, "raised"] += 1
-        error = PolicyError(name, "raised")
+        self.failures[policy.name, "raised"] += 1
+        error = PolicyError(policy.name, "raised")
         log.failure(
             "{error}, Call-ID {call_id}",
             failure,
             error=error,
-            policy=name,
+            policy=policy.name,
             call_id=subject.call_id,
         )
-        return FAILED
+        return policy.fallback
 
     def call_started(self, record: CallRecord) -> None:
         """Tell the observers; one that raises is logged and touches nothing."""
@@ -218,7 +272,15 @@ class PolicyChain:
         self._observed("call_ended", record)
 
     def _observed(self, fact: str, record: CallRecord) -> None:
+        attention, time = self._attention, self._time
+        before, ended = attention.policy, time()
         for observer in self._observers:
+            began = ended
+            if observer.shut and observer.is_shut(began):
+                self.failures[observer.name, "resting"] += 1
+                continue
+            attention.policy = observer
+            observer.cost.questions += 1
             try:
                 getattr(observer.plug_in, fact)(record)
             except Exception:
@@ -230,6 +292,20 @@ class PolicyChain:
                     fact=fact,
                     call=record.id,
                 )
+            ended = time()
+            observer.took(began, ended)
+        attention.policy = before
+
+    def _entered(self, policy: Policy) -> Asked:
+        """A policy, as it is asked."""
+        label, number = policy.name, 1
+        while any(each.label == label for each in self._asked):
+            number += 1
+            label = f"{policy.name} ({number})"
+        cost = self._costs.setdefault(label, Cost())
+        asked = Asked(policy.name, label, policy.plug_in, policy.terms, self.deadline, cost)
+        self._asked.append(asked)
+        return asked
 
 
 class _Wait:
@@ -239,9 +315,9 @@ class _Wait:
         "_answer",
         "_args",
         "_chain",
-        "_name",
         "_over",
         "_place",
+        "_policy",
         "_rest",
         "_tell",
         "_timer",
@@ -251,14 +327,14 @@ class _Wait:
         self,
         chain: PolicyChain,
         place: _Place,
-        name: str,
+        policy: Asked,
         rest: _Rest,
         tell: Callable[[Any], None],
         args: tuple[Any, ...],
     ) -> None:
         self._chain = chain
         self._place = place
-        self._name = name
+        self._policy = policy
         self._rest = rest
         self._tell = tell
         self._args = args
@@ -269,56 +345,56 @@ class _Wait:
     def start(self, answer: Deferred[Any]) -> None:
         """Wait for an answer, which may be there already; after the deadline it is ignored."""
         self._answer = answer
-        self._timer = self._chain.clock.callLater(self._chain.deadline, self._late)
+        self._policy.began_to_think()
+        self._timer = self._chain.clock.callLater(self._policy.deadline, self._late)
         answer.addCallbacks(self._answered, self._raised).addErrback(_broken)
 
     def _answered(self, answer: Any) -> None:
         if not self._end():
             return
-        if answer is None:
-            self._chain.ask(self._place, self._tell, *self._args, rest=self._rest)
+        if answer is not None:
+            chain, policy = self._chain, self._policy
+            self._decided(chain.checked(self._place, policy, self._args[0], answer))
         else:
-            self._tell(self._chain.checked(self._place, self._name, self._args[0], answer))
+            self._decided(None)
 
     def _raised(self, failure: Failure) -> None:
         if self._end():
-            self._tell(self._chain.raised(self._name, self._args[0], failure))
+            self._decided(self._chain.raised(self._policy, self._args[0], failure))
 
     def _late(self) -> None:
         self._over = True
-        reason = f"no answer in {self._chain.deadline:g} s"
-        self._tell(self._chain.failed(self._name, "late", self._args[0], reason))
+        self._policy.has_thought()
+        reason = f"no answer in {self._policy.deadline:g} s"
+        self._decided(self._chain.failed(self._policy, "late", self._args[0], reason))
         self._answer.cancel()
+
+    def _decided(self, decision: Any) -> None:
+        """Tell it, or have the next one asked."""
+        if decision is None:
+            self._chain.ask(self._place, self._tell, *self._args, rest=self._rest)
+        else:
+            self._tell(decision)
 
     def _end(self) -> bool:
         """Whether the answer still counts."""
         if self._over:
             return False
         self._over = True
+        self._policy.has_thought()
         self._timer.cancel()
         return True
 
 
-def _asked(
-    policies: Sequence[Policy], place: Any, method: str
-) -> list[tuple[str, Callable[..., Any]]]:
-    """Name and method of those that have one for this kind of question."""
+def _methods(
+    policies: Sequence[Asked], place: Any, method: str
+) -> list[tuple[Asked, Callable[..., Any]]]:
+    """Those that have one for this kind of question, and their method."""
     return [
-        (policy.name, getattr(policy.plug_in, method))
+        (policy, getattr(policy.plug_in, method))
         for policy in policies
         if place.providedBy(policy.plug_in)
     ]
-
-
-def _deferred(answer: Awaitable[Any]) -> Deferred[Any]:
-    """What can be waited for, as a Deferred."""
-    if isinstance(answer, Deferred):
-        return answer
-    return Deferred.fromCoroutine(answer if iscoroutine(answer) else _awaited(answer))
-
-
-async def _awaited(answer: Awaitable[Any]) -> Any:
-    return await answer
 
 
 def _broken(failure: Failure) -> None:

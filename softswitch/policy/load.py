@@ -25,8 +25,10 @@ from softswitch.plugin.interfaces import (
     IRegistrationPolicy,
     IRouter,
 )
+from softswitch.plugin.version import mismatch
 from softswitch.plugin.views import House
 from softswitch.policy.chain import Policy
+from softswitch.policy.terms import Terms, check_shape, divided
 from softswitch.settings import nearest, structure
 
 #: What a policy may be; at least one of these.
@@ -34,12 +36,12 @@ PLACES = (IAdmissionPolicy, IRouter, IRegistrationPolicy, IRedirectPolicy, ICall
 
 
 def load(
-    name: str, options: Mapping[str, Any], house: House, *, file: str = "", path: str = "policy"
+    name: str, table: Mapping[str, Any], house: House, *, file: str = "", path: str = "policy"
 ) -> Policy:
     """Make the policy that a ``[[policy]]`` table asks for.
 
     :param name: the table's ``use``.
-    :param options: the table's other keys.
+    :param table: the table's other keys: its terms (``policy.terms``) and its own options.
     :param house: given to the policy's ``start``, if it has one.
     :param file: name of the configuration file, for errors.
     :param path: key path of the table, as ``policy[2]``.
@@ -50,12 +52,21 @@ def load(
     if name not in known:
         raise ConfigError(f"{where}.use", "; ".join([nearest(name, list(known)), *broken()]))
     factory = known[name].factory
+    wrong = mismatch(getattr(known[name], "api", ""))
+    if wrong:
+        raise ConfigError(f"{where}.use", f"{name} ({factory}) {wrong}")
+    terms, options = divided(table, file=file, path=path)
     try:
         shape = _imported(factory)
     except Exception as error:
         raise ConfigError(f"{where}.use", f"{name} ({factory}) {_unloadable(error)}") from error
+    check_shape(shape, where)
     plug_in = _made(shape, options, where=where, file=file, path=path)
     _verify(plug_in, f"{where}.use", f"{name} ({factory})")
+    only_told = all(not place.providedBy(plug_in) for place in PLACES if place is not ICallObserver)
+    if only_told and terms != attrs.evolve(Terms(), busy_share=terms.busy_share):
+        key = min({"deadline", "fallback", "most_open"} & set(table))
+        raise ConfigError(f"{where}.{key}", f"{name} is only told of calls: it answers nothing")
     start = getattr(plug_in, "start", None)
     if start is not None:
         try:
@@ -66,7 +77,7 @@ def load(
             raise ConfigError(where, str(error)) from error
         except Exception as error:
             raise ConfigError(where, f"{name} does not start: {_told(error)}") from error
-    return Policy(name, plug_in)
+    return Policy(name, plug_in, terms)
 
 
 def makers() -> dict[str, IPolicyMaker]:

@@ -41,6 +41,12 @@ class Told:
         self.facts.append("ended")
 
 
+def asked_of(house, router):
+    """Have a router of the present policies' asked first."""
+    asked = house.policies._routing.asked
+    asked.insert(0, (asked[0][0], router.route))
+
+
 def test_new_calls_go_by_the_new_policies():
     """Users, policies and their order are those of the new file, for calls, registrations and
     what is admitted alike; registrations and their nonces stay."""
@@ -203,11 +209,11 @@ def test_a_router_of_a_running_transfer_is_the_old_one():
         for phone in phones.values():
             phone.can()
         house = stage.house
-        house.policies._routing.asked.insert(0, ("old", Says("old").route))
+        asked_of(house, Says("old"))
         line = alice.call("bob")
         bob.answer()
         stage.reload()
-        house.policies._routing.asked.insert(0, ("new", Says("new").route))
+        asked_of(house, Says("new"))
         line.refer(f"sip:carol@{stage.address[0]}")
         stage.run(1)
         carol.answer()

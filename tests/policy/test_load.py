@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "night"
 POLICY = """
 import attrs
 from zope.interface import implementer
-from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.interfaces import ICallObserver, IRouter
 
 @implementer(IRouter)
 @attrs.define
@@ -81,13 +81,19 @@ class Breaks(WithoutOptions):
         raise KeyError("gone")
 
 function = print
+
+@implementer(ICallObserver)
+class Observes:
+    def note(self, record):
+        pass
+    call_started = call_ringing = call_answered = call_ended = note
 """
 
 
 #: What of it has a maker; the last is not there.
 NAMES = (
     *("Plain", "Optionless", "WithoutOptions", "Wrong", "Missing", "Unresolved", "Breaks"),
-    *("Starts", "StartsNot", "StartsWrongly", "function", "Absent"),
+    *("Starts", "StartsNot", "StartsWrongly", "function", "Observes", "Absent"),
 )
 
 #: Python remembers modules by name, so that each folder needs names of its own.
@@ -104,6 +110,7 @@ def folder(tmp_path, monkeypatch):
     for name in NAMES:
         lines.append(f'{name} = PolicyMaker("{name}", "{module}:{name}", "A test.")')
     lines.append('nowhere = PolicyMaker("nowhere", "no_such_module_here:X", "A test.")')
+    lines.append('newer = PolicyMaker("newer", "no_such_module_here:X", "A test.", api="99.0")')
     lines.append(f'syntax = PolicyMaker("syntax", "syntax_{number}:X", "A test.")')
     lines.append(f'raising = PolicyMaker("raising", "raising_{number}:X", "A test.")')
     (tmp_path / f"syntax_{number}.py").write_text("def (:\n")
@@ -164,6 +171,8 @@ def test_a_policy_is_started_with_the_house(folder, house):
             {},
             "does not load: ModuleNotFoundError: No module named 'no_such_module_here'",
         ),
+        ("newer", {}, "newer (no_such_module_here:X) is written for plug-in API 99.0, and this "),
+        ("Observes", {"deadline": 1}, "policy[2].deadline: Observes is only told of calls: it "),
         ("syntax", {}, "does not load: SyntaxError: invalid syntax (syntax_"),
         ("raising", {}, "does not load: ZeroDivisionError: division by zero (/"),
         ("Plainn", {}, "policy[2].use: did you mean Plain?"),

@@ -1,0 +1,150 @@
+"""The watchdog: a thread that says who holds the reactor up.
+
+A policy runs in the switch's own thread, and one that sleeps, computes or waits for a disk keeps
+everybody waiting. The thread looks at the reactor's stack now and then. Where it finds it at work
+it asks for a beat, and when the beat is late the log hears which policy has the reactor, and the
+file and line at which it stands: at once, since some never go on. A reactor that waits for its
+sockets is not disturbed, and no message sets a timer.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from sysconfig import get_path
+from time import monotonic
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+from twisted.logger import Logger
+
+import softswitch
+from softswitch.policy.budget import Asked, Attention
+
+log = Logger()
+
+#: Seconds between two looks.
+TICK: Final = 0.02
+
+#: Seconds for which a beat may be late: with a tick before it, what blocks for 50 ms is seen.
+LATE: Final = 0.03
+
+#: Seconds between two lines of the log about the same place.
+QUIET: Final = 10.0
+
+#: Places of which it is remembered that the log has heard of them.
+_PLACES: Final = 100
+
+#: Where a reactor waits for its sockets.
+_WAITING: Final = frozenset(("doPoll", "doSelect", "select"))
+
+_OURS: Final = str(Path(softswitch.__file__).parent)
+_LIBRARIES: Final = tuple({get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+#: From here on a stack is a policy's own.
+_ASKING: Final = frozenset(f"{_OURS}/policy/{name}.py" for name in ("chain", "awaited"))
+
+
+class Place(NamedTuple):
+    """A line of code."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Watchdog:
+    """Watches one reactor.
+
+    :param attention: says which policy has it.
+    """
+
+    def __init__(self, reactor: Any, attention: Attention) -> None:
+        self._reactor = reactor
+        self._attention = attention
+        self._watched = 0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        # When a beat was asked for; None where none is awaited.
+        self._asked: float | None = None
+        self._beaten = False
+        self._told = False
+        self._heard: dict[Place, float] = {}
+
+    def start(self) -> None:
+        """Begin to watch the thread that calls this."""
+        self._watched = threading.get_ident()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def look(self, frame: FrameType | None, now: float) -> None:
+        """See how the reactor is.
+
+        :param frame: the innermost of its stack.
+        """
+        if self._asked is None:
+            if frame is not None and frame.f_code.co_name not in _WAITING:
+                self._asked, self._beaten, self._told = now, False, False
+                self._reactor.callFromThread(self._beat)
+        elif self._beaten:
+            self._asked = None
+        elif not self._told and now - self._asked >= LATE and frame is not None:
+            self._told = True
+            self._tell(frame, self._attention.policy, now)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(TICK):
+            self.look(sys._current_frames().get(self._watched), monotonic())
+
+    def _beat(self) -> None:
+        """In the reactor's thread."""
+        self._beaten = True
+
+    def _tell(self, frame: FrameType, policy: Asked | None, now: float) -> None:
+        place = blamed(frame, of_policy=policy is not None)
+        if now - self._heard.get(place, -QUIET) < QUIET:
+            return
+        if len(self._heard) >= _PLACES:
+            self._heard.clear()
+        self._heard[place] = now
+        who = "the switch itself" if policy is None else f"policy {policy.label!r}"
+        log.error(
+            "{who} keeps everybody waiting: {file}:{line} in {function}",
+            who=who,
+            policy=None if policy is None else policy.label,
+            **place._asdict(),
+        )
+
+
+def blamed(frame: FrameType, *, of_policy: bool) -> Place:
+    """The line that an operator can do something about: the innermost of a stack that belongs to no
+    library and not to the switch; of a policy out of a library, where it is asked.
+
+    :param of_policy: whether a policy has the reactor, so that only its part of the stack counts.
+    """
+    stack = (list(_of_policy(frame)) if of_policy else []) or list(_whole(frame))
+    for place in stack:
+        if not place.file.startswith((_OURS, *_LIBRARIES, "<")):
+            return place
+    if of_policy:
+        return stack[-1]
+    return next((place for place in stack if place.file.startswith(_OURS)), stack[0])
+
+
+def _whole(frame: FrameType | None) -> Iterator[Place]:
+    while frame is not None:
+        yield Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        frame = frame.f_back
+
+
+def _of_policy(frame: FrameType) -> Iterator[Place]:
+    for place in _whole(frame):
+        if place.file in _ASKING:
+            return
+        yield place
