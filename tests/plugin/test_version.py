@@ -127,4 +127,6 @@ def test_the_house_and_a_request_offer_what_they_did():
 )
 def test_a_plug_in_runs_where_its_version_is_kept(wanted, why):
     """The same major version, and a minor one that is not newer; else it is said what to update."""
-    assert mismatch(wanted) == why.replace("has 1.0", f"has {API}").replace("'1.0' is", f"'{API}' is")
+    assert mismatch(wanted) == why.replace("has 1.0", f"has {API}").replace(
+        "'1.0' is", f"'{API}' is"
+    )

@@ -259,7 +259,8 @@ def test_the_page_on_plugins_tells_the_truth(house):
         tomllib.loads(block)["policy"][0]
         for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     ]
-    use, plan = tables[1].pop("use"), tables[1]
+    plan = next(table for table in tables if table["use"] == "dialplan")
+    use = plan.pop("use")
     rules = load(use, plan, house).plug_in.rules
     assert [rule.rewritten("0441234") for rule in rules if rule.trunk] == ["+441234"]
     assert [rule.rewritten("+4420123") for rule in rules if rule.user] == ["123"]
