@@ -36,9 +36,10 @@ class Bridge(StepQueue):
 
     :param engine: rewrites session descriptions; None lets them pass unchanged.
     :param deadline: seconds within which the engine must have answered.
+    :param realm: our own digest realm.
     """
 
-    __slots__ = ("_user",)
+    __slots__ = ("_realm", "_user")
 
     def __init__(
         self,
@@ -49,8 +50,10 @@ class Bridge(StepQueue):
         engine: IMediaEngine | None,
         clock: Clock,
         deadline: float,
+        realm: str,
     ) -> None:
         super().__init__(data, a, b, engine, clock, deadline)
+        self._realm = realm
         self._user = user
         b.scope.hold(self)
 
@@ -149,8 +152,9 @@ class Bridge(StepQueue):
         other = self.other(leg)
         self._withdraw()
         # That 491 is the leg's own, which has given way to its peer: ours shall ask again.
-        told = status if status == 491 else crossing.status(status)
+        told = status if status == 491 else crossing.status(status, leg.profile)
         fields = crossing.fields(response, other.profile) if response is not None else []
+        fields += crossing.challenges(response, leg.profile)
         self._reject(other, told, reason if told == status else None, fields)
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone on that side, whosever leg it is by now.
@@ -335,6 +339,7 @@ class Bridge(StepQueue):
         self.data.offers = 0
         profile = self.other(leg).profile
         fields = crossing.fields(request, profile) + crossing.describing(request)
+        fields += crossing.credentials(request, profile, self._realm)
         self._cross(kind, leg, request, fields, max_forwards=crossing.hops(request))
 
     def _reject(

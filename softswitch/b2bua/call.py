@@ -135,7 +135,7 @@ class Call(DataMachine):
         trial = self._hunt.trial_of(leg)
         bridge = self.legs.bridge_of(leg)
         if trial is not None:
-            self._hunt.refused(trial, status, reason, response)
+            self._hunt.refused(leg, trial, status, reason, response)
         elif bridge is not None:
             bridge.refused(leg, status, reason, response)
 

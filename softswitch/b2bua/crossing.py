@@ -7,9 +7,10 @@ what one peer says about its network is not the other's business.
 from collections.abc import Iterable, Mapping
 
 from softswitch.plugin.profile import DEFAULT, Profile
+from softswitch.sip import digest
 from softswitch.sip.compose import seal
 from softswitch.sip.fields import NameAddr
-from softswitch.sip.message import Field, Message, Request
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
 
@@ -25,9 +26,13 @@ NOBODY = f'"Anonymous" <sip:anonymous@{ANONYMOUS}>'
 #: Marks an INVITE of ours, so that one that comes back is known (see ``mark``).
 MARK = "X-Softswitch-Mark"
 
+_CHALLENGES = frozenset(("WWW-Authenticate", "Proxy-Authenticate"))
+_CREDENTIALS = frozenset(("Authorization", "Proxy-Authorization"))
+
 #: A far final status -> what the caller is told; what is not here passes unchanged. 401 and 407
-#: ask for credentials that the caller cannot have; a far 503 must not make the caller give up
-#: on us (RFC 3261 16.7); 420 to 422 and 491 speak of our own leg's request.
+#: ask for credentials that the caller cannot have, unless the peer's profile passes them; a far
+#: 503 must not make the caller give up on us (RFC 3261 16.7); 420 to 422 and 491 speak of our own
+#: leg's request.
 STATUS: Mapping[int, int] = {
     401: 403,
     407: 403,
@@ -65,9 +70,44 @@ def describing(message: Message) -> list[Field]:
     return [field for field in message.fields if field[0] in DESCRIBING]
 
 
-def status(far: int) -> int:
-    """The status that the caller is told when a far leg failed with ``far``."""
-    return STATUS.get(far, far)
+def status(far: int, source: Profile = DEFAULT) -> int:
+    """The status that the caller is told when a far leg failed with ``far``.
+
+    :param source: of whoever refused: his challenges may be the caller's to answer.
+    """
+    return far if is_passed(far, source) else STATUS.get(far, far)
+
+
+def is_passed(far: int, source: Profile) -> bool:
+    """Whether a status is a challenge that whoever sent the request is to answer."""
+    return source.challenges == "pass" and far in (401, 407)
+
+
+def challenges(response: Response | None, source: Profile) -> list[Field]:
+    """The challenges of a refusal that its ``source`` has passed to whoever sent the request,
+    without the names of the challenger's servers; none otherwise."""
+    if response is None or not is_passed(response.status, source):
+        return []
+    return [
+        (name, digest.without_domain(value))
+        for name, value in response.fields
+        if name in _CHALLENGES
+    ]
+
+
+def credentials(request: Request, to: Profile, realm: str) -> list[Field]:
+    """What a request proves to a peer that passes its challenges; nothing to any other.
+
+    :param realm: our own: what is proved to us is nobody else's business.
+    """
+    if to.challenges != "pass":
+        return []
+    return [
+        (name, value)
+        for name, value in request.fields
+        if name in _CREDENTIALS
+        and any(given.realm != realm for given in digest.parse_credentials([value]))
+    ]
 
 
 def mark(uri: Uri, secret: str) -> str:

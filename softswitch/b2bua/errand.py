@@ -72,11 +72,13 @@ class Failure:
     """How the best try so far has failed.
 
     :ivar fields: of the refusal, that may cross.
+    :ivar passed: whether it is a challenge for whoever sent the request.
     """
 
     status: int
     reason: str
     fields: list[Field] = attrs.Factory(list)
+    passed: bool = False
 
 
 @attrs.define
@@ -250,18 +252,21 @@ class Errand:
     def failed(self, number: int, status: int, reason: str, response: Response | None) -> None:
         """A try has come to nothing; harmless when it is over."""
         data = self.data
-        if data.trials.pop(number, None) is None:
+        trial = data.trials.pop(number, None)
+        if trial is None:
             return
         if data.best is None or _rank(status) < _rank(data.best.status):
+            far = self.profile(trial.target)
             fields = [] if response is None else self.crossed_back(response)
-            data.best = Failure(status, reason, fields)
+            fields += crossing.challenges(response, far)
+            data.best = Failure(status, reason, fields, crossing.is_passed(status, far))
         self._go_on()
 
     # Answering.
 
     def _fail(self) -> None:
         best = self.data.best or Failure(480, "")
-        status = crossing.status(best.status)
+        status = best.status if best.passed else crossing.status(best.status)
         if status < 400 or status == 408:
             status = 480
         reason = best.reason if status == best.status and best.reason else None
@@ -318,6 +323,7 @@ class Errand:
         fields = [
             *shown.visible(crossed(request, far)),
             *shown.fields,
+            *crossing.credentials(request, far, shared.settings.realm),
             (crossing.MARK, shared.mark(request)),
             *shared.own_fields,
             *target.headers.items(),
@@ -332,7 +338,7 @@ class Errand:
 
     def credentials(self, target: Target, dialog: Dialog) -> Credentials | None:
         """What answers a target's challenges."""
-        if target.trunk is None:
+        if target.trunk is None or self.profile(target).challenges == "pass":
             return None
         return self.shared.credentials(target.trunk, dialog.flow.remote_host, first_hop(target))
 

@@ -120,12 +120,18 @@ class Hunt:
                 del self.data.trials[number]
         self.stop([ELSEWHERE], "Call completed elsewhere")
 
-    def refused(self, trial: Trial, status: int, reason: str, response: Response | None) -> None:
+    def refused(
+        self, leg: Leg, trial: Trial, status: int, reason: str, response: Response | None
+    ) -> None:
         """A target has refused, or our INVITE to it has failed."""
         self._shared.traffic.refused(trial.target, trial.flow, status, response)
         failure = Failure(status, reason, response is not None)
         if response is not None:
-            failure.fields = crossing.fields(response, self._near)
+            failure.passed = crossing.is_passed(status, leg.profile)
+            failure.fields = [
+                *crossing.fields(response, self._near),
+                *crossing.challenges(response, leg.profile),
+            ]
             failure.contacts = contacts_of(response) if status < 400 else []
         self.failed(trial, failure)
 
@@ -316,6 +322,7 @@ class Hunt:
             *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),
             *shown.fields,
+            *crossing.credentials(invite, far, shared.settings.realm),
             *diversion.fields(invite, trial.diversions, called, far),
             (crossing.MARK, shared.mark(invite)),
             *shared.own_fields,

@@ -78,7 +78,7 @@ class Legs:
         facing = shared.facing(flow)
         scope = Scope(f"{self._data.id}/{name}", shared.auditor)
         credentials = None
-        if kind == "trunk":
+        if kind == "trunk" and profile.challenges == "answer":
             hop = "" if target is None else first_hop(target)
             credentials = shared.credentials(peer, flow.remote_host, hop)
         cells = {} if target is None else dict(target.dialog)
@@ -104,7 +104,8 @@ class Legs:
         near = a.name if a.call is self._user else "a"
         data = self._data.bridges[b.name] = BridgeData(self._data.id, near, b.name)
         seconds = shared.settings.media_seconds
-        bridge = Bridge(data, a, b, self._user, shared.engine, shared.clock, seconds)
+        realm = shared.settings.realm
+        bridge = Bridge(data, a, b, self._user, shared.engine, shared.clock, seconds, realm)
         self.bridges[b.name] = bridge
         return bridge
 

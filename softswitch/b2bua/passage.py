@@ -20,7 +20,7 @@ from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings, Watch
 from softswitch.dialog.usage import EVENTS
 from softswitch.errors import PeerError, SipSyntaxError
 from softswitch.plugin.decisions import Reject
-from softswitch.plugin.views import Identity
+from softswitch.plugin.views import REGISTERED, Identity
 from softswitch.sip.events import check_notify, event_of
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request
@@ -180,7 +180,7 @@ class Passage:
             raise PeerError("Switch Stops", 503)
         if not request.contacts:
             raise SipSyntaxError("Missing Contact", header="Contact")
-        held = self._held[sender] if sender.kind == "user" else 0
+        held = self._held[sender] if sender.kind in REGISTERED else 0
         if held >= self._settings.per_user:
             raise PeerError("Too Many Subscriptions", 403)
 

@@ -146,6 +146,7 @@ class Crossed:
             return
         told = partial(self._resubscribed, request, transaction, expires)
         fields = crossed(request, self._to_far)
+        fields += crossing.credentials(request, self._to_far, self._shared.settings.realm)
         self._far.subscribe(expires, fields, body, told, crossing.hops(request))
 
     def _resubscribed(
@@ -161,8 +162,9 @@ class Crossed:
             accept(self.near, request, transaction, _least(expires, response))
             return
         if status not in FATAL or response is None:
-            status = 500 if response is None else crossing.status(status)
-        transaction.respond(compose.response(request, status))
+            status = 500 if response is None else crossing.status(status, self._to_far)
+        fields = crossing.challenges(response, self._to_far)
+        transaction.respond(compose.response(request, status, fields=fields))
         if self._far.state is State.TERMINATED:
             self.near.notifier.abandon()
 

@@ -34,6 +34,7 @@ class Failure:
     :ivar reason: phrase.
     :ivar told: whether the far end itself said so.
     :ivar rang: whether somebody could have picked up.
+    :ivar passed: whether it is a challenge that the caller is to answer.
     :ivar contacts: of a 3xx that is passed on.
     :ivar fields: header fields of the refusal that the caller may see.
     :ivar trunk: over which trunk it was tried; "" for none.
@@ -43,6 +44,7 @@ class Failure:
     reason: str
     told: bool = False
     rang: bool = False
+    passed: bool = False
     contacts: list[str] = attrs.Factory(list)
     fields: list[Field] = attrs.Factory(list)
     trunk: str = ""
@@ -55,7 +57,7 @@ class Failure:
     @property
     def shown(self) -> int:
         """The status that the caller hears."""
-        status = crossing.status(self.status)
+        status = self.status if self.passed else crossing.status(self.status)
         return 480 if status < 400 and not self.contacts else status
 
     @property
@@ -65,7 +67,7 @@ class Failure:
         if self.status >= 600:
             return (0, 0)
         if self.status in (401, 407):
-            return (4, 3)
+            return (4, 0 if self.passed else 3)
         status = self.shown
         return (status // 100, 0 if status in (415, 484) else 2 if status in (408, 480) else 1)
 

@@ -100,12 +100,13 @@ def relay(shared: Shared, leg: Leg, far: Leg, request: Request, transaction: Ser
     if method == "NOTIFY":
         check_notify(request)
     fields, body = _crossing(request, method, far.profile), request.body
+    fields += crossing.credentials(request, far.profile, shared.settings.realm)
     if method in ("REFER", "NOTIFY"):
         terms = _terms(shared, leg, far)
         fields = [terms.field(field) for field in fields]
         body = terms.body(request.get("Content-Type") or "", body)
     transaction.adopt(leg.scope, None)
-    told = partial(_answered, transaction, method, leg.profile)
+    told = partial(_answered, transaction, method, leg.profile, far.profile)
     far.session.request(method, fields, body, told, crossing.hops(request))
 
 
@@ -132,14 +133,16 @@ def _answered(
     transaction: Server,
     method: str,
     to: Profile,
+    source: Profile,
     status: int,
     reason: str,
     response: Response | None,
 ) -> None:
     if transaction.answered:
         return
-    told = crossing.status(status)
+    told = crossing.status(status, source)
     fields = _crossing(response, method, to) if response is not None else []
+    fields += crossing.challenges(response, source)
     body = response.body if response is not None else b""
     transaction.respond(
         compose.response(

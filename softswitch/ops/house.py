@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, ClassVar
 
+import attrs
+
 from softswitch import __version__
 from softswitch.b2bua.lamps import Lamps
 from softswitch.b2bua.passage import Passage
@@ -18,6 +20,7 @@ from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
+from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
@@ -30,7 +33,8 @@ from softswitch.policy.budget import Attention
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import dialled
 from softswitch.proxy.forwarder import Forwarder
-from softswitch.registrar.bindings import Bindings
+from softswitch.registrar.bindings import Binding, Bindings
+from softswitch.registrar.front import Fronts
 from softswitch.registrar.handler import RegisterHandler
 from softswitch.registrar.moves import Moves
 from softswitch.registrar.notifier import Registrations
@@ -65,6 +69,7 @@ class House:
     :ivar passage: what goes on outside of them.
     :ivar attention: which policy has the reactor.
     :ivar proxy: what it forwards.
+    :ivar fronts: registrations that it passes on.
     :ivar bindings: its registrations.
     :ivar auditor: its proof that nothing leaks.
     :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
@@ -138,11 +143,6 @@ class House:
             self.random,
             registration,
         )
-        self._registering = RegisterHandler(
-            Registrar(self.bindings, self.domains, clock.seconds), self.policies
-        )
-        self.agent.handlers["REGISTER"] = self._registering.received
-        Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
         shared = Shared(
             clock,
             self.agent,
@@ -158,6 +158,21 @@ class House:
             os.urandom(16),
             config.profile_of,
         )
+        self.fronts = Fronts(
+            self.bindings,
+            self.domains,
+            self.transactions,
+            self.auditor,
+            shared.find_flow,
+            shared.contact,
+            lambda kind, name: self.config.profile_of(kind, name),
+            clock.seconds,
+            lambda target: self.traffic.patience(target, self.config.switch.try_seconds),
+        )
+        registrar = Registrar(self.bindings, self.domains, clock.seconds)
+        self._registering = RegisterHandler(registrar, self.fronts, self.policies)
+        self.agent.handlers["REGISTER"] = self._registering.received
+        Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
         self.proxy = Forwarder(
             clock,
             self.transport,
@@ -233,7 +248,7 @@ class House:
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
         counters: Counter[str] = self.switch.counters + self.transport.counters
-        counters += self.transactions.counters + self.proxy.counters
+        counters += self.transactions.counters + self.proxy.counters + self.fronts.counters
         return {
             "calls": len(self.switch.calls),
             "calls_forwarded": len(self.proxy.ledger),
@@ -257,18 +272,22 @@ class House:
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
         return [
-            BindingView(
-                binding.aor,
-                binding.contact,
-                binding.flow,
-                binding.q,
-                binding.expires_at,
-                binding.user_agent,
-                binding.instance,
-            )
+            _view(binding)
             for binding in self.bindings.lookup(f"{user}@{domain}")
             if self.transport.is_alive(binding.flow)
         ]
+
+    def registered_on(self, flow: Flow) -> list[BindingView]:
+        """Who has registered on a flow."""
+        return [_view(binding) for binding in self.bindings.on_flow(flow)]
+
+    def fronted(self, token: str) -> BindingView | None:
+        """The contact that a PBX knows by this user part of a Contact of ours."""
+        binding = self.bindings.with_token(token)
+        if binding is None:
+            return None
+        alive = binding.reachable and self.transport.is_alive(binding.flow)
+        return _view(binding) if alive else attrs.evolve(_view(binding), flow=None)
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""
@@ -323,9 +342,30 @@ class House:
 
 def _call_settings(config: Config) -> CallSettings:
     switch = config.switch
-    return CallSettings(switch.try_seconds, switch.ring_seconds, stop_on=frozenset(switch.stop_on))
+    return CallSettings(
+        switch.try_seconds,
+        switch.ring_seconds,
+        realm=config.realm,
+        stop_on=frozenset(switch.stop_on),
+    )
 
 
 def _subscription_settings(config: Config) -> SubscriptionSettings:
     table = config.subscriptions
     return SubscriptionSettings(table.per_user, table.min_expires, table.max_expires)
+
+
+def _view(binding: Binding) -> BindingView:
+    """A binding as policies see it."""
+    grant = binding.grant
+    return BindingView(
+        binding.aor,
+        binding.contact,
+        binding.flow,
+        binding.q,
+        binding.expires_at,
+        binding.user_agent,
+        binding.instance,
+        grant.registrar if grant is not None else "",
+        grant is not None and bool(grant.username),
+    )

@@ -10,6 +10,7 @@ from random import Random
 from typing import Protocol
 
 from softswitch.dialog.proof import Credentials
+from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.views import BindingView, RequestView, User
@@ -39,6 +40,13 @@ class Building(Protocol):
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
+
+    def registered_on(self, flow: Flow) -> list[BindingView]:
+        """Who has registered on a flow."""
+
+    def fronted(self, token: str) -> BindingView | None:
+        """The contact that a PBX knows by this user part of a Contact of ours; one that cannot be
+        reached has no flow."""
 
 
 class Premises:
@@ -113,6 +121,14 @@ class Premises:
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
         return self._house.locate(user, domain)
+
+    def registered_on(self, flow: Flow) -> list[BindingView]:
+        """Who has registered on a flow."""
+        return self._house.registered_on(flow)
+
+    def fronted(self, token: str) -> BindingView | None:
+        """The contact that a PBX knows by this user part of a Contact of ours."""
+        return self._house.fronted(token)
 
     def trunk(self, name: str) -> Trunk | None:
         """The trunk of that name."""

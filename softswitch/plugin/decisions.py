@@ -228,6 +228,34 @@ class Accept:
 
 
 @attrs.frozen
+class Front:
+    """The registration is passed on to the registrar of a PBX that we front, which knows the
+    passwords; what it accepts stands with us too, under a Contact of ours.
+
+    :ivar targets: the registrar's addresses, in the order of trying, each with the ``trunk`` by
+        whose name it is known; their user parts mean nothing.
+    :ivar max_expires: seconds that the phone gets at most, however long the PBX grants.
+    :ivar min_expires: seconds; a phone that asks for fewer gets 423.
+    :ivar ask: seconds that the PBX is asked for, or more where it wants more.
+    :ivar max_contacts: contacts that the address of record may have with us; beyond it the oldest
+        goes.
+    :ivar domain: host of Request-URI, From and To towards the PBX; "" for what the phone wrote.
+    :ivar path: whether our Path goes along (RFC 3327): "auto" to a PBX that has said ``Supported:
+        path``.
+    :ivar throttle: whether a refresh that the PBX need not hear of is answered here.
+    """
+
+    targets: tuple[Target, ...] = attrs.field(converter=as_targets)
+    max_expires: int = 120
+    min_expires: int = 60
+    ask: int = 600
+    max_contacts: int = 10
+    domain: str = ""
+    path: Literal["auto", "always", "never"] = "auto"
+    throttle: bool = True
+
+
+@attrs.frozen
 class Follow:
     """A 3xx that came back is followed: these targets are rung instead (RFC 3261 8.1.3.4).
 
@@ -244,5 +272,5 @@ class PassOn:
 
 Admission = Allow | Challenge | Reject
 Routing = Route | Proxy | Redirect | Reject
-Registration = Accept | Reject
+Registration = Accept | Front | Reject
 Redirection = Follow | PassOn | Reject

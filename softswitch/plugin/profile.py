@@ -112,6 +112,9 @@ class Profile:
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
     :ivar connected: how this peer is told who it talks to after a transfer or a pick-up, or where
         its call was forwarded: "pai", "rpid", or "none".
+    :ivar challenges: what becomes of this peer's 401 or 407 to what crosses to it: "answer" has it
+        answered with its trunk's credentials, "pass" takes it to whoever sent the request, whose
+        credentials then cross to this peer.
     :ivar transfer_hears: what this peer hears while it is transferred: "ringback" has the relay
         send what the target sends early, "hold" leaves it as it was until the answer.
     """
@@ -132,6 +135,7 @@ class Profile:
     crossing: tuple[str, ...] = CROSSING
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
+    challenges: Literal["answer", "pass"] = "answer"
     transfer_hears: Literal["ringback", "hold"] = "ringback"
     crosses: Crossing = attrs.field(
         init=False,

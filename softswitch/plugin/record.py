@@ -48,8 +48,8 @@ class CallRecord:
     :ivar id: the switch's own identifier of the call, unique for ever.
     :ivar call_id_a: Call-ID of leg A.
     :ivar from_tag: the caller's tag on leg A.
-    :ivar identity_kind: "user", "trunk" or "peer".
-    :ivar identity: name of the user, trunk or peer.
+    :ivar identity_kind: "user", "trunk", "phone" or "peer".
+    :ivar identity: name of the user, trunk, phone or peer.
     :ivar caller: URI of the From field, as received.
     :ivar called: Request-URI, as received.
     :ivar invited: when the INVITE arrived.

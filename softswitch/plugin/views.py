@@ -24,17 +24,24 @@ if TYPE_CHECKING:
 CalledFrom = Literal["request-uri", "to", "p-called-party-id"]
 
 
+#: Kinds of identity that stand for a phone that has registered through this switch.
+REGISTERED = frozenset(("user", "phone"))
+
+
 @attrs.frozen
 class Identity:
     """Who sent a request, as an admission policy found out.
 
-    :ivar kind: "user", "trunk", or "peer" for whatever else a policy knows.
-    :ivar name: the user's or trunk's name in the configuration or directory.
+    :ivar kind: "user", "trunk", "phone" for one that has registered through us at a PBX, or "peer"
+        for whatever else a policy knows.
+    :ivar name: the user's or trunk's name in the configuration or directory; a phone's user name
+        at its PBX.
     :ivar domain: the domain under which a user is known; "" for others.
     :ivar force_rport: answer to the source address and port even when the Via does not ask for
         it (RFC 3581 says only with ``rport``; many phones behind a NAT forget it).
     :ivar display: the name that is shown where we vouch for the user (RFC 3325), or "".
-    :ivar registered: of a trunk that registers to us, the user name under which it does; else "".
+    :ivar registered: of a trunk that registers to us, or a phone that has registered through us,
+        the user name under which it has; else "".
     :ivar number: stands for the caller's own, in From and where we vouch for him; "" for none.
     :ivar called_from: where a trunk says which number it calls.
     """
@@ -103,6 +110,8 @@ class BindingView:
     :ivar expires_at: when it expires, Unix time, seconds.
     :ivar user_agent: the phone's User-Agent, or "".
     :ivar instance: its ``+sip.instance``, or "".
+    :ivar registrar: name of the trunk whose registrar has granted it; "" for our own.
+    :ivar proved: whether that registrar has accepted credentials that came on this flow.
     """
 
     aor: str
@@ -112,6 +121,8 @@ class BindingView:
     expires_at: float = 0.0
     user_agent: str = ""
     instance: str = ""
+    registrar: str = ""
+    proved: bool = False
 
 
 class RequestView:
@@ -271,6 +282,13 @@ class House(Protocol):
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
+
+    def registered_on(self, flow: Flow) -> list[BindingView]:
+        """Who has registered on a flow."""
+
+    def fronted(self, token: str) -> BindingView | None:
+        """The contact that a PBX knows by this user part of a Contact of ours; one that cannot be
+        reached has no flow."""
 
     def trunk(self, name: str) -> TrunkView | None:
         """The trunk of that name."""

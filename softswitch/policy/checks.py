@@ -19,6 +19,7 @@ from softswitch.plugin.decisions import (
     Diversion,
     DivertedFor,
     Follow,
+    Front,
     Outcome,
     PassOn,
     Proxy,
@@ -55,7 +56,8 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
         for target in decision.targets:
             if wrong := _target(target, known_trunk):
                 return wrong
-        return _route(decision, known_trunk) if isinstance(decision, Route) else ""
+        further = _FURTHER.get(type(decision))
+        return "" if further is None else further(decision, known_trunk)
     check = _CHECKS.get(type(decision))
     return "no decision" if check is None else check(decision)
 
@@ -100,6 +102,19 @@ def _accept(accept: Accept) -> str:
     if not _within(accept.max_expires, max(1, accept.min_expires), 2**32 - 1):
         return "unfit max_expires"
     return "" if _within(accept.max_contacts, 1, 2**32 - 1) else "unfit max_contacts"
+
+
+def _front(front: Front, known_trunk: Callable[[str], bool] | None) -> str:
+    """All but whether there are targets, and what they are."""
+    if any(target.trunk is None for target in front.targets):
+        return "a registrar's target wants a trunk"
+    if not _within(front.ask, 1, 2**32 - 1):
+        return "unfit ask"
+    if not isinstance(front.domain, str) or (front.domain and _uri(f"sip:{front.domain}")):
+        return "unfit domain"
+    if front.path not in ("auto", "always", "never"):
+        return f"unfit path {front.path!r}"
+    return _accept(Accept(front.max_expires, front.min_expires, front.max_contacts))
 
 
 def _pass_on(_: PassOn) -> str:
@@ -234,7 +249,12 @@ def _first(faults: Iterable[str]) -> str:
 
 
 #: What leads to targets.
-_LEADING: Final = (Route, Proxy, Follow)
+_LEADING: Final = (Route, Proxy, Follow, Front)
+#: What else is looked at in those.
+_FURTHER: Final[dict[type, Callable[[Any, Callable[[str], bool] | None], str]]] = {
+    Route: _route,
+    Front: _front,
+}
 #: A dict is known for a mapping at once; whether anything else is one takes an ABC to find out.
 _MAPPING: Final = (dict, Mapping)
 _CHECKS: Final[dict[type, Callable[[Any], str]]] = {

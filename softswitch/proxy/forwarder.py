@@ -18,7 +18,7 @@ from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Proxy, Target, steps
 from softswitch.plugin.record import CallRecord
-from softswitch.plugin.views import Identity
+from softswitch.plugin.views import REGISTERED, Identity
 from softswitch.proxy.branch import Finding
 from softswitch.proxy.context import ResponseContext
 from softswitch.proxy.ledger import ForwardedCall, Ledger, Observer
@@ -173,7 +173,7 @@ class Forwarder:
             return
         context.stays = decision.record_route and request.method not in NO_DIALOG
         context.symmetric = len(request.values("Via")) == 1 and (
-            identity.kind == "user" or _behind_nat(request, flow)
+            identity.kind in REGISTERED or _behind_nat(request, flow)
         )
         context.begin(steps(_distinct(decision.targets)))
 

@@ -31,6 +31,25 @@ class Change(StrEnum):
 
 
 @attrs.frozen
+class Grant:
+    """What the registrar of a PBX has granted a contact of a phone that we front. Plain data.
+
+    :ivar registrar: the trunk's name.
+    :ivar token: user part of the Contact of ours under which it knows the phone.
+    :ivar at: when it was granted, wall-clock seconds.
+    :ivar until: when it ends there, wall-clock seconds.
+    :ivar username: of the digest credentials that it has accepted from the phone on the binding's
+        flow; "" when it wanted none, so that nothing is proved.
+    """
+
+    registrar: str
+    token: str
+    at: float
+    until: float
+    username: str = ""
+
+
+@attrs.frozen
 class Binding:
     """One contact of an address of record. Plain data.
 
@@ -46,6 +65,8 @@ class Binding:
     :ivar user_agent: the phone's User-Agent, or "".
     :ivar path: URIs of the Path to the phone (RFC 3327); none as yet.
     :ivar reachable: whether its flow can still be used; a closed connection's cannot.
+    :ivar grant: of the PBX to whose registrar the phone's REGISTER was passed on; None where we
+        are the registrar.
     """
 
     aor: str
@@ -60,6 +81,7 @@ class Binding:
     user_agent: str = ""
     path: tuple[str, ...] = ()
     reachable: bool = True
+    grant: Grant | None = None
 
     def same_contact(self, other: "Binding") -> bool:
         """Whether both name one contact by the rules of RFC 3261 19.1.4."""
@@ -98,7 +120,8 @@ class Bindings:
         self._store = store
         self._now = now
         self._bindings: dict[str, list[Binding]] = {}
-        self._on_connection: dict[Flow, set[str]] = {}
+        self._on_flow: dict[Flow, set[str]] = {}
+        self._by_token: dict[str, str] = {}
         # At most one live deadline per address of record, never later than its first expiry.
         self._deadlines: list[tuple[float, str]] = []
         self._deadline_of: dict[str, float] = {}
@@ -119,6 +142,27 @@ class Bindings:
         """All contacts of ``aor`` that have not expired, reachable or not."""
         now = self._now()
         return [binding for binding in self._bindings.get(aor, ()) if binding.expires_at > now]
+
+    def on_flow(self, flow: Flow) -> list[Binding]:
+        """All contacts that have registered on a flow that can be used, and have not expired."""
+        return [
+            binding
+            for aor in self._on_flow.get(flow, ())
+            for binding in self.contacts(aor)
+            if binding.flow == flow
+        ]
+
+    def with_token(self, token: str) -> Binding | None:
+        """The contact that a PBX knows by this token; None for none that has not expired."""
+        aor = self._by_token.get(token)
+        for binding in self.contacts(aor) if aor is not None else ():
+            if binding.grant is not None and binding.grant.token == token:
+                return binding
+        return None
+
+    def change(self, aor: str, change: Callable[[Binding], Binding]) -> None:
+        """Put what ``change`` makes of it in the place of each contact of ``aor``."""
+        self._commit(aor, [change(binding) for binding in self._bindings.get(aor, ())])
 
     def update(self, aor: str, wanted: Sequence[Binding], limit: int) -> None:
         """Add, refresh and remove contacts as one REGISTER wants it: all of them or none.
@@ -163,7 +207,7 @@ class Bindings:
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone: what was registered on it cannot be reached any more."""
-        for aor in self._on_connection.pop(flow, ()):
+        for aor in self._on_flow.pop(flow, ()):
             self._bindings[aor] = [
                 attrs.evolve(binding, reachable=False) if binding.flow == flow else binding
                 for binding in self._bindings[aor]
@@ -194,6 +238,7 @@ class Bindings:
                     restored.append(attrs.evolve(binding, aor=aor, reachable=alive(binding.flow)))
             if restored:
                 self._bindings[aor] = restored
+                self._index(restored)
                 self._note_expiry(aor)
         self._set_timer()
         return len(self)
@@ -210,10 +255,8 @@ class Bindings:
         if after == before:
             return
         for binding in before:
-            self._forget_connection(binding)
-        for binding in after:
-            if binding.flow.reliable and binding.reachable:
-                self._on_connection.setdefault(binding.flow, set()).add(aor)
+            self._forget(binding)
+        self._index(after)
         if after:
             self._bindings[aor] = after
         else:
@@ -224,12 +267,21 @@ class Bindings:
             self._store.save(aor, to_plain(after))
         self._tell(before, after)
 
-    def _forget_connection(self, binding: Binding) -> None:
-        users = self._on_connection.get(binding.flow)
+    def _index(self, bindings: Iterable[Binding]) -> None:
+        for binding in bindings:
+            if binding.reachable:
+                self._on_flow.setdefault(binding.flow, set()).add(binding.aor)
+            if binding.grant is not None:
+                self._by_token[binding.grant.token] = binding.aor
+
+    def _forget(self, binding: Binding) -> None:
+        if binding.grant is not None:
+            self._by_token.pop(binding.grant.token, None)
+        users = self._on_flow.get(binding.flow)
         if users is not None:
             users.discard(binding.aor)
             if not users:
-                del self._on_connection[binding.flow]
+                del self._on_flow[binding.flow]
 
     def _tell(self, before: Iterable[Binding], after: Iterable[Binding]) -> None:
         earlier = {binding.contact: binding for binding in before}

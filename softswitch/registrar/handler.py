@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from softswitch.plugin.decisions import Accept, Registration
+from softswitch.plugin.decisions import Accept, Front, Registration
 from softswitch.plugin.views import Identity, RequestView
+from softswitch.registrar.front import Fronts
 from softswitch.registrar.registrar import Registrar
 from softswitch.sip import compose
 from softswitch.sip.message import Request
@@ -26,8 +27,9 @@ class RegisterHandler:
     :ivar policies: asked about each.
     """
 
-    def __init__(self, registrar: Registrar, policies: Policies) -> None:
+    def __init__(self, registrar: Registrar, fronts: Fronts, policies: Policies) -> None:
         self._registrar = registrar
+        self._fronts = fronts
         self.policies = policies
 
     def received(
@@ -40,6 +42,9 @@ class RegisterHandler:
     def _decided(
         self, request: Request, transaction: InviteServer | Server, decision: Registration
     ) -> None:
+        if isinstance(decision, Front):
+            self._fronts.received(request, transaction, decision)
+            return
         if isinstance(decision, Accept):
             response = self._registrar.process(request, transaction.flow, decision)
         else:

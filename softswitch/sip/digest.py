@@ -314,6 +314,21 @@ def parse_challenges(lines: Iterable[str]) -> list[Challenge]:
     return challenges
 
 
+def without_domain(line: str) -> str:
+    """A line of challenges without what they say of where the credentials may be used (``domain``,
+    RFC 7616 3.3), which names the challenger's own servers; no digest depends on it."""
+    kept = []
+    scheme = ""
+    for element in split_values(line):
+        match = _DOMAIN.match(element)
+        if match is not None:
+            scheme = match[1] or scheme
+        else:
+            kept.append(scheme + element)
+            scheme = ""
+    return ", ".join(kept)
+
+
 def parse_credentials(lines: Iterable[str]) -> list[Credentials]:
     """All Digest credentials of these field lines; others and broken ones are passed over.
 
@@ -393,6 +408,7 @@ def _of_session(digest: Challenge | Credentials) -> bool:
 _HASHES: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _SPELLED: Final = {name.upper(): name for name in ANSWERED}
 _SCHEME: Final = re.compile(rf"{TOKEN}[ \t]++{TOKEN}[ \t]*+=")
+_DOMAIN: Final = re.compile(rf"({TOKEN}[ \t]++)?domain[ \t]*+=", re.IGNORECASE)
 _PARAM: Final = re.compile(
     rf'[ \t]*+({TOKEN})[ \t]*+=[ \t]*+("{QUOTED_TEXT}"|[^\x00-\x20\x7f",]*+)[ \t]*+(?:,|\Z)',
     re.DOTALL,

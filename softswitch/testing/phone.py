@@ -82,6 +82,8 @@ class Phone(Peer):
     :ivar answers: what the ``answers`` of its new lines are, outside a call, too; called with
         statuses, it says what becomes of calls that come.
     :ivar requests: what came outside a call, and made none.
+    :ivar registered: status of the last answer to a REGISTER, 0 before.
+    :ivar registration: the last REGISTER that was sent, None before.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Phone(Peer):
         self.answers = Answers()
         self.requests: list[Request] = []
         self.registered = 0
+        self.registration: Request | None = None
         self._nc = count(1)
         self._sent: dict[str, _Sent] = {}
         self._answers: dict[str, bytes] = {}
@@ -147,14 +150,23 @@ class Phone(Peer):
         self.answers.clear()
         self.answers.update(ALL_ANSWERS)
 
-    def register(self, expires: int = 3600, fields: Iterable[Field] = ()) -> int:
-        """Register, and say with what status; 0 when no answer has come yet."""
+    def register(
+        self, expires: int = 3600, fields: Iterable[Field] = (), *, again: bool = False
+    ) -> int:
+        """Register, and say with what status; 0 when no answer has come yet.
+
+        :param again: refresh what was registered last, under its Call-ID (RFC 3261 10.2).
+        """
+        last = self.registration if again else None
         request = self.request(
             "REGISTER",
             f"sip:{in_uri(self.switch[0])}",
             to=self.own,
+            call_id=last.call_id if last is not None else "",
+            cseq=last.cseq.number + 1 if last is not None else 1,
             fields=[("Expires", str(expires)), *fields],
         )
+        self.registration = request
         self.registered = 0
         self.ask(request, self._registered)
         self.settle()
@@ -326,6 +338,8 @@ class Phone(Peer):
         number = request.cseq.number + 1
         again = again.replaced("CSeq", [f"{number} {request.method}"])
         line = next((line for line in self.lines if line.newest is request), None)
+        if request is self.registration:
+            self.registration = again
         if line is not None:
             line.newest, line.cseq = again, number
             line.sent = again if request.method == "INVITE" else line.sent

@@ -42,6 +42,7 @@ from softswitch.settings import structure
 from softswitch.testing.clock import VirtualClock
 from softswitch.testing.ladder import Address, ladder
 from softswitch.testing.network import LoopNetwork
+from softswitch.testing.pbx import Pbx
 from softswitch.testing.peer import Peer
 from softswitch.testing.phone import Phone
 from softswitch.transport.hosts import is_address
@@ -216,6 +217,23 @@ class Stage:
             self.address,
             self.settle,
         )
+
+    def pbx(self, host: str, users: Mapping[str, str], *, transport: str = "") -> Pbx:
+        """A PBX-like registrar, which calls and is called.
+
+        :param users: name -> password.
+        """
+        place = self._place("pbx", host, 5060)
+        pbx = Pbx(
+            self.network,
+            "pbx",
+            place,
+            transport or self.transport,
+            self.address,
+            self.settle,
+        )
+        pbx.users.update(users)
+        return pbx
 
     def peer(self, host: str, port: int = 5060, *, name: str = "", transport: str = "") -> Peer:
         """An address that speaks by hand."""

@@ -93,7 +93,7 @@ def test_the_commented_file_shows_every_key():
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
         *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
-        *("follow", "rates"),
+        *("follow", "front", "rates"),
     }
 
 

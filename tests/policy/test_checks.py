@@ -2,6 +2,7 @@
 
 from math import inf, nan
 
+import attrs
 import pytest
 
 from softswitch.flow import Flow
@@ -11,6 +12,7 @@ from softswitch.plugin.decisions import (
     Challenge,
     Diversion,
     Follow,
+    Front,
     PassOn,
     Proxy,
     Redirect,
@@ -169,6 +171,19 @@ def test_a_cell_that_nobody_knows_is_named():
     """With what would be right, as in the configuration (issue 3)."""
     wrong = fault(Route([Target(URI, dialog={"refers": "relay"})]))
     assert wrong == "dialog: refers: no such key; did you mean refer?"
+
+
+def test_a_registrar_wants_a_trunk():
+    """What is passed on to a PBX is known by the PBX's trunk, and asks for what can be had."""
+    sound = Front([Target(URI, trunk="pbx")])
+    assert fault(sound) == fault(sound, {"pbx"}.__contains__) == ""
+    assert fault(sound, {"other"}.__contains__) == "no trunk 'pbx'"
+    assert fault(Front([])) == "no targets"
+    assert fault(Front([URI])) == "a registrar's target wants a trunk"
+    assert fault(attrs.evolve(sound, ask=0)) == "unfit ask"
+    assert fault(attrs.evolve(sound, domain="a b")) == "unfit domain"
+    assert fault(attrs.evolve(sound, path="perhaps")) == "unfit path 'perhaps'"
+    assert fault(attrs.evolve(sound, max_expires=0)) == "unfit max_expires"
 
 
 def forwarded(times):

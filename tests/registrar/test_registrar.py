@@ -6,8 +6,9 @@ import pytest
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Accept
+from softswitch.registrar.asked import MAX_URI, MAX_VALUES
 from softswitch.registrar.bindings import Bindings
-from softswitch.registrar.registrar import MAX_URI, MAX_VALUES, Registrar
+from softswitch.registrar.registrar import Registrar
 from softswitch.sip.parser import parse
 from softswitch.testing.clock import VirtualClock
 from softswitch.transport.domains import Domains

@@ -26,6 +26,11 @@ registration = PolicyMaker(
     "softswitch.policy.registration:OwnRegistration",
     "Lets each user register his own address.",
 )
+front = PolicyMaker(
+    "front",
+    "softswitch.policy.front:Fronting",
+    "Passes the REGISTERs of outside phones on to a PBX, and calls between it and them.",
+)
 forwarding = PolicyMaker(
     "forwarding",
     "softswitch.policy.forwarding:Forwarding",

@@ -1,0 +1,117 @@
+"""What a REGISTER asks for (RFC 3261 10.2, 10.3 steps 5 to 7), whoever is to grant it. Pure."""
+
+import attrs
+
+from softswitch.errors import PeerError, SipSyntaxError
+from softswitch.flow import Flow
+from softswitch.registrar.bindings import Binding, address_of_record
+from softswitch.sip.fields import NameAddr
+from softswitch.sip.message import Request
+from softswitch.transport.domains import Domains
+
+#: Contact values that one REGISTER may bring; each is compared with each binding.
+MAX_VALUES = 64
+#: Characters of a contact's URI; it is to stand in the start line of a request.
+MAX_URI = 1024
+#: A wish for at least so many seconds is never refused as too short (10.2.8).
+_HOUR = 3600
+
+
+@attrs.frozen
+class Wish:
+    """One contact of a REGISTER.
+
+    :ivar contact: as it stands there.
+    :ivar uri: its URI as written.
+    :ivar seconds: for which it asks; 0 to be removed, None to leave it to the registrar.
+    :ivar q: preference, 0.0 to 1.0.
+    :ivar instance: value of ``+sip.instance`` as written, or "".
+    """
+
+    contact: NameAddr
+    uri: str
+    seconds: int | None
+    q: float
+    instance: str
+
+    def binding(
+        self, request: Request, aor: str, flow: Flow, now: float, granted: float
+    ) -> Binding:
+        """What becomes of it when it is granted.
+
+        :param now: wall-clock seconds.
+        :param granted: seconds.
+        """
+        return Binding(
+            aor=aor,
+            contact=self.uri,
+            flow=flow,
+            call_id=request.call_id,
+            cseq=request.cseq.number,
+            registered_at=now,
+            expires_at=now + granted,
+            q=self.q,
+            instance=self.instance,
+            user_agent=request.get("User-Agent") or "",
+        )
+
+
+@attrs.frozen
+class Asked:
+    """What one REGISTER asks for.
+
+    :ivar aor: canonical address of record.
+    :ivar removes_all: whether its Contact is ``*``.
+    :ivar wishes: its contacts; none where it only asks which there are.
+    """
+
+    aor: str
+    removes_all: bool
+    wishes: tuple[Wish, ...]
+
+
+def read(request: Request, domains: Domains, min_expires: int) -> Asked:
+    """Read a REGISTER for one of our domains.
+
+    :param min_expires: seconds; who asks for fewer is refused.
+    :raises PeerError: 404 for an address of record that is none of ours, 423 for a wish that is
+        too short, 403 for too many contacts, 400 for what cannot be read.
+    """
+    uri = request.to.uri
+    if uri.scheme not in ("sip", "sips"):
+        raise SipSyntaxError("To is no SIP URI", header="To")
+    if not uri.user or not domains.is_ours(uri.host, uri.port):
+        raise PeerError("Not Found", 404)
+    aor = address_of_record(uri, domains.primary)
+    values = request.values("Contact")
+    if "*" in values:
+        if len(values) > 1 or request.expires != 0:
+            raise SipSyntaxError("Contact * wants Expires 0 and no other", header="Contact")
+        return Asked(aor, True, ())
+    if len(values) > MAX_VALUES:
+        raise PeerError("Too many contacts", 403)
+    contacts = request.contacts if values else ()
+    return Asked(aor, False, tuple(_wish(request, each, min_expires) for each in contacts))
+
+
+def _wish(request: Request, contact: NameAddr, min_expires: int) -> Wish:
+    uri = str(contact.uri)
+    if contact.uri.scheme not in ("sip", "sips"):
+        raise SipSyntaxError("Contact is no SIP URI", header="Contact")
+    if len(uri) > MAX_URI:
+        raise SipSyntaxError("Contact is too long", header="Contact")
+    seconds = request.expires if contact.expires is None else contact.expires
+    if seconds is not None and 0 < seconds < min(min_expires, _HOUR):
+        raise PeerError("Interval Too Brief", 423)
+    instance = contact.params.get("+sip.instance") or ""
+    return Wish(contact, uri, seconds, _preference(contact), instance)
+
+
+def _preference(contact: NameAddr) -> float:
+    """
+    :raises SipSyntaxError: the q parameter is none (25.1 qvalue).
+    """
+    try:
+        return contact.q
+    except SipSyntaxError as error:
+        raise SipSyntaxError("Bad q in Contact", header="Contact") from error
