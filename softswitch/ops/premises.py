@@ -140,12 +140,20 @@ class Premises:
 
     def trunk_of(self, request: RequestView) -> Trunk | Challenge | Reject | None:
         """The trunk that has sent a request: the one whose password it proves, else the one whose
-        address it comes from; from the address alone nobody registers."""
+        address it comes from, or at which we have registered the Contact that it calls; from the
+        address alone nobody registers."""
         if self.accounts:
             who = self.authenticator.prove(request, self.accounts)
             if who is not None:
                 return who if isinstance(who, Challenge) else self.trunks.of_username(who.name)
-        return None if request.method == "REGISTER" else whose(self.trunks, request)
+        if request.method == "REGISTER":
+            return None
+        upstream = self._house.upstream
+        if upstream.tokens:
+            name = upstream.whose(request.uri, request.source.remote_host)
+            if name is not None:
+                return self.trunks.find(name)
+        return whose(self.trunks, request, upstream.tokens)
 
     def authenticate(self, request: RequestView) -> User | Challenge:
         """The user whose credentials a request bears, or the challenge that answers it."""

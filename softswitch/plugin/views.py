@@ -243,9 +243,8 @@ class TrunkView(Protocol):
     def registered_as(self) -> str:
         """See ``Identity.registered``."""
 
-    @property
-    def called_from(self) -> CalledFrom:
-        """See ``Identity.called_from``."""
+    def reads(self, request: RequestView) -> CalledFrom:
+        """Where a request from this trunk says which number it calls."""
 
     def shown(self, request: RequestView) -> str | None:
         """The number that is to stand for the caller of a request from this trunk, "" where he is

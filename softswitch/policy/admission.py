@@ -59,8 +59,9 @@ class TrunkAdmission:
     """
 
     _house: House = attrs.field(init=False, repr=False)
-    #: Name of a trunk, and number that is shown instead -> what is said of such requests.
-    _allowed: dict[tuple[str, str], Allow] = attrs.field(init=False, repr=False, factory=dict)
+    #: Name of a trunk, number that is shown instead, where the called one is read -> what is said
+    #: of such requests.
+    _allowed: dict[tuple[str, str, str], Allow] = attrs.field(init=False, repr=False, factory=dict)
 
     def start(self, house: House) -> None:
         """Take note of what knows the trunks."""
@@ -77,7 +78,8 @@ class TrunkAdmission:
         number = "" if request.method == "REGISTER" else trunk.shown(request)
         if number is None:
             return Reject(403, "Not Your Number")
-        key = trunk.name, number
+        called_from = trunk.reads(request)
+        key = trunk.name, number, called_from
         allow = self._allowed.get(key)
         if allow is None:
             identity = Identity(
@@ -86,7 +88,7 @@ class TrunkAdmission:
                 force_rport=trunk.force_rport,
                 registered=trunk.registered_as,
                 number=number,
-                called_from=trunk.called_from,
+                called_from=called_from,
             )
             allow = self._allowed[key] = Allow(identity)
         return allow

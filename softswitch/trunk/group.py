@@ -58,6 +58,7 @@ class Trunk:
         known who keeps that, and for others.
     :ivar upstream: how we register at it; None where we do not.
     :ivar registered: asked for each call where we are registered at it now.
+    :ivar tokens: in our Contacts there.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -79,6 +80,7 @@ class Trunk:
     pbx: "RegisteredPbx | None" = attrs.field(default=None, eq=False)
     upstream: Upstream | None = None
     registered: Callable[[], Sequence[Accepted]] = attrs.field(default=tuple, eq=False, repr=False)
+    tokens: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default
@@ -90,10 +92,13 @@ class Trunk:
         """The user name under which it registers to us; "" where it does not."""
         return self.inbound.username if self.inbound.registers else ""
 
-    @property
-    def called_from(self) -> CalledFrom:
-        """Where it says which number it calls."""
-        return self.inbound.called_from
+    def reads(self, request: RequestView) -> CalledFrom:
+        """Where a request from it says which number it calls: in To, where the token of our Contact
+        stands in the number's place."""
+        called_from = self.inbound.called_from
+        if self.tokens and called_from == "request-uri" and request.uri.user in self.tokens:
+            return "to"
+        return called_from
 
     def shown(self, request: RequestView) -> str | None:
         """See ``Inbound.shown``."""

@@ -11,7 +11,7 @@ from softswitch.sip.uri import Uri
 from softswitch.trunk.group import Trunk
 from softswitch.trunk.register import Registration
 from softswitch.trunk.registering import RegistrationData, World
-from softswitch.trunk.upstream import Accepted, new_token, token_in
+from softswitch.trunk.upstream import Accepted, Upstream, new_token, token_in
 
 
 class UpstreamRegistrations:
@@ -36,7 +36,11 @@ class UpstreamRegistrations:
         return [
             trunk
             if trunk.upstream is None
-            else attrs.evolve(trunk, registered=partial(self.accepted, trunk.name))
+            else attrs.evolve(
+                trunk,
+                registered=partial(self.accepted, trunk.name),
+                tokens=frozenset(token for token, *_ in self._wanted(trunk)),
+            )
             for trunk in trunks
         ]
 
@@ -53,10 +57,7 @@ class UpstreamRegistrations:
             return
         older, self._registrations = self._registrations, {}
         for trunk in trunks:
-            upstream = trunk.upstream
-            for registrars in () if upstream is None else upstream.groups:
-                assert upstream is not None
-                token = new_token(self._secret, trunk.name, upstream, registrars)
+            for token, upstream, registrars in self._wanted(trunk):
                 known = older.get(token)
                 if known is not None and known.can_become(upstream, registrars):
                     del older[token]
@@ -101,6 +102,14 @@ class UpstreamRegistrations:
             return None
         flow = registration.data.flow
         return registration.data.trunk if flow is not None and flow.remote_host == host else None
+
+    def _wanted(self, trunk: Trunk) -> Iterator[tuple[str, Upstream, tuple[str, ...]]]:
+        """The registrations that a trunk wants: token, settings, registrars."""
+        upstream = trunk.upstream
+        if upstream is not None:
+            for registrars in upstream.groups:
+                token = new_token(self._secret, trunk.name, upstream, registrars)
+                yield token, upstream, registrars
 
     def figures(self) -> list[dict[str, Any]]:
         """For an operator: how each of them is; times in Unix seconds."""

@@ -8,7 +8,7 @@ of itself, in From, Contact or Via, never makes it a trunk's.
 Of trunks whose networks hold one address, those of the narrowest network share it. Among them the
 Request-URI chooses:
 
-1. the trunk at which we have registered, when its user part is the token of our Contact there;
+1. the trunk at which we have registered, when it bears the token of our Contact there;
 2. else, of the trunks whose conditions it fulfils, every one that they state: one that names hosts,
    then one that names numbers, then one that states nothing; the first in the file among equals.
 3. When it fulfils nobody's, the request is refused with 404.
@@ -22,6 +22,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Reject
 from softswitch.plugin.views import RequestView
 from softswitch.trunk.group import Trunk, Trunks
+from softswitch.trunk.upstream import token_in
 
 #: The answer to what comes from a trunk's address and is no trunk's call.
 NOBODYS = Reject(404)
@@ -37,7 +38,7 @@ def whose(
 ) -> Trunk | Reject | None:
     """The trunk to which a request belongs that has proved nothing.
 
-    :param tokens: user part of a Contact that we have registered -> name of the trunk there.
+    :param tokens: in a Contact that we have registered -> name of the trunk there.
     :returns: a refusal where its address is a trunk's and its Request-URI nobody's; None for
         strangers.
     """
@@ -49,7 +50,7 @@ def whose(
         return first
     if not uri.user:
         return first
-    if tokens and (name := tokens.get(uri.unquoted_user)):
+    if tokens and (name := tokens.get(token_in(uri))):
         registered = [trunk for trunk in found if trunk.name == name]
         if registered:
             return registered[0]

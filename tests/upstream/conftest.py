@@ -85,7 +85,7 @@ class Registrar:
             self.answer(message, answer)
 
 
-def config(transport="udp", trunk=(), **register):
+def config(transport="udp", trunk=(), more=(), **register):
     """Users, and a trunk at which we register as "acme"; 0 first dials over it."""
     rules = [{"match": "0.+", "strip": 1, "trunk": "carrier"}, {"match": "77", "user": "alice"}]
     return {
@@ -97,7 +97,8 @@ def config(transport="udp", trunk=(), **register):
                 "password": "secret",
                 "register": register,
                 **dict(trunk),
-            }
+            },
+            **dict(more),
         },
         "policy": [{"use": "dialplan", "rules": rules}, *CONFIG["policy"]],
     }
@@ -108,8 +109,8 @@ def play():
     """Makes a stage and its registrars; at the end each stage is left empty."""
     stages = []
 
-    def make(*hosts, transport="udp", trunk=(), names=None, **register):
-        tables = config(transport, trunk, **register)
+    def make(*hosts, transport="udp", trunk=(), more=(), names=None, **register):
+        tables = config(transport, trunk, more, **register)
         stage = Stage(tables, names=names, transport=transport.upper())
         stages.append(stage)
         return stage, *(Registrar(stage, host) for host in hosts or (FIRST,))
