@@ -51,8 +51,24 @@ def structure(
         whose text says what would be right.
     :raises ConfigError: names file, key and what would be right.
     """
+    return reader(shape, hooks)(table, file, path)
+
+
+def reader(
+    shape: type[T], hooks: Mapping[Any, Hook] | None = None
+) -> Callable[[object, str, str], T]:
+    """What reads many tables of one shape: table, file and path as ``structure`` takes them."""
+    converter = _converter(hooks or {})
+
+    def read(table: object, file: str, path: str) -> T:
+        return _structured(converter, table, shape, file, path)
+
+    return read
+
+
+def _structured(converter: Converter, table: object, shape: type[T], file: str, path: str) -> T:
     try:
-        return _converter(hooks or {}).structure(table, shape)
+        return converter.structure(table, shape)
     except Exception as error:
         if not isinstance(error, ValueError | ClassValidationError | IterableValidationError):
             raise

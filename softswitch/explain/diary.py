@@ -14,7 +14,7 @@ from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import BindingView, Identity, User
 
 #: What the policies are asked.
-Place = Literal["admission", "route", "registration", "redirect"]
+Place = Literal["admission", "route", "registration", "redirect", "user"]
 
 
 @attrs.define

@@ -82,6 +82,7 @@ class ExplainedChain(PolicyChain):
             (self._routing, "route"),
             (self._registration, "registration"),
             (self._redirection, "redirect"),
+            (self._users, "user"),
         ]
         return next(name for known, name in names if known is place)
 
@@ -143,7 +144,9 @@ class _Witness:
         found = getattr(self._house, name)
         return partial(self._asked, name, found) if callable(found) else found
 
-    def authenticate(self, request: RequestView) -> User | Challenge | Reject:
+    def authenticate(
+        self, request: RequestView
+    ) -> User | Challenge | Reject | Awaitable[User | Challenge | Reject]:
         """The user who is taken for proved, or whose proof is right but for a nonce that only the
         running switch knows; else as the house says."""
         house = self._house

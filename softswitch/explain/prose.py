@@ -20,6 +20,7 @@ _QUESTIONS = {
     "route": "Where does it go?",
     "registration": "May it be registered?",
     "redirect": "What becomes of the redirection?",
+    "user": "Who is the user of that name?",
 }
 
 

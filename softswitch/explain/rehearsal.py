@@ -21,6 +21,7 @@ from softswitch.flow import Flow
 from softswitch.media.path import Channel, PacketPath, Shape
 from softswitch.media.relay import RelayEngine
 from softswitch.ops.config import Config
+from softswitch.ops.stored import StoredUsers
 from softswitch.plain import from_plain
 from softswitch.plugin.media import IMediaEngine
 from softswitch.registrar.bindings import Binding
@@ -159,6 +160,7 @@ def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Reh
         engine=_engine(config, clock),
         report=_heedless,
     )
+    StoredUsers(house, config.user_file).start(snapshot.users(config.user_file))
     if wishes.as_user and house.premises.find_user(wishes.as_user) is None:
         raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")
     stage = Nowhere(house.transport, clock)

@@ -16,8 +16,9 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import upstream
-from softswitch.ops.inbound import DIGEST_LENGTH, contradictions, inbound
+from softswitch.ops import accounts, upstream
+from softswitch.ops.accounts import DEMONSTRATION
+from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.tables import (
     AuthTable,
     GroupTable,
@@ -37,16 +38,9 @@ from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import User
 from softswitch.policy.checks import fault
 from softswitch.settings import NOT_IN_FILE, key_path, nearest, structure
-from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
 from softswitch.transport.listener import Listener
 from softswitch.trunk.group import Trunk
-
-#: Passwords that everybody knows, since the default configuration shows them.
-DEMONSTRATION = frozenset({"alice-demo", "bob-demo"})
-
-#: What cannot stand in a user's name: it delimits URIs, credentials and hashes.
-UNFIT_IN_A_NAME = frozenset('@:;<>"/ \t\\')
 
 
 @attrs.frozen
@@ -85,6 +79,11 @@ class Config:
         """Where the store and the records are kept."""
         return self.directory / self.switch.state_directory
 
+    @property
+    def user_file(self) -> Path:
+        """Where the users are kept that do not stand in the configuration."""
+        return self.state_directory / (self.store.users or self.store.path)
+
     def listeners(self) -> tuple[Listener, ...]:
         """What the transport serves."""
         return tuple(
@@ -104,7 +103,10 @@ class Config:
 
     def directory_of_users(self) -> dict[str, User]:
         """The users by name; a password becomes a hash for each algorithm that is offered."""
-        return {name: self._user(name, table) for name, table in self.users.items()}
+        return {
+            name: accounts.user_of(name, table, self.realm, self.offered(table.group))
+            for name, table in self.users.items()
+        }
 
     def trunk_groups(self) -> tuple[Trunk, ...]:
         """The trunks, in the order of the file."""
@@ -138,12 +140,9 @@ class Config:
     def profile_of(self, kind: str, name: str) -> Profile:
         """How somebody is treated within a call.
 
-        :param kind: "trunk", or "user" for one of that name; anything else has no profile of its
+        :param kind: "trunk", or "group" for the users of one; anything else has no profile of its
             own.
         """
-        if kind == "user":
-            user = self.users.get(name)
-            kind, name = "group", user.group if user is not None else ""
         return self.profiles.get((kind, name), self.dialog)
 
     def datagram_limits(self) -> Limits:
@@ -168,6 +167,14 @@ class Config:
             for name, table in self.trunks.items()
             if table.inbound_password is not None
         ]
+        known = {name for _, name in _names(self.users)}
+        idle += [
+            f"{key_path('users', name)} forwards calls to {place}, who is no user of this file;"
+            f" {nearest(place, list(known))}"
+            for name, table in self.users.items()
+            for place in table.forwarded.places
+            if ":" not in place and place not in known
+        ]
         return idle + [
             f"{key_path('users', name)} has a password in the clear; "
             f"`softswitch user hash {name}` makes a hash of it"
@@ -191,15 +198,6 @@ class Config:
             return self.dialog.changed({cell: getattr(own, cell) for cell in cells})
         except ValueError as error:
             raise ConfigError(f"{self.file}: {path}", str(error)) from None
-
-    def _user(self, name: str, table: UserTable) -> User:
-        hashes: dict[str, str] = {
-            algorithm: digest.lower() for algorithm, digest in table.ha1.items()
-        }
-        if table.password is not None:
-            for algorithm in self.offered(table.group):
-                hashes[algorithm] = ha1(name, self.realm, table.password, algorithm)
-        return User(name, hashes, table.display, table.group, table.forwarded)
 
 
 def load(path: Path | None = None, directory: Path = Path()) -> Config:
@@ -248,7 +246,18 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if group.algorithms == ():
             yield f"{key_path('groups', name)}.algorithms", 'at least one is wanted, such as "MD5"'
     for name, user in config.users.items():
-        yield from _user_contradictions(config, key_path("users", name), name, user)
+        key = key_path("users", name)
+        offered = config.offered(user.group)
+        for part, mend in accounts.faults(name, user, list(config.groups), offered):
+            yield f"{key}.{part}" if part else key, mend
+        if user.password in DEMONSTRATION and not all(
+            ip_address(table.bind).is_loopback for table in config.listen
+        ):
+            yield (
+                f"{key}.password",
+                "everybody knows this one: choose another, or listen on 127.0.0.1",
+            )
+    yield from _twice(_names(config.users))
     used = {policy.get("use") for policy in config.policy}
     yield from contradictions(
         config.trunks, config.switch.domains, config.users, config.offered(""), used
@@ -273,42 +282,13 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"
 
 
-def _user_contradictions(
-    config: Config, key: str, name: str, user: UserTable
-) -> Iterator[tuple[str, str]]:
-    if not name or UNFIT_IN_A_NAME & set(name):
-        yield key, "a user's name is the part of an address before the @, without : ; or spaces"
-    if bool(user.ha1) == (user.password is not None):
-        yield key, "either ha1 or password is wanted"
-    if user.group and user.group not in config.groups:
-        yield f"{key}.group", f"no such group; {nearest(user.group, list(config.groups))}"
-    for key_of, place in attrs.asdict(user).items():
-        if key_of.startswith("forward_") and (wrong := _no_place(config, name, place)):
-            yield f"{key}.{key_of}", wrong
-    for algorithm, digest in user.ha1.items():
-        length = DIGEST_LENGTH[algorithm]
-        if len(digest) != length or set(digest.lower()) - set("0123456789abcdef"):
-            yield f"{key}.ha1.{algorithm}", f"{length} hex digits are wanted"
-    for wanted in config.offered(user.group) if user.ha1 else ():
-        if wanted not in user.ha1:
-            yield f"{key}.ha1", f"a hash for {wanted} is wanted, since we offer it"
-    if user.password in DEMONSTRATION and not all(
-        ip_address(table.bind).is_loopback for table in config.listen
-    ):
-        yield f"{key}.password", "everybody knows this one: choose another, or listen on 127.0.0.1"
-
-
-def _no_place(config: Config, name: str, place: str | float) -> str:
-    """Why calls of a user cannot be forwarded to a place; "" where they can."""
-    if not isinstance(place, str):
-        return "" if place > 0 else "more than 0 seconds are wanted"
-    if not place or (place in config.users and place != name):
-        return ""
-    if place == name:
-        return "somebody else is wanted"
-    if ":" not in place:
-        return f"a user or a SIP URI is wanted; {nearest(place, list(config.users))}"
-    return fault(Route([place])) or ("" if place[:3].lower() == "sip" else "a SIP URI is wanted")
+def _names(users: Mapping[str, UserTable]) -> Iterator[tuple[str, str]]:
+    """Under what each user is reached: key path -> name or number."""
+    for name in users:
+        yield key_path("users", name), name
+    for name, user in users.items():
+        for index, number in enumerate(user.numbers):
+            yield f"{key_path('users', name)}.numbers[{index}]", number
 
 
 def _twice(keys: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -156,7 +156,7 @@ class House:
             self.policies,
             [("User-Agent", USER_AGENT)],
             os.urandom(16),
-            config.profile_of,
+            self.premises.profile_of,
         )
         self.fronts = Fronts(
             self.bindings,
@@ -211,7 +211,7 @@ class House:
         premises.nonces.lifetime = config.auth.nonce_seconds
         self.agent.gate = self._registering.policies = policies
         self._shared = self._shared.renewed(
-            policies, _call_settings(config), premises.credentials, policies, config.profile_of
+            policies, _call_settings(config), premises.credentials, policies, premises.profile_of
         )
         self.switch.renew(self._shared)
         self.passage.renew(self._shared, _subscription_settings(config))
@@ -307,7 +307,8 @@ class House:
     def _user_of(self, uri: Uri) -> str:
         """The name of the user of ours whom a URI means, "" for others."""
         name = dialled(uri, self.premises)
-        return name if name and self.premises.find_user(name) is not None else ""
+        user = self.premises.find_user(name) if name else None
+        return "" if user is None else user.name
 
     def _chain(self, premises: Premises, previous: PolicyChain | None) -> PolicyChain:
         """The policies of a configuration.
@@ -335,6 +336,8 @@ class House:
             attention=self.attention,
             previous=previous,
         )
+        if chain.knows_users:
+            premises.users.ask = chain.ask_user
         for observer in self._observers:
             chain.observe(observer)
         return chain

@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from softswitch.ops.accounts import DIGEST_LENGTH
 from softswitch.ops.tables import TrunkTable
 from softswitch.settings import key_path
 from softswitch.sip.digest import ha1
 from softswitch.transport.hosts import is_address
 from softswitch.trunk.inbound import Inbound
-
-#: Hex digits of a hash.
-DIGEST_LENGTH = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
 
 def inbound(table: TrunkTable, realm: str, algorithms: Sequence[str]) -> Inbound:

@@ -6,6 +6,7 @@ the switch has learnt meanwhile is handed over by the ``previous`` ones.
 """
 
 import os
+from collections.abc import Awaitable
 from random import Random
 from typing import Protocol
 
@@ -13,8 +14,11 @@ from softswitch.dialog.proof import Credentials
 from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.plugin.decisions import Challenge, Reject
+from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import BindingView, RequestView, User
 from softswitch.policy.admission import Authenticator
+from softswitch.policy.users import Roll, Users
+from softswitch.policy.waiting import Found
 from softswitch.sip.digest import Nonces
 from softswitch.transport.domains import Domains
 from softswitch.transport.listener import Listener
@@ -53,7 +57,7 @@ class Premises:
     """One configuration's users and trunks; for policies, the ``House`` of ``plugin.views``.
 
     :ivar config: the configuration.
-    :ivar users: by name.
+    :ivar users: every directory of them.
     :ivar trunks: by name and by source.
     :ivar accounts: what trunks prove themselves by, by user name.
     :ivar nonces: that the users' phones have been given.
@@ -63,7 +67,8 @@ class Premises:
     def __init__(self, config: Config, house: Building, previous: "Premises | None" = None) -> None:
         self.config = config
         self._house = house
-        self.users = config.directory_of_users()
+        configured = Roll(config.directory_of_users().values())
+        self.users = Users(configured, house.clock, config.auth.remember_seconds)
         trunks = located(config.trunk_groups(), house.locate, house.domains.primary)
         trunks = house.upstream.known_to(trunks)
         now, emergency = house.clock.seconds, config.switch.emergency
@@ -73,6 +78,7 @@ class Premises:
             self.nonces = Nonces(house.clock, os.urandom(32), config.auth.nonce_seconds)
         else:
             self.nonces = previous.nonces
+            self.users.stored = previous.users.stored
             for trunk in self.trunks:
                 older = previous.trunks.find(trunk.name)
                 if older is not None:
@@ -80,7 +86,7 @@ class Premises:
         self.authenticator = Authenticator(
             config.realm,
             self.nonces,
-            self.users.get,
+            self.users.look_up,
             by_listener={each.name: each.algorithms for each in house.listeners},
             by_group={name: group.algorithms or () for name, group in config.groups.items()},
         )
@@ -93,6 +99,13 @@ class Premises:
         """
         trunk = self.trunks.find(name)
         return None if trunk is None else credentials(trunk, host, hop)
+
+    def profile_of(self, kind: str, name: str) -> Profile:
+        """How the "trunk" or "user" of that name is treated within a call."""
+        if kind == "user":
+            user = self.users.find(name) if name else None
+            kind, name = "group", user.group if user is not None else ""
+        return self.config.profile_of(kind, name)
 
     # What a policy may ask.
 
@@ -115,8 +128,12 @@ class Premises:
         return self._house.domains.is_ours(host, port)
 
     def find_user(self, name: str) -> User | None:
-        """The user of that name."""
-        return self.users.get(name)
+        """The user of that name or number, as far as can be said at once."""
+        return self.users.find(name)
+
+    def look_up_user(self, name: str) -> Found | Awaitable[Found]:
+        """The user of that name or number, after a wait if need be."""
+        return self.users.look_up(name)
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
@@ -155,6 +172,8 @@ class Premises:
                 return self.trunks.find(name)
         return whose(self.trunks, request, upstream.tokens)
 
-    def authenticate(self, request: RequestView) -> User | Challenge:
+    def authenticate(
+        self, request: RequestView
+    ) -> User | Challenge | Reject | Awaitable[User | Challenge | Reject]:
         """The user whose credentials a request bears, or the challenge that answers it."""
         return self.authenticator.authenticate(request)

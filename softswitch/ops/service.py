@@ -22,10 +22,12 @@ from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.secret import kept_secret
+from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
 from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
+from softswitch.store.users import Row, UserFile
 from softswitch.transport.resolver import host_names
 from softswitch.transport.tcp import TcpPort
 from softswitch.transport.udp import UdpPort
@@ -77,6 +79,9 @@ class SwitchService(Service):
         )
         self.house.observe(Policy("records", self._records))
         self._watchdog = Watchdog(reactor, self.house.attention)
+        self._user_file = UserFile(config.user_file)
+        self._users = StoredUsers(self.house, config.user_file)
+        self._users.start(self._user_file.load())
         self._sweep = LoopingCall(self.house.auditor.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
@@ -97,6 +102,7 @@ class SwitchService(Service):
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
         except ConfigError as error:
             refuse(error)
+        self._user_file.watch(self._users_changed)
         self._sweep.start(SWEEP_SECONDS, now=False)
         # The reactor installs its own signal handlers when it begins to run.
         self._reactor.callWhenRunning(self._run, restored)
@@ -166,9 +172,14 @@ class SwitchService(Service):
         self.house.bindings.stop()
         self._records.close()
         self._store.close()
+        self._user_file.close()
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
         done.callback(None)
+
+    def _users_changed(self, rows: list[Row]) -> None:
+        """In the store's thread, so that reading them costs the calls little."""
+        self._reactor.callFromThread(self._users.changed, self._users.read(rows))
 
     def _heed_signals(self) -> None:
         """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end

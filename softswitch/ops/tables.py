@@ -100,10 +100,12 @@ class AuthTable:
 
     :ivar algorithms: one challenge each, in this order.
     :ivar nonce_seconds: life of a nonce.
+    :ivar remember_seconds: how long what a directory of users has said after a wait is good.
     """
 
     algorithms: tuple[Algorithm, ...] = ("MD5",)
     nonce_seconds: Seconds = 300.0
+    remember_seconds: Seconds = 30.0
 
 
 @attrs.frozen
@@ -124,6 +126,7 @@ class UserTable:
 
     :ivar ha1: algorithm -> hash that ``softswitch user hash`` makes.
     :ivar password: instead of hashes; a warning follows.
+    :ivar numbers: further names under which he is reached, and may call.
     :ivar forward_always: where his calls go, as in ``plugin.views.Forwarded``; "" for nowhere.
     :ivar forward_busy: where they go when he is busy.
     :ivar forward_no_answer: where they go when he does not answer.
@@ -135,6 +138,7 @@ class UserTable:
     password: Secret | None = attrs.field(default=None, repr=False)
     display: str = ""
     group: str = ""
+    numbers: tuple[str, ...] = ()
     forward_always: str = ""
     forward_busy: str = ""
     forward_no_answer: str = ""
@@ -334,9 +338,14 @@ class MediaTable:
 
 @attrs.frozen
 class StoreTable:
-    """``[store]``: the SQLite file, seen from the state directory."""
+    """``[store]``: SQLite files, seen from the state directory.
+
+    :ivar path: of the registrations.
+    :ivar users: of the users that ``softswitch user`` makes; "" for the same file.
+    """
 
     path: str = "softswitch.sqlite"
+    users: str = ""
 
 
 @attrs.frozen

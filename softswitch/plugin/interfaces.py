@@ -84,10 +84,12 @@ class ICallObserver(Interface):
 
 
 class IUserDirectory(Interface):
-    """Where users come from."""
+    """Knows users besides those of the configuration and the store, who come first."""
 
-    def find(name: str) -> User | None:
-        """The user of that name, from memory: this is asked per request."""
+    def find(name: str) -> Answer[User]:
+        """The user of a name, or of a number of his: asked for each request that bears credentials,
+        and for each name that is called. What is answered at once costs nothing more; an answer
+        that had to be waited for is remembered for ``auth.remember_seconds``."""
 
 
 class IBindingStore(Interface):

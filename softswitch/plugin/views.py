@@ -4,7 +4,7 @@ A policy never meets a transaction, a dialog or a socket. Views are made per req
 copy nothing and parse nothing until they are asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -88,6 +88,7 @@ class User:
     :ivar ha1: algorithm -> hex digest of ``name:realm:password`` (RFC 7616 3.4.2).
     :ivar display: display name, or "".
     :ivar group: user group of the configuration, or "".
+    :ivar numbers: further names under which he is reached, and may call: extensions, numbers.
     :ivar forwarded: where his calls go instead, for the policy ``forwarding``.
     """
 
@@ -96,6 +97,7 @@ class User:
     display: str = ""
     group: str = ""
     forwarded: Forwarded = Forwarded()
+    numbers: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -277,7 +279,11 @@ class House(Protocol):
         address of ours."""
 
     def find_user(self, name: str) -> User | None:
-        """The user of that name."""
+        """The user of that name or number, as far as can be said at once: of a directory that has
+        to be waited for, what it has said last."""
+
+    def look_up_user(self, name: str) -> "User | Reject | Awaitable[User | Reject | None] | None":
+        """The user of that name or number; a refusal where a directory has failed."""
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
@@ -300,5 +306,8 @@ class House(Protocol):
         Request-URI, of several at that address); what to answer where they are wrong, or belong to
         none; None for strangers."""
 
-    def authenticate(self, request: RequestView) -> "User | Challenge | Reject":
-        """Check a request's digest credentials (RFC 3261 22): who it is, or what to answer."""
+    def authenticate(
+        self, request: RequestView
+    ) -> "User | Challenge | Reject | Awaitable[User | Challenge | Reject]":
+        """Check a request's digest credentials (RFC 3261 22): who it is, or what to answer; an
+        awaitable only where a directory of users has to be waited for."""

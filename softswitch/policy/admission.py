@@ -1,9 +1,11 @@
-"""Who sent a request: digest for users, source networks for trunks. Pure, and without waiting.
+"""Who sent a request: digest for users, source networks for trunks. Pure; it waits only where a
+directory of users does.
 
 Nobody else is admitted unless a plug-in says so. RFC 3261 section 22, RFC 7616, RFC 8760.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import attrs
 from zope.interface import implementer
@@ -13,6 +15,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
 from softswitch.plugin.interfaces import IAdmissionPolicy
 from softswitch.plugin.views import House, Identity, RequestView, User
+from softswitch.policy.waiting import Found, then
 from softswitch.sip import digest
 from softswitch.sip.message import Field
 from softswitch.sip.uri import Uri
@@ -35,15 +38,25 @@ class UserAdmission:
         """Take note of what checks credentials."""
         self._house = house
 
-    def admit(self, request: RequestView) -> Admission:
+    def admit(self, request: RequestView) -> Admission | Awaitable[Admission]:
         """RFC 3261 22.1; 403 for another's From (RFC 3261 26.3.2.1 leaves it to the domain)."""
         if request.identity is not None:
             return Allow(request.identity)
         who = self._house.authenticate(request)
-        if not isinstance(who, User):
-            return who
+        if isinstance(who, User):
+            return self._admit(request, who)
+        return self._admit_later(request, who) if isinstance(who, Awaitable) else who
+
+    async def _admit_later(
+        self, request: RequestView, proven: Awaitable[User | Challenge | Reject]
+    ) -> Admission:
+        who = await proven
+        return self._admit(request, who) if isinstance(who, User) else who
+
+    def _admit(self, request: RequestView, who: User) -> Admission:
         uri = request.from_.uri
-        own = uri.unquoted_user == who.name and self._house.is_ours(uri.host, uri.port)
+        name = uri.unquoted_user
+        own = (name == who.name or name in who.numbers) and self._house.is_ours(uri.host, uri.port)
         if not own and not (request.method != "REGISTER" and uri.is_anonymous):
             return Reject(403)
         return Allow(Identity("user", who.name, self._house.domain, True, who.display))
@@ -99,7 +112,7 @@ class Authenticator:
 
     :param realm: on which the users' hashes depend.
     :param nonces: issued by this one and, before a reload, by the one in its place.
-    :param find_user: name -> user, or None.
+    :param look_up: name -> user, or None; or an awaitable, where that takes a while.
     :param by_listener: listener's name -> algorithms, one challenge each in that order; MD5
         alone where there is none, since most phones give up on any other.
     :param by_group: user group -> algorithms, instead of the listener's.
@@ -109,18 +122,20 @@ class Authenticator:
         self,
         realm: str,
         nonces: digest.Nonces,
-        find_user: Callable[[str], User | None],
+        look_up: Callable[[str], Found | Awaitable[Found]],
         *,
         by_listener: Mapping[str, Sequence[str]],
         by_group: Mapping[str, Sequence[str]],
     ) -> None:
         self.realm = realm
-        self._find_user = find_user
+        self._look_up = look_up
         self._by_listener = by_listener
-        self._by_group = by_group
+        self._by_group = {name: tuple(names) for name, names in by_group.items() if names}
         self._nonces = nonces
 
-    def authenticate(self, request: RequestView) -> User | Challenge:
+    def authenticate(
+        self, request: RequestView
+    ) -> User | Challenge | Reject | Awaitable[User | Challenge | Reject]:
         """Whose credentials a request bears, or the challenge that answers it.
 
         Unknown names, wrong passwords and weaker algorithms than were asked for look alike. A
@@ -130,9 +145,10 @@ class Authenticator:
         lines = request.headers("Authorization")
         for credentials in digest.parse_credentials(lines) if lines else ():
             if credentials.realm == self.realm:
-                return self._judge(request, credentials, self._find_user(credentials.username))
+                found = self._look_up(credentials.username)
+                return then(found, partial(self._judge, request, credentials))
         name = request.from_.uri.unquoted_user if self._by_group else ""
-        return Challenge(algorithms=self._of_group(self._find_user(name) if name else None))
+        return then(self._look_up(name) if name else None, self._challenge)
 
     def prove(self, request: RequestView, accounts: Mapping[str, User]) -> User | Challenge | None:
         """Which of these accounts proves that it has sent a request; None where its credentials
@@ -159,6 +175,9 @@ class Authenticator:
             for algorithm in challenge.algorithms or self._of_listener(flow.listener)
         ]
 
+    def _challenge(self, user: User | None) -> Challenge:
+        return Challenge(algorithms=self._of_group(user))
+
     def _judge(
         self, request: RequestView, credentials: digest.Credentials, user: User | None
     ) -> User | Challenge:
@@ -178,7 +197,7 @@ class Authenticator:
         return user
 
     def _of_group(self, user: User | None) -> tuple[str, ...]:
-        return tuple(self._by_group.get(user.group, ())) if user is not None else ()
+        return self._by_group.get(user.group, ()) if user is not None else ()
 
     def _of_listener(self, listener: str) -> Sequence[str]:
         return self._by_listener.get(listener) or ("MD5",)

@@ -34,9 +34,10 @@ from softswitch.plugin.interfaces import (
     IRedirectPolicy,
     IRegistrationPolicy,
     IRouter,
+    IUserDirectory,
 )
 from softswitch.plugin.record import CallRecord
-from softswitch.plugin.views import CallView, InviteView, RequestView
+from softswitch.plugin.views import CallView, InviteView, RequestView, User
 from softswitch.policy.awaited import deferred
 from softswitch.policy.budget import Asked, Attention, Cost
 from softswitch.policy.checks import fault
@@ -46,8 +47,8 @@ from softswitch.wheel import Clock, Timer
 
 log = Logger()
 
-#: What a policy is asked about.
-Subject: TypeAlias = RequestView | CallView
+#: What a policy is asked about; a directory, about a user's name.
+Subject: TypeAlias = RequestView | CallView | str
 
 #: Why a policy is not asked at all.
 _SHUT: Final = {
@@ -134,6 +135,7 @@ class PolicyChain:
         self._redirection = _Place(
             _methods(asked, IRedirectPolicy, "redirected"), get_args(Redirection), PassOn()
         )
+        self._users = _Place(_methods(asked, IUserDirectory, "find"), (User,), None)
         self._observers = [each for each in asked if ICallObserver.providedBy(each.plug_in)]
 
     def observe(self, observer: Policy) -> None:
@@ -166,6 +168,16 @@ class PolicyChain:
     ) -> None:
         """Ask what becomes of a 3xx; ``tell`` as above."""
         self.ask(self._redirection, tell, call, contacts)
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether any policy is a directory of users."""
+        return bool(self._users.asked)
+
+    def ask_user(self, name: str, tell: Callable[[User | Reject | None], None]) -> None:
+        """Ask who the user of a name or number is; ``tell`` as above, with None for nobody and a
+        refusal where a directory has failed."""
+        self.ask(self._users, tell, name)
 
     def ask(
         self,
@@ -231,7 +243,11 @@ class PolicyChain:
         self.failures[policy.name, kind] += 1
         error = PolicyError(policy.name, reason)
         log.error(
-            "{error}, Call-ID {call_id}", error=error, policy=policy.name, call_id=subject.call_id
+            "{error}, {about}",
+            error=error,
+            policy=policy.name,
+            about=_about(subject),
+            call_id=_call_id(subject),
         )
         return policy.fallback
 
@@ -247,11 +263,12 @@ class PolicyChain:
         self.failures[policy.name, "raised"] += 1
         error = PolicyError(policy.name, "raised")
         log.failure(
-            "{error}, Call-ID {call_id}",
+            "{error}, {about}",
             failure,
             error=error,
             policy=policy.name,
-            call_id=subject.call_id,
+            about=_about(subject),
+            call_id=_call_id(subject),
         )
         return policy.fallback
 
@@ -395,6 +412,15 @@ def _methods(
         for policy in policies
         if place.providedBy(policy.plug_in)
     ]
+
+
+def _call_id(subject: Subject) -> str:
+    return "" if isinstance(subject, str) else subject.call_id
+
+
+def _about(subject: Subject) -> str:
+    """What a policy was asked about, for the log."""
+    return f"user {subject}" if isinstance(subject, str) else f"Call-ID {subject.call_id}"
 
 
 def _broken(failure: Failure) -> None:

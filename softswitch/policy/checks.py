@@ -29,7 +29,7 @@ from softswitch.plugin.decisions import (
     Target,
 )
 from softswitch.plugin.profile import RESERVED, Profile
-from softswitch.plugin.views import Identity
+from softswitch.plugin.views import Forwarded, Identity, User
 from softswitch.settings import structure
 from softswitch.sip.digest import ALGORITHMS
 from softswitch.sip.fields import NameAddr
@@ -115,6 +115,15 @@ def _front(front: Front, known_trunk: Callable[[str], bool] | None) -> str:
     if front.path not in ("auto", "always", "never"):
         return f"unfit path {front.path!r}"
     return _accept(Accept(front.max_expires, front.min_expires, front.max_contacts))
+
+
+def _user(user: User) -> str:
+    if not isinstance(user.name, str) or not user.name or not isinstance(user.ha1, _MAPPING):
+        return "no user"
+    fit = isinstance(user.display, str) and isinstance(user.group, str)
+    if not fit or not all(isinstance(number, str) for number in user.numbers):
+        return "unfit display, group or numbers"
+    return "" if isinstance(user.forwarded, Forwarded) else "unfit forwarded"
 
 
 def _pass_on(_: PassOn) -> str:
@@ -264,4 +273,5 @@ _CHECKS: Final[dict[type, Callable[[Any], str]]] = {
     Redirect: _redirect,
     Accept: _accept,
     PassOn: _pass_on,
+    User: _user,
 }

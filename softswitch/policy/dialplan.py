@@ -20,9 +20,10 @@ import attrs
 from zope.interface import implementer
 
 from softswitch.plugin.decisions import Redirect, Reject, Route, Routing
-from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.interfaces import Answer, IRouter
 from softswitch.plugin.views import House, Identity, InviteView
 from softswitch.policy.located import dialled, ring
+from softswitch.policy.waiting import once_known
 
 #: What a rule's ``callers`` says -> the kind of identity it means.
 _KINDS = {"users": "user", "trunks": "trunk"}
@@ -104,7 +105,7 @@ class Dialplan:
             if rule.trunk and house.trunk(rule.trunk) is None:
                 raise ValueError(f"rules[{index}].trunk: there is no [trunks.{rule.trunk}]")
 
-    def route(self, invite: InviteView) -> Routing | None:
+    def route(self, invite: InviteView) -> Answer[Routing]:
         """What the first rule that applies says."""
         number = dialled(invite.uri, self._house)
         if number:
@@ -113,14 +114,16 @@ class Dialplan:
                     return self._follow(rule, rule.rewritten(number), invite)
         return None
 
-    def _follow(self, rule: Rule, number: str, invite: InviteView) -> Routing:
+    def _follow(self, rule: Rule, number: str, invite: InviteView) -> Answer[Routing]:
         if rule.refuse:
             return Reject(rule.refuse)
         if rule.redirect:
             return Redirect(rule.redirect, rule.status)
         if rule.user:
             name = number if rule.user == "*" else rule.user
-            return ring(name, self._house, rule.ring_seconds) or Reject(404)
+            return once_known(
+                lambda: ring(name, self._house, rule.ring_seconds) or Reject(404),
+            )
         trunk = self._house.trunk(rule.trunk)
         if trunk is None:
             return Reject(404)

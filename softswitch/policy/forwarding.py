@@ -5,16 +5,26 @@ by what comes of that, forwarded again there if need be. The hunt does the rest.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 from zope.interface import implementer
 
 from softswitch.errors import SipSyntaxError
-from softswitch.plugin.decisions import Diversion, DivertedFor, Outcome, Reject, Route, Target
-from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.decisions import (
+    Diversion,
+    DivertedFor,
+    Outcome,
+    Reject,
+    Route,
+    Routing,
+    Target,
+)
+from softswitch.plugin.interfaces import Answer, IRouter
 from softswitch.plugin.views import Forwarded, House, InviteView, User
 from softswitch.policy.checks import FORWARDINGS
 from softswitch.policy.located import dialled, ring
+from softswitch.policy.waiting import at_hand, once_known
 from softswitch.sip.fields import NameAddr, number, split_values
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
@@ -66,11 +76,14 @@ class Forwarding:
         """Take note of what knows users, their phones and trunks."""
         self._house = house
 
-    def route(self, invite: InviteView) -> Route | Reject | None:
+    def route(self, invite: InviteView) -> Answer[Routing]:
         """None for whoever is no user of ours, or forwards nothing; 480 for one who cannot be
         reached; 482 where it goes round in a circle, or too often (RFC 5359 2.7)."""
         name = dialled(invite.uri, self._house)
-        user = self._house.find_user(name) if name else None
+        return once_known(partial(self._decide, name, invite)) if name else None
+
+    def _decide(self, name: str, invite: InviteView) -> Route | Reject | None:
+        user = at_hand(name, self._house)
         if user is None or not user.forwarded.places:
             return None
         left = self.most - _diverted(invite)
@@ -108,7 +121,7 @@ class Forwarding:
         except SipSyntaxError:
             return Reject(404)
         name = dialled(uri, house)
-        user = house.find_user(name) if name else None
+        user = at_hand(name, house) if name else None
         if user is not None:
             return self._ring(user, way)
         if name:

@@ -24,6 +24,7 @@ from softswitch.plugin.interfaces import (
     IRedirectPolicy,
     IRegistrationPolicy,
     IRouter,
+    IUserDirectory,
 )
 from softswitch.plugin.version import mismatch
 from softswitch.plugin.views import House
@@ -32,7 +33,14 @@ from softswitch.policy.terms import Terms, check_shape, divided
 from softswitch.settings import nearest, structure
 
 #: What a policy may be; at least one of these.
-PLACES = (IAdmissionPolicy, IRouter, IRegistrationPolicy, IRedirectPolicy, ICallObserver)
+PLACES = (
+    IAdmissionPolicy,
+    IRouter,
+    IRegistrationPolicy,
+    IRedirectPolicy,
+    ICallObserver,
+    IUserDirectory,
+)
 
 
 def load(

@@ -1,13 +1,15 @@
 """Calls to registered users. Pure. RFC 3261 section 10 and 16.5."""
 
+from functools import partial
 from itertools import groupby
 
 import attrs
 from zope.interface import implementer
 
-from softswitch.plugin.decisions import Reject, Route, Target
-from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.decisions import Reject, Route, Routing, Target
+from softswitch.plugin.interfaces import Answer, IRouter
 from softswitch.plugin.views import House, InviteView
+from softswitch.policy.waiting import at_hand, once_known
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
 
@@ -29,10 +31,10 @@ class Located:
         """Take note of what knows the users and their contacts."""
         self._house = house
 
-    def route(self, invite: InviteView) -> Route | Reject | None:
+    def route(self, invite: InviteView) -> Answer[Routing]:
         """480 for a user who is not registered; None for whom nobody knows."""
         name = dialled(invite.uri, self._house)
-        return ring(name, self._house, self.ring_seconds) if name else None
+        return once_known(partial(ring, name, self._house, self.ring_seconds)) if name else None
 
 
 def dialled(uri: Uri, house: House) -> str:
@@ -50,14 +52,18 @@ def dialled(uri: Uri, house: House) -> str:
 def ring(name: str, house: House, ring_seconds: float | None = None) -> Route | Reject | None:
     """Every contact of a user: descending by q, those of one q at once.
 
+    To be called within ``once_known``.
+
+    :param name: his name, or a number of his.
     :returns: 480 when there is none, None when nobody has that name.
     """
-    if house.find_user(name) is None:
+    user = at_hand(name, house)
+    if user is None:
         return None
-    bindings = house.locate(name, house.domain)
+    bindings = house.locate(user.name, house.domain)
     if not bindings:
         return Reject(480)
-    address_of_record = str(Uri("sip", escape_user(name), host=house.domain))
+    address_of_record = str(Uri("sip", escape_user(user.name), host=house.domain))
     return Route(
         [
             Target(

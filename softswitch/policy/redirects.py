@@ -1,6 +1,7 @@
 """Redirection: what we tell a caller (RFC 3261 8.3), and what a callee tells us (8.1.3.4). Pure."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import attrs
@@ -8,9 +9,10 @@ from zope.interface import implementer
 
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Follow, PassOn, Redirect, Redirection, Reject, Route, Target
-from softswitch.plugin.interfaces import IRedirectPolicy, IRouter
+from softswitch.plugin.interfaces import Answer, IRedirectPolicy, IRouter
 from softswitch.plugin.views import CallView, House, InviteView
 from softswitch.policy.located import dialled, ring
+from softswitch.policy.waiting import once_known
 from softswitch.sip.uri import Uri
 
 
@@ -63,8 +65,11 @@ class FollowRedirects:
         self._house = house
         self.domains = tuple(domain.lower() for domain in self.domains)
 
-    def redirected(self, call: CallView, contacts: Sequence[str]) -> Redirection:
+    def redirected(self, call: CallView, contacts: Sequence[str]) -> Answer[Redirection]:
         """The places that may be followed to; when none is left, ``otherwise``."""
+        return once_known(partial(self._decide, call, contacts))
+
+    def _decide(self, call: CallView, contacts: Sequence[str]) -> Redirection:
         if call.status in (300, 301, 302) and call.depth < self.depth:
             tried = [Uri.parse(uri) for uri in call.tried]
             targets = [

@@ -1,16 +1,19 @@
-"""The registrations of an SQLite store, read beside a switch that runs. Nothing is written.
+"""Registrations and users of an SQLite store, read beside a switch that runs. Nothing is written.
 
 SQLite makes files beside a database in WAL mode, even to read it: where there is no log to look
 into, the file is opened as one that nobody changes.
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from softswitch.errors import ConfigError
-from softswitch.store.sqlite import BUSY_SECONDS, restored
+from softswitch.store.schema import BUSY_SECONDS
+from softswitch.store.sqlite import restored
+from softswitch.store.users import ALL_ROWS, Row, as_text
 
 
 def load(path: Path) -> dict[str, list[Any]] | None:
@@ -20,12 +23,31 @@ def load(path: Path) -> dict[str, list[Any]] | None:
     """
     if not path.exists():
         return None
+    with _reading(path) as connection:
+        rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
+        return dict(filter(None, map(restored, rows)))
+
+
+def users(path: Path) -> list[Row]:
+    """All users that are kept; none without a file, or in one that is older than they are.
+
+    :raises ConfigError: the file cannot be read, or is none of ours.
+    """
+    if not path.exists():
+        return []
+    with _reading(path) as connection:
+        connection.text_factory = as_text
+        kept = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'users'").fetchone()
+        return connection.execute(ALL_ROWS).fetchall() if kept else []
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     log = path.with_name(f"{path.name}-wal")
     how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
     try:
         address = f"{path.absolute().as_uri()}?{how}"
         with closing(sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True)) as connection:
-            rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
-            return dict(filter(None, map(restored, rows)))
+            yield connection
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(str(path), f"a database of softswitch is needed here: {error}") from error

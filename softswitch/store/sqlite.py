@@ -17,24 +17,10 @@ from zope.interface import implementer
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.interfaces import IBindingStore
+from softswitch.store.schema import connect, prepare
 from softswitch.store.writer import Writer
 
 _log = Logger()
-
-#: "SIPS", which tells our files from those of others.
-APPLICATION_ID = 0x53495053
-SCHEMA_VERSION = 1
-#: Seconds to wait for a lock that another process holds.
-BUSY_SECONDS = 1.0
-
-# An address of record is text that may hold octets of no encoding, hence the blob.
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS bindings (aor BLOB PRIMARY KEY, contacts TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
 
 #: Key of a row, and its contacts as JSON or None to delete it.
 Row = tuple[bytes, str | None]
@@ -54,8 +40,8 @@ class SqliteStore:
         self.writer: Writer[Row] = Writer("bindings", _Rows(path), retry=retry)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(_open(path)) as connection:
-                _prepare(connection, path)
+            with closing(connect(path)) as connection:
+                prepare(connection, path)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 str(path), f"a file that SQLite can open and write is needed here: {error}"
@@ -68,7 +54,7 @@ class SqliteStore:
         :raises ConfigError: the file is damaged.
         """
         try:
-            with closing(_open(self._path)) as connection:
+            with closing(connect(self._path)) as connection:
                 rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
                 return dict(filter(None, map(restored, rows)))
         except sqlite3.Error as error:
@@ -99,7 +85,7 @@ class _Rows:
         :raises sqlite3.Error: none of it was written.
         """
         if self._connection is None:
-            self._connection = _open(self._path)
+            self._connection = connect(self._path)
         with self._connection:
             self._connection.executemany(
                 "DELETE FROM bindings WHERE aor = ?",
@@ -114,28 +100,6 @@ class _Rows:
         """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new file, or see that an old one is ours.
-
-    :raises ConfigError: it belongs to another program, or to a later version of this one.
-    """
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if tables and application != APPLICATION_ID:
-        raise ConfigError(str(path), "a database of softswitch or no file is needed here")
-    if version > SCHEMA_VERSION:
-        raise ConfigError(str(path), "written by a later version of softswitch; run that one")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.executescript(_SCHEMA)
 
 
 def restored(row: tuple[Any, bytes]) -> tuple[str, list[Any]] | None:

@@ -57,7 +57,7 @@ def test_two_passwords_typed_must_be_equal(monkeypatch, capsys):
     """At a terminal the password is asked for twice and not echoed."""
     answers = iter(["x", "y"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("softswitch.ops.cli.getpass", lambda _: next(answers))
+    monkeypatch.setattr("softswitch.ops.users.getpass", lambda _: next(answers))
     assert main(["user", "hash", "a", "--realm", "r"]) == 1
     assert "two equal passwords" in capsys.readouterr().err
 

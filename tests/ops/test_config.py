@@ -187,6 +187,9 @@ def test_where_a_users_calls_go(read):
     assert users["a"].forwarded == Forwarded(*places, 5.0)
     assert users["a"].forwarded.places == places
     assert users["b"].forwarded.places == ()
+    assert read(text.replace("USE", "forwarding").replace('"b"', '"c"')).warnings()[0] == (
+        "users.a forwards calls to c, who is no user of this file; known: a, b"
+    )
     warned = read(text.replace("USE", "located")).warnings()
     assert warned[0] == 'users.a forwards calls, but no [[policy]] uses "forwarding"'
     assert len(warned) == 3
@@ -256,8 +259,8 @@ def test_a_trunk_and_a_group_differ_from_everybody(read):
     )
     everybody = Profile(refer="refuse", crossing=("Subject",))
     assert config.dialog == everybody
-    assert config.profile_of("user", "a") == attrs.evolve(everybody, refer="end")
-    for kind, name in (("user", "b"), ("user", "c"), ("user", "?"), ("trunk", "?"), ("peer", "a")):
+    assert config.profile_of("group", "desk") == attrs.evolve(everybody, refer="end")
+    for kind, name in (("group", "plain"), ("group", ""), ("trunk", "?"), ("peer", "desk")):
         assert config.profile_of(kind, name) is config.dialog
     carrier = config.profile_of("trunk", "carrier")
     assert carrier == attrs.evolve(everybody, trusted=True, session_expires=1800)
@@ -340,8 +343,17 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ('[users.a]\npassword = "x"\ngroup = "g"', "users.a.group: no such group"),
         ('[users.a]\npassword = "x"\nforward_busy = "a"', "forward_busy: somebody else is wanted"),
         (
-            '[users.anna]\npassword = "x"\nforward_always = "ana"',
-            "users.anna.forward_always: a user or a SIP URI is wanted; did you mean anna?",
+            '[users.a]\npassword = "x"\nforward_always = "a b"',
+            "users.a.forward_always: a user or a SIP URI is wanted",
+        ),
+        ('[users.a]\npassword = "x"\nnumbers = ["1@b"]', "users.a.numbers[0]: a number or name"),
+        (
+            '[users.a]\npassword = "x"\nnumbers = ["1", "1"]',
+            "users.a.numbers[1]: 1 is taken by users.a.numbers[0]",
+        ),
+        (
+            '[users]\na = { password = "x", numbers = ["b"] }\nb = { password = "x" }',
+            "users.a.numbers[0]: b is taken by users.b",
         ),
         ('[users.a]\npassword = "x"\nforward_busy = "sip:"', "forward_busy: unfit URI"),
         ('[users.a]\npassword = "x"\nforward_busy = "tel:1"', "a SIP URI is wanted"),

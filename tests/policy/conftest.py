@@ -53,6 +53,8 @@ class SmallHouse:
     def find_user(self, name: str) -> User | None:
         return self.users.get(name)
 
+    look_up_user = find_user
+
     def locate(self, user: str, domain: str) -> list[BindingView]:
         assert domain == self.domain
         return self.bindings.get(user, [])

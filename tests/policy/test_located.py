@@ -4,7 +4,7 @@ import pytest
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Reject, Route, Target, steps
-from softswitch.plugin.views import BindingView
+from softswitch.plugin.views import BindingView, User
 from softswitch.policy.located import Located
 
 DESK = Flow("lan", "TCP", "127.0.0.1", 5060, "127.0.0.3", 40000, 7)
@@ -65,14 +65,14 @@ def test_others_are_left_to_the_next_policy(located, view, uri):
 
 def test_a_user_is_dialled_by_tel_uri(house, located, view):
     """A TEL URI belongs to whom it was sent (RFC 3966)."""
-    house.users["100"] = house.users["bob"]
+    house.users["100"] = User("100")
     house.bindings["100"] = [BindingView("100@example.org", "sip:x@y", None)]
     assert isinstance(located.route(view("tel:100")), Route)
 
 
 def test_any_name_makes_a_sound_address(house, located, view):
     """A name with characters that a URI may not hold is escaped in the To."""
-    house.users["50%"] = house.users["bob"]
+    house.users["50%"] = User("50%")
     house.bindings["50%"] = [BindingView("50%@example.org", "sip:x@y", None)]
     (target,) = located.route(view("sip:50%25@example.org")).targets
     assert target.call_to == "sip:50%25@example.org"

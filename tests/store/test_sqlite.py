@@ -127,7 +127,7 @@ def test_hostile_names(path):
 
 def test_a_locked_database_delays_nobody(path, failed, monkeypatch):
     """Another process holds the lock: saving returns at once, and is done when it lets go."""
-    monkeypatch.setattr("softswitch.store.sqlite.BUSY_SECONDS", 0)
+    monkeypatch.setattr("softswitch.store.schema.BUSY_SECONDS", 0)
     store = SqliteStore(path, retry=0.001)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
