@@ -13,7 +13,7 @@ import attrs
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.bodies import Translation
-from softswitch.b2bua.identity import present
+from softswitch.b2bua.outgoing import begin
 from softswitch.b2bua.shared import Shared, first_hop
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.proof import Credentials
@@ -25,9 +25,7 @@ from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Scope
 from softswitch.sip import compose
-from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.uri import Uri
 from softswitch.transaction.server import Server
 from softswitch.wheel import Timer
 
@@ -196,7 +194,7 @@ class Errand:
             if target.flow is not None:
                 self._try(number, target.flow)
             else:
-                self.shared.find_flow(first_hop(target), partial(self._try, number))
+                self.shared.find_flow(self.shared.hop(target), partial(self._try, number))
 
     def _set_deadline(self) -> None:
         clock, data = self.shared.clock, self.data
@@ -303,32 +301,17 @@ class Errand:
         request: those that cross, those that say who sent it, and our own."""
         shared, request, identity = self.shared, self.data.request, self.data.identity
         near, far = shared.profile(identity.kind, identity.name), self.profile(target)
-        host = shared.facing(flow).host
-        called = target.call_to or target.uri
-        shown = present(request, identity, near, far, host, called)
-        tag = compose.new_tag()
-        dialog = Dialog(
-            call_id=compose.new_call_id(host),
-            local_tag=tag,
-            remote_tag="",
-            local=f"{shown.from_};tag={tag}",
-            remote=str(NameAddr("", Uri.parse(called))),
-            contact=shared.contact(shown.contact_user, flow),
-            remote_target=target.uri,
-            flow=flow,
-            symmetric=shared.goes_along(target),
-            route_set=list(target.route),
-            registered=shared.registered(target),
-        )
+        begun = begin(shared, target, flow, request, identity, near, far)
+        shown = begun.shown
         fields = [
             *shown.visible(crossed(request, far)),
             *shown.fields,
             *crossing.credentials(request, far, shared.settings.realm),
             (crossing.MARK, shared.mark(request)),
-            *shared.own_fields,
+            *shared.introduction(target),
             *target.headers.items(),
         ]
-        return dialog, fields
+        return begun.dialog, fields
 
     def profile(self, target: Target) -> Profile:
         """How a target is treated."""

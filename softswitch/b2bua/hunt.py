@@ -9,9 +9,10 @@ the end.
 from functools import partial
 from weakref import proxy
 
-from softswitch.b2bua import crossing, diversion, identity
+from softswitch.b2bua import crossing, diversion
 from softswitch.b2bua.leg import Leg
-from softswitch.b2bua.shared import Shared, first_hop
+from softswitch.b2bua.outgoing import begin
+from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.trials import (
     UNREACHED,
     Failure,
@@ -22,7 +23,6 @@ from softswitch.b2bua.trials import (
     contacts_of,
     same_callee,
 )
-from softswitch.dialog.dialog import Dialog
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import (
     Diversion,
@@ -36,8 +36,6 @@ from softswitch.plugin.decisions import (
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import CallView, Identity, RequestView
-from softswitch.sip import compose
-from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 
@@ -269,7 +267,7 @@ class Hunt:
             if target.flow is not None:
                 self._invite_on(number, target.flow)
             else:
-                self._shared.find_flow(first_hop(target), partial(self._invite_on, number))
+                self._shared.find_flow(self._shared.hop(target), partial(self._invite_on, number))
 
     def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
         data = self.data
@@ -294,27 +292,13 @@ class Hunt:
         if target.trunk is not None and not self._take_up(trial, target.trunk, flow):
             return
         trial.leg = f"b{number}"
-        called, registered = target.call_to or target.uri, shared.registered(target)
-        peer = ("user", registered) if target.trunk is None else ("trunk", target.trunk)
+        trunk, registered = target.trunk, shared.registered(target)
+        peer = ("user", registered) if trunk is None else ("trunk", trunk)
         far = shared.profile(*peer).changed(target.dialog)
-        host = shared.facing(flow).host
         who = self._view.identity or _NOBODY
         relayed = shared.engine is not None
-        shown = identity.present(invite, who, self._near, far, host, called, relayed)
-        tag = compose.new_tag()
-        dialog = Dialog(
-            call_id=compose.new_call_id(host),
-            local_tag=tag,
-            remote_tag="",
-            local=f"{shown.from_};tag={tag}",
-            remote=str(NameAddr("", Uri.parse(called))),
-            contact=shared.contact(shown.contact_user, flow),
-            remote_target=target.uri,
-            flow=flow,
-            symmetric=shared.goes_along(target),
-            route_set=list(target.route),
-            registered=registered,
-        )
+        begun = begin(shared, target, flow, invite, who, self._near, far, relayed)
+        dialog, shown = begun.dialog, begun.shown
         trial.attempt.call_id_b = dialog.call_id
         bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
         bridge.b.data.elsewhere = bool(trial.diversions)
@@ -323,9 +307,9 @@ class Hunt:
             *crossing.describing(invite),
             *shown.fields,
             *crossing.credentials(invite, far, shared.settings.realm),
-            *diversion.fields(invite, trial.diversions, called, far),
+            *diversion.fields(invite, trial.diversions, begun.called, far),
             (crossing.MARK, shared.mark(invite)),
-            *shared.own_fields,
+            *shared.introduction(target),
             *target.headers.items(),
         ]
         self._user.call_callee(bridge, fields)

@@ -46,6 +46,12 @@ class Presented:
             return fields
         return [field for field in fields if field[0] not in self.hidden]
 
+    def say(self, from_: str) -> None:
+        """Show the caller so; what was signed for another goes (RFC 8224 4.1)."""
+        if _claim(NameAddr.parse(from_).uri) != _claim(NameAddr.parse(self.from_).uri):
+            self.fields = [field for field in self.fields if field[0] not in ("Identity", "Date")]
+        self.from_ = from_
+
 
 def present(
     invite: Request,

@@ -25,6 +25,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transport.layer import Destination, TransportLayer
 from softswitch.trunk.group import Trunks
+from softswitch.trunk.shape import Shape
 from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock, Timer
 
@@ -191,6 +192,28 @@ class Shared:
         """Whether the requests of a dialog with a target go along its flow, and not to its Contact:
         not where that is only where we have registered."""
         return target.flow is not None and (target.trunk is None or bool(self.registered(target)))
+
+    def shape(self, target: Target) -> Shape | None:
+        """How a target's trunk wants our calls to look; None for as they are."""
+        trunk = self.traffic.trunk(target)
+        return None if trunk is None else trunk.shape
+
+    def introduction(self, target: Target) -> list[Field]:
+        """Our own header fields in what begins a dialog with a target."""
+        shape = self.shape(target)
+        return self.own_fields if shape is None else shape.own_fields(self.own_fields)
+
+    def hop(self, target: Target) -> str:
+        """URI that leads to where what begins a dialog with a target goes."""
+        shape = self.shape(target)
+        proxy = "" if shape is None or target.route else shape.outbound_proxy
+        return proxy or first_hop(target)
+
+    def answering_contact(self, user: str, flow: Flow, identity: Identity) -> str:
+        """Our Contact field value in answers to whoever has called."""
+        contact = self.contact(user, flow)
+        trunk = self.traffic.named(identity.name) if identity.kind == "trunk" else None
+        return contact if trunk is None or trunk.shape is None else trunk.shape.contact(contact)
 
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""

@@ -181,9 +181,9 @@ class Dialog:
     def next_hop(self) -> Flow | Uri:
         """Where our next request goes: back along the flow, or to an URI to be resolved.
 
-        A route set is always followed; without one, a registered peer or one behind NAT is
-        reached along its flow, since its Contact may be a private address. The first INVITE
-        goes on the flow that was found for it.
+        What begins the dialog goes on the flow that was found for it. After that a route set is
+        always followed; without one, a registered peer or one behind NAT is reached along its flow,
+        since its Contact may be a private address.
 
         :raises SipSyntaxError: when the first Route or the target is no URI.
         """

@@ -17,7 +17,7 @@ from softswitch.ops.premises import Premises
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House as OfferedHouse
-from softswitch.plugin.views import RequestView, User
+from softswitch.plugin.views import RequestView, TrunkView, User
 from softswitch.policy.budget import Asked
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.sip import digest
@@ -143,6 +143,11 @@ class _Witness:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._house, name)
         return partial(self._asked, name, found) if callable(found) else found
+
+    def trunk_of(self, request: RequestView) -> TrunkView | Challenge | Reject | None:
+        """The trunk whose address a request comes from, or whose password it proves."""
+        asked = request.source.remote_host, str(request.uri)
+        return self._note("trunk_of", asked, self._house.trunk_of(request))
 
     def authenticate(
         self, request: RequestView

@@ -10,6 +10,7 @@ from softswitch.ops.values import (
     Algorithm,
     Amount,
     Count,
+    FieldText,
     Host,
     HostPort,
     Network,
@@ -25,6 +26,7 @@ from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
 from softswitch.trunk.selection import Key, Member, Method
+from softswitch.trunk.shape import Shape
 from softswitch.trunk.upstream import Upstream
 
 
@@ -259,6 +261,18 @@ class TrunkTable:
     :ivar registers: whether it registers to us.
     :ivar numbers: that it owns: others its calls do not show; empty for any.
     :ivar default_number: is shown instead of others; "" to refuse such calls.
+
+    How it wants our calls to look, see ``trunk.shape.Shape``:
+
+    :ivar outbound_proxy: where all that begins a dialog goes; None for the member itself.
+    :ivar outbound_route: whether a Route names it.
+    :ivar request_host: in Request-URI and To; None for the member's.
+    :ivar from_user: instead of the caller's number.
+    :ivar from_domain: instead of our address.
+    :ivar contact_user: user part of our Contact.
+    :ivar contact_host: host, and port, of it; None for our address.
+    :ivar user_phone: whether URIs with telephone numbers say so.
+    :ivar user_agent: User-Agent; "" for our own.
     """
 
     addresses: tuple[HostPort, ...] = ()
@@ -287,6 +301,16 @@ class TrunkTable:
     registers: bool = False
     numbers: tuple[NumberPattern, ...] = ()
     default_number: str = ""
+
+    outbound_proxy: HostPort | None = None
+    outbound_route: bool = True
+    request_host: HostPort | None = None
+    from_user: str = ""
+    from_domain: Host | None = None
+    contact_user: str = ""
+    contact_host: HostPort | None = None
+    user_phone: bool = False
+    user_agent: FieldText = ""
 
     def group(self, name: str) -> Trunk:
         """The trunk of that name."""
@@ -319,7 +343,26 @@ class TrunkTable:
             ),
             limits=Limits(**attrs.asdict(self.limits)),
             upstream=None if register is None else register.upstream(self.username, places),
+            shape=self.shape,
         )
+
+    @property
+    def shape(self) -> Shape | None:
+        """How it wants our calls to look; None for as they are."""
+        transport = "" if self.transport == "udp" else f";transport={self.transport}"
+        proxy = f"sip:{self.outbound_proxy}{transport}" if self.outbound_proxy else ""
+        shape = Shape(
+            outbound_proxy=proxy,
+            outbound_route=self.outbound_route or not proxy,
+            request_host=str(self.request_host or ""),
+            from_user=escape_user(self.from_user),
+            from_domain=self.from_domain or "",
+            contact_user=escape_user(self.contact_user),
+            contact_host=str(self.contact_host or ""),
+            user_phone=self.user_phone,
+            user_agent=self.user_agent,
+        )
+        return None if shape == Shape() else shape
 
 
 @attrs.frozen

@@ -30,6 +30,8 @@ Amount = Annotated[int, "Amount"]
 Count = Annotated[int, "Count"]
 #: A number, or a regular expression for whole numbers.
 NumberPattern = Annotated[str, "NumberPattern"]
+#: What a header field may hold: one line, without controls.
+FieldText = Annotated[str, "FieldText"]
 #: Status of a refusal: 300 to 699.
 Refusal = Annotated[int, "Refusal"]
 #: Zero or more, finite.
@@ -167,6 +169,14 @@ def read_number_pattern(value: object) -> NumberPattern:
     return text
 
 
+def read_field_text(value: object) -> FieldText:
+    """The text of a header field."""
+    text = _text(value)
+    if not text.isprintable():
+        raise ValueError("one line of plain text is wanted")
+    return text
+
+
 def read_secret(value: object) -> Secret:
     """Text that is never shown."""
     if not isinstance(value, str) or not value:
@@ -189,6 +199,7 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     PortRange: read_port_range,
     Refusal: read_refusal,
     Network: read_network,
+    FieldText: read_field_text,
     NumberPattern: read_number_pattern,
     Amount: read_amount,
     Count: read_count,

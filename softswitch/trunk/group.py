@@ -24,6 +24,7 @@ from softswitch.trunk.inbound import Inbound
 from softswitch.trunk.limits import Limits
 from softswitch.trunk.members import Members, Surroundings
 from softswitch.trunk.selection import Key, Member, Method, as_members
+from softswitch.trunk.shape import Shape
 from softswitch.trunk.upstream import Accepted, Upstream
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Trunk:
     :ivar upstream: how we register at it; None where we do not.
     :ivar registered: asked for each call where we are registered at it now.
     :ivar tokens: in our Contacts there.
+    :ivar shape: how it wants our calls to look; None for as they are.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -81,6 +83,7 @@ class Trunk:
     upstream: Upstream | None = None
     registered: Callable[[], Sequence[Accepted]] = attrs.field(default=tuple, eq=False, repr=False)
     tokens: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
+    shape: Shape | None = None
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default

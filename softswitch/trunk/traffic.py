@@ -140,6 +140,10 @@ class Traffic:
         """For an operator: each trunk's."""
         return {trunk.name: trunk.state.figures() for trunk in self._trunks}
 
+    def named(self, name: str) -> Trunk | None:
+        """The trunk of that name."""
+        return self._trunks.find(name)
+
     def trunk(self, target: Target) -> Trunk | None:
         """The trunk to which a target belongs; None for others."""
         return None if target.trunk is None else self._trunks.find(target.trunk)

@@ -122,7 +122,9 @@ def test_every_decision_stands_in_its_order(explain):
     assert [name for name, _ in policies(found, "route")] == ["forwarding", "dialplan"]
     first = found["steps"][0]
     assert first["passed"]
-    assert first["consulted"] == [{"question": "trunk_at('127.89.0.20')", "answer": "nothing"}]
+    (asked,) = first["consulted"]
+    assert asked["question"].startswith("trunk_of('127.89.0.20', 'sip:0044123@")
+    assert asked["answer"] == "nothing"
     assert found["caller"] == {"kind": "user", "name": "alice"}
     assert [each["uri"] for each in found["targets"]] == [
         "sip:+44123@127.89.0.10",
@@ -147,10 +149,9 @@ def test_a_trunk_is_known_by_its_source(explain):
     """And the explanation says by which."""
     _, found = explain("--from", "1", "--to", "0044123", "--source", "127.89.0.9")
     assert found["caller"] == {"kind": "trunk", "name": "pbx"}
-    assert found["steps"][0]["consulted"][0] == {
-        "question": "trunk_at('127.89.0.9')",
-        "answer": "pbx",
-    }
+    asked = found["steps"][0]["consulted"][0]
+    assert asked["question"].startswith("trunk_of('127.89.0.9', 'sip:0044123@")
+    assert asked["answer"] == "pbx"
 
 
 @pytest.mark.parametrize(
