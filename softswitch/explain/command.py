@@ -55,6 +55,14 @@ def add(commands: Any) -> None:
         "--registered", action="append", type=_contact, default=[], metavar="NAME=URI",
         help="where a user's phone is; may be repeated; without it, the store is read",
     )  # fmt: skip
+    parser.add_argument(
+        "--down", action="append", default=[], metavar="ADDRESS",
+        help="a member of a trunk, as in the configuration, that is out; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stats", type=Path, metavar="FILE",
+        help="take members that are out from what the running switch writes on SIGUSR1",
+    )  # fmt: skip
     parser.add_argument("--resolve", action="store_true", help="look names up")
     parser.add_argument(
         "--all", action="store_true", help="try every target, each failing in its turn"
@@ -73,6 +81,9 @@ def explain(chosen: Namespace) -> int:
     config = load(chosen.config, chosen.rundir)
     try:
         data, sentence = _invite(chosen, config)
+        down = [("", address) for address in chosen.down]
+        if chosen.stats is not None:
+            down += _out(chosen.stats)
     except (OSError, SipSyntaxError, ValueError) as error:
         print(f"softswitch: {error}", file=sys.stderr)
         return 1
@@ -89,6 +100,7 @@ def explain(chosen: Namespace) -> int:
     wishes = Wishes(
         chosen.as_user,
         registered,
+        down,
         chosen.resolve,
         chosen.all,
         chosen.fate,
@@ -138,6 +150,23 @@ def _invite(chosen: Namespace, config: Config) -> tuple[bytes, str]:
         fields=chosen.header,
     )
     return data, ""
+
+
+def _out(stats: Path) -> list[tuple[str, str]]:
+    """Members that are out in the figures of a running switch: trunk and address.
+
+    :raises ValueError: it is no such file.
+    """
+    try:
+        figures: dict[str, Any] = json.loads(stats.read_bytes())["trunks"]
+        return [
+            (name, address)
+            for name, trunk in figures.items()
+            for address, member in trunk["members"].items()
+            if not member["up"]
+        ]
+    except (LookupError, TypeError, AttributeError, json.JSONDecodeError):
+        raise ValueError(f"{stats}: what the switch writes on SIGUSR1 is wanted") from None
 
 
 def _field(words: str) -> Field:

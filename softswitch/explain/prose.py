@@ -45,7 +45,10 @@ def _parts(rehearsal: Rehearsal) -> Iterator[bytes]:
         if entry.place != place:
             place = entry.place
             yield _line(f"\n{_QUESTIONS[place]}")
-        yield from _verdict(entry) if isinstance(entry, Verdict) else _decided(entry)
+        if isinstance(entry, Verdict):
+            yield from _verdict(entry)
+        else:
+            yield from _decided(entry, rehearsal)
     if invite is not None:
         for number, tried in enumerate(rehearsal.tries, 1):
             yield from _tried(rehearsal, invite, number, tried)
@@ -69,17 +72,17 @@ def _verdict(verdict: Verdict) -> Iterator[bytes]:
         yield _line(f"  {'':<14}  {each.question}: {each.answer}")
 
 
-def _decided(entry: Decided) -> Iterator[bytes]:
+def _decided(entry: Decided, rehearsal: Rehearsal) -> Iterator[bytes]:
     leads = isinstance(entry.decision, Route | Proxy)
     said = type(entry.decision).__name__ if leads else told(entry.decision)
     yield _line(f"  {'so:':<14}{said}")
     if isinstance(entry.decision, Challenge):
         yield _line(f"  {'':<14}  (--as-user NAME takes a user's password as proved)")
-    yield from _targets(entry.decision, "  ")
+    yield from _targets(entry.decision, rehearsal, "  ")
 
 
-def _targets(decision: Any, indent: str) -> Iterator[bytes]:
-    for target in targets(decision):
+def _targets(decision: Any, rehearsal: Rehearsal, indent: str) -> Iterator[bytes]:
+    for target in targets(decision, rehearsal):
         known = [f"step {target['step']}"]
         known += [f"trunk {target['trunk']}"] if target["trunk"] else []
         known += [f"at {target['flow']}"] if target["flow"] else []
@@ -89,7 +92,7 @@ def _targets(decision: Any, indent: str) -> Iterator[bytes]:
         yield _line(f"{indent}  -> {target['uri']} ({', '.join(known)})")
     for came_of_it, route in getattr(decision, "forward", {}).items():
         yield _line(f"{indent}  when {came_of_it}, forwarded to")
-        yield from _targets(route, f"{indent}  ")
+        yield from _targets(route, rehearsal, f"{indent}  ")
 
 
 def _tried(rehearsal: Rehearsal, invite: Request, number: int, tried: Try) -> Iterator[bytes]:

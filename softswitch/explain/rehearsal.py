@@ -5,35 +5,30 @@ media ports are numbers. The house, the policies, the calls and the relay's rewr
 the running switch. (A listener on a wildcard address asks the kernel's routing table, as ever.)
 """
 
-import socket
-from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import attrs
-from cattrs.errors import BaseValidationError
 
-from softswitch.errors import ConfigError, SipSyntaxError, TransportError
-from softswitch.explain.diary import Diary, LookedUp
+from softswitch.errors import ConfigError, SipSyntaxError
+from softswitch.explain.diary import Diary
 from softswitch.explain.house import ExplainedHouse
 from softswitch.explain.nowhere import Nowhere, Sent
+from softswitch.explain.surroundings import (
+    gateway_health,
+    media_engine,
+    name_look_up,
+    place_phones,
+)
 from softswitch.flow import Flow
-from softswitch.media.path import Channel, PacketPath, Shape
-from softswitch.media.relay import RelayEngine
 from softswitch.ops.config import Config
 from softswitch.ops.stored import StoredUsers
-from softswitch.plain import from_plain
-from softswitch.plugin.media import IMediaEngine
-from softswitch.registrar.bindings import Binding
 from softswitch.settings import nearest
 from softswitch.sip import compose
 from softswitch.sip.message import Request, Response
 from softswitch.sip.parser import MessageSyntaxError, parse
-from softswitch.sip.uri import Uri
 from softswitch.store import snapshot
 from softswitch.testing.clock import VirtualClock
 from softswitch.transport.listener import Listener, choose
-from softswitch.transport.resolver import next_hop
 
 #: Seconds that a rehearsal goes on at most; they take no time.
 LONGEST = 3600
@@ -63,6 +58,7 @@ class Wishes:
 
     :ivar as_user: whose password is taken as proved; "" for nobody.
     :ivar registered: user's name -> contacts that take the place of those in the store.
+    :ivar down: members of trunks that are out: the trunk's name, "" for any, and the address.
     :ivar resolve: whether names are looked up; else documentation addresses stand for them.
     :ivar all_targets: whether each target is tried in its turn, not only the first.
     :ivar fate: what becomes of each then: a status of 400 to 699 that it answers, 0 for silence.
@@ -71,6 +67,7 @@ class Wishes:
 
     as_user: str = ""
     registered: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    down: Sequence[tuple[str, str]] = ()
     resolve: bool = False
     all_targets: bool = False
     fate: int = 0
@@ -104,7 +101,7 @@ class Rehearsal:
     :ivar invite: the same; None where it cannot be read.
     :ivar tries: what leaves, in order.
     :ivar answers: what the caller is told, but for 100.
-    :ivar house: as it was in the end.
+    :ivar health: trunk and address of each member -> "up" or "out", when the INVITE came.
     """
 
     flow: Flow
@@ -113,33 +110,7 @@ class Rehearsal:
     diary: Diary
     tries: list[Try]
     answers: list[tuple[Response, bytes]]
-    house: ExplainedHouse
-
-
-#: What stands where a port of the relay has its socket.
-_NO_SOCKET: Any = None
-
-
-class StillPath(PacketPath):
-    """Ports of the relay that are numbers only."""
-
-    def __init__(self) -> None:
-        """No epoll is made."""
-
-    def fileno(self) -> int:
-        """Nothing will ever be readable."""
-        return -1
-
-    def open(self, host: str, port: int, shape: Shape) -> Channel:
-        """A port with a socket that was never opened."""
-        return Channel(_NO_SOCKET, port, shape)
-
-    def close(self, channel: Channel) -> None:
-        """Nothing is held."""
-        channel.part()
-
-    def stop(self) -> None:
-        """Nothing is held."""
+    health: Mapping[tuple[str, str], str]
 
 
 def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Rehearsal:
@@ -156,15 +127,16 @@ def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Reh
         wishes.as_user,
         config,
         clock,
-        _look_up(config, wishes.resolve, diary),
-        engine=_engine(config, clock),
+        name_look_up(config, wishes.resolve, diary),
+        engine=media_engine(config, clock),
         report=_heedless,
     )
     StoredUsers(house, config.user_file).start(snapshot.users(config.user_file))
     if wishes.as_user and house.premises.find_user(wishes.as_user) is None:
         raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")
     stage = Nowhere(house.transport, clock)
-    _place_phones(house, stage, wishes.registered)
+    place_phones(house, stage, wishes.registered)
+    health = gateway_health(house, wishes.down)
     invite = _parsed(data)
     listener, host, port = _whence(house, source, invite, diary)
     stage.sent.clear()
@@ -178,7 +150,7 @@ def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Reh
         diary,
         run.tries,
         run.answers,
-        house,
+        health,
     )
 
 
@@ -261,96 +233,6 @@ def _parsed(data: bytes) -> Request | None:
     except MessageSyntaxError:
         return None
     return message if isinstance(message, Request) else None
-
-
-def _engine(config: Config, clock: VirtualClock) -> IMediaEngine | None:
-    """The one of the configuration, without its sockets."""
-    if config.media.engine != "relay":
-        return None
-    ports = config.media.ports
-    quarantine = config.media.quarantine_seconds
-    return RelayEngine(clock, (ports.low, ports.high), quarantine, path=StillPath())
-
-
-def _look_up(
-    config: Config, resolve: bool, diary: Diary
-) -> Callable[[str, Callable[[list[str]], None]], None]:
-    """What tells the addresses of a name: the system, or the documentation's stand for them."""
-    known: dict[str, list[str]] = {}
-    families = {ip_address(table.bind).version for table in config.listen}
-
-    def stand_in(name: str) -> list[str]:
-        number = len(known) + 1
-        forms = {4: f"192.0.2.{number % 255}", 6: f"2001:db8::{number:x}"}
-        return [address for version, address in forms.items() if version in families]
-
-    def look_up(name: str, tell: Callable[[list[str]], None]) -> None:
-        if name not in known:
-            known[name] = _addresses(name) if resolve else stand_in(name)
-            diary.entries.append(LookedUp(name, known[name], not resolve))
-        tell(list(known[name]))
-
-    return look_up
-
-
-def _addresses(name: str) -> list[str]:
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError):
-        return []
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def _place_phones(
-    house: ExplainedHouse, stage: Nowhere, registered: Mapping[str, Sequence[str]]
-) -> None:
-    """Registrations as the store has them, and those that are given.
-
-    :raises ConfigError: a contact cannot be read or reached, or the store cannot be read.
-    """
-    config, diary, now = house.config, house.diary, house.clock.seconds()
-    path = config.state_directory / config.store.path
-    kept = snapshot.load(path)
-    if kept is not None:
-        for aor, plain in kept.items():
-            found = [_revived(house, stage, each) for each in plain]
-            bindings = [binding for binding in found if binding is not None]
-            house.bindings.update(aor, bindings, len(bindings))
-        diary.assume(f"{len(house.bindings)} registrations were read from {path}")
-    for user, contacts in registered.items():
-        aor = f"{user}@{house.domain}"
-        bindings = [
-            Binding(aor, contact, _flow_to(house, contact), "", 0, now, now + 3600)
-            for contact in contacts
-        ]
-        house.bindings.remove_all(aor, "", 0)
-        house.bindings.update(aor, bindings, len(bindings))
-        diary.assume(f"{user} is registered at {', '.join(contacts)} (--registered)")
-
-
-def _revived(house: ExplainedHouse, stage: Nowhere, plain: object) -> Binding | None:
-    """A binding of the store; a phone that had a connection is taken to have it still, for the
-    running switch alone would know. None where it cannot be read or its listener is gone."""
-    try:
-        binding = from_plain(Binding, plain)
-    except (BaseValidationError, TypeError):
-        return None
-    flow = binding.flow
-    if all(each.name != flow.listener for each in house.transport.listeners):
-        return None
-    if flow.reliable:
-        flow = stage.flow_from(flow.listener, flow.remote_host, flow.remote_port)
-    return attrs.evolve(binding, flow=flow, reachable=True)
-
-
-def _flow_to(house: ExplainedHouse, contact: str) -> Flow:
-    try:
-        hop = next_hop(Uri.parse(contact))
-        if hop is not None:
-            return house.transport.flow_to(*hop)
-    except (SipSyntaxError, TransportError):
-        pass
-    raise ConfigError("--registered", f"a SIP URI with an address of ours to reach, not {contact}")
 
 
 def _whence(

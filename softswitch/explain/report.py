@@ -62,8 +62,8 @@ def json_of(rehearsal: Rehearsal) -> dict[str, Any]:
         "assumed": list(diary.assumed),
         "steps": list(map(_entry, diary.entries)),
         "caller": caller,
-        "targets": list(targets(routed)),
-        "forward": _forward(routed),
+        "targets": list(targets(routed, rehearsal)),
+        "forward": _forward(routed, rehearsal),
         "tries": [_try(rehearsal, each) for each in rehearsal.tries],
         "answers": [
             {"status": response.status, "reason": response.reason, "response": text(data)}
@@ -83,12 +83,15 @@ def outcome(rehearsal: Rehearsal) -> str:
     return "silent"
 
 
-def targets(decision: object) -> Iterator[dict[str, Any]]:
+def targets(decision: object, rehearsal: Rehearsal) -> Iterator[dict[str, Any]]:
     """Those of a decision, in the order of ringing; none where it has none."""
     if isinstance(decision, Route | Proxy):
         for step, together in enumerate(steps(decision.targets), 1):
             for target in together:
-                yield _target(target, step)
+                health = "registered" if target.flow is not None else ""
+                if target.trunk is not None:
+                    health = rehearsal.health.get((target.trunk, target.member), "")
+                yield _target(target, step, health)
 
 
 def target_of(rehearsal: Rehearsal, tried: Try) -> tuple[str, str | None]:
@@ -130,7 +133,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _target(target: Target, step: int) -> dict[str, Any]:
+def _target(target: Target, step: int, health: str) -> dict[str, Any]:
     flow = target.flow
     return {
         "uri": target.uri,
@@ -141,19 +144,19 @@ def _target(target: Target, step: int) -> dict[str, Any]:
         "call_to": target.call_to,
         "flow": None if flow is None else f"{flow.transport} {flow.remote_host}:{flow.remote_port}",
         "headers": dict(target.headers),
-        "health": "registered" if flow is not None else "",
+        "health": health,
     }
 
 
-def _forward(decision: object) -> dict[str, Any]:
+def _forward(decision: object, rehearsal: Rehearsal) -> dict[str, Any]:
     further: Mapping[str, Route] = {}
     if isinstance(decision, Route):
         further = {str(outcome): route for outcome, route in decision.forward.items()}
     return {
         outcome: {
             "diversions": [{"by": each.by, "reason": each.reason} for each in route.diversions],
-            "targets": list(targets(route)),
-            "forward": _forward(route),
+            "targets": list(targets(route, rehearsal)),
+            "forward": _forward(route, rehearsal),
         }
         for outcome, route in further.items()
     }

@@ -131,6 +131,7 @@ def test_every_decision_stands_in_its_order(explain):
         "sip:+44123@sip.carrier.example:5080",
     ]
     assert [each["step"] for each in found["targets"]] == [1, 2]
+    assert [each["health"] for each in found["targets"]] == ["up", "up"]
     (tried,) = found["tries"]
     assert (tried["transport"], tried["host"], tried["port"]) == ("UDP", "127.89.0.10", 5060)
     assert (tried["target"], tried["trunk"]) == ("sip:+44123@127.89.0.10", "carrier")
@@ -220,6 +221,21 @@ def test_all_targets_fail_in_their_turn(explain):
     assert "Q.850;cause=38" in found["answers"][-1]["response"]
 
 
+@pytest.mark.parametrize("how", ["--down", "--stats"])
+def test_a_member_that_is_out_is_passed_over(explain, tmp_path, how):
+    """As it is told, or as a running switch has written it down."""
+    value = "127.89.0.10"
+    if how == "--stats":
+        (file := tmp_path / "stats.json").write_text(
+            '{"trunks": {"carrier": {"members": {"127.89.0.10": {"up": false}}}}}'
+        )
+        value = str(file)
+    _, found = explain("--to", "0044123", how, value, *ALICE_CALLS)
+    assert [each["uri"] for each in found["targets"]] == ["sip:+44123@sip.carrier.example:5080"]
+    assert [each["health"] for each in found["targets"]] == ["up"]
+    assert not any("every member" in each for each in found["assumed"])
+
+
 def test_names_are_looked_up_when_that_is_wished(explain, monkeypatch):
     """--resolve asks the system."""
 
@@ -290,6 +306,8 @@ def test_what_cannot_be_read_gets_what_the_switch_would_say(explain, tmp_path):
         ["--to", "2", "--as-user", "dave"],
         ["--from", "1", "--to", "2", "--registered", "bob=mailto:bob"],
         ["--from", "sip:", "--to", "2"],
+        ["--from", "1", "--to", "2", "--down", "127.89.0.11"],
+        ["--from", "1", "--to", "2", "--stats", __file__],
     ],
 )
 def test_what_makes_no_sense_is_told_in_a_line(explain, arguments):
