@@ -1,22 +1,19 @@
 """``softswitch``: what an operator does beside running the switch.
 
-``softswitch check [FILE]`` reads a configuration and says what is wrong with it;
+``softswitch check [FILE]`` says what is wrong with a configuration and its plug-ins (``check``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
 """
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import plugin, users
-from softswitch.ops.config import load
-from softswitch.policy.load import makers
-from softswitch.settings import nearest
+from softswitch.ops import check, plugin, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -38,20 +35,6 @@ def main(arguments: list[str] | None = None, further: Iterable[AddCommand] = ())
     return status
 
 
-def check(chosen: Namespace) -> int:
-    """Read a configuration as the switch would."""
-    config = load(chosen.file)
-    known = makers()
-    for index, table in enumerate(config.policy):
-        if table["use"] not in known:
-            mend = nearest(table["use"], list(known))
-            raise ConfigError(f"{config.file}: policy[{index}].use", mend)
-    for warning in config.warnings():
-        print(f"{config.file}: {warning}", file=sys.stderr)
-    print(f"{config.file}: no mistake found")
-    return 0
-
-
 def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     parser = ArgumentParser("softswitch", description="Beside `twistd softswitch`.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -59,9 +42,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     for add in further:
         add(commands)
 
-    checking = commands.add_parser("check", help="say what is wrong with a configuration")
-    checking.add_argument("file", type=Path, nargs="?", help="without it, the package's defaults")
-    checking.set_defaults(run=check)
+    check.add(commands)
 
     users.arrange(commands)
 

@@ -84,7 +84,7 @@ def load(
         except ValueError as error:
             raise ConfigError(where, str(error)) from error
         except Exception as error:
-            raise ConfigError(where, f"{name} does not start: {_told(error)}") from error
+            raise ConfigError(where, f"{name} does not start: {told(error)}") from error
     return Policy(name, plug_in, terms)
 
 
@@ -137,7 +137,7 @@ def _made(
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(where, f"{shape.__name__} cannot be made: {_told(error)}") from error
+        raise ConfigError(where, f"{shape.__name__} cannot be made: {told(error)}") from error
     key = min(options)
     raise ConfigError(f"{where}.{key}", f"{shape.__name__} is no attrs class and has no options")
 
@@ -155,10 +155,10 @@ def _verify(plug_in: object, where: str, what: str) -> None:
 
 
 def _unloadable(error: Exception) -> str:
-    return f"does not load: {_told(error)}"
+    return f"does not load: {told(error)}"
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """An exception in one line, with the line of the plug-in's that let it out."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     for frame in reversed(extract_tb(error.__traceback__)):
