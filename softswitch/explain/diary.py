@@ -4,14 +4,14 @@ Pure.
 It is written by the witnesses of ``house`` while the real engine runs, and read by ``report``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Literal
 
 import attrs
 
 from softswitch.plugin.decisions import Allow, Challenge, Proxy, Redirect, Reject, Route, Target
 from softswitch.plugin.record import CallRecord
-from softswitch.plugin.views import BindingView, Identity, User
+from softswitch.plugin.views import BindingView, Identity, RequestView, User
 
 #: What the policies are asked.
 Place = Literal["admission", "route", "registration", "redirect", "user"]
@@ -37,6 +37,7 @@ class Verdict:
     :ivar answer: as it gave it; None asks the next one.
     :ivar later: whether it answered an awaitable.
     :ivar fault: what is wrong with it, or "".
+    :ivar because: why, in its own words; "" where it has none.
     :ivar consulted: what it asked the house meanwhile.
     """
 
@@ -45,6 +46,7 @@ class Verdict:
     answer: Any = None
     later: bool = False
     fault: str = ""
+    because: str = ""
     consulted: list[Consulted] = attrs.field(factory=list)
 
     @property
@@ -144,4 +146,6 @@ _TELLERS: Sequence[tuple[Any, Any]] = (
     (Target, _target),
     (User, lambda value: f"user {value.name}"),
     (BindingView, lambda value: value.contact),
+    (Awaitable, lambda _: "an answer that comes later"),
+    (RequestView, lambda value: f"a request from {value.source.remote_host}"),
 )

@@ -6,6 +6,7 @@ a policy is handed the house itself.
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -17,15 +18,22 @@ from softswitch.ops.premises import Premises
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House as OfferedHouse
-from softswitch.plugin.views import RequestView, TrunkView, User
+from softswitch.plugin.views import RequestView, User
 from softswitch.policy.budget import Asked
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.sip import digest
+from softswitch.trunk.group import Trunk
 
 T = TypeVar("T")
 
 #: What the house is asked that explains nothing.
 _QUIET = frozenset(("is_ours", "now"))
+
+#: What is said of a proof whose nonce cannot be known here.
+_FRESH = (
+    "has proved a password: the credentials are right, and their nonce, which only the running "
+    "switch knows, is taken as fresh"
+)
 
 
 class ExplainedChain(PolicyChain):
@@ -97,6 +105,9 @@ class ExplainedChain(PolicyChain):
         verdict = Verdict(place, policy.name)
         self.diary.entries.append(verdict)
         answer = method(*args)
+        explained = getattr(getattr(method, "__self__", None), "explained", None)
+        if explained is not None:
+            verdict.because = str(explained(*args))
         if isinstance(answer, Awaitable) and not isinstance(answer, decisions):
             verdict.later = True
             return _noted(answer, verdict)
@@ -144,11 +155,6 @@ class _Witness:
         found = getattr(self._house, name)
         return partial(self._asked, name, found) if callable(found) else found
 
-    def trunk_of(self, request: RequestView) -> TrunkView | Challenge | Reject | None:
-        """The trunk whose address a request comes from, or whose password it proves."""
-        asked = request.source.remote_host, str(request.uri)
-        return self._note("trunk_of", asked, self._house.trunk_of(request))
-
     def authenticate(
         self, request: RequestView
     ) -> User | Challenge | Reject | Awaitable[User | Challenge | Reject]:
@@ -157,32 +163,46 @@ class _Witness:
         house = self._house
         if self._as_user and (user := house.find_user(self._as_user)) is not None:
             self._diary.assume(f"{self._as_user} has proved a password (--as-user)")
-            return self._note("authenticate", (), user)
+            return self._note("authenticate", (request,), user)
         answer = house.authenticate(request)
         if isinstance(answer, Challenge) and answer.stale:
-            user = self._proved(request)
+            user = house.find_user(_username(request, house.realm))
             if user is not None:
-                self._diary.assume(
-                    f"{user.name} has proved a password: the credentials are right, and their "
-                    "nonce, which only the running switch knows, is taken as fresh"
-                )
-                return self._note("authenticate", (), user)
-        return self._note("authenticate", (), answer)
+                self._diary.assume(f"{user.name} {_FRESH}")
+                return self._note("authenticate", (request,), user)
+        return self._note("authenticate", (request,), answer)
 
-    def _proved(self, request: RequestView) -> User | None:
-        found = digest.parse_credentials(request.headers("Authorization"))
-        names = [each.username for each in found if each.realm == self._house.realm]
-        return self._house.find_user(names[0]) if names else None
+    def trunk_of(self, request: RequestView) -> Trunk | Challenge | Reject | None:
+        """The same for the trunk that a request belongs to; and why it does."""
+        house, host = self._house, request.source.remote_host
+        answer = house.trunk_of(request)
+        if isinstance(answer, Challenge) and answer.stale:
+            answer = house.trunks.of_username(_username(request, house.realm)) or answer
+            if isinstance(answer, Trunk):
+                self._diary.assume(f"the trunk {answer.name} {_FRESH}")
+        why = ""
+        if isinstance(answer, Trunk):
+            networks = [each for each in answer.sources() if ip_address(host) in each]
+            why = f", whose network {networks[0]} is" if networks else ", by what it has proved"
+            sharing = [each.name for each in house.trunks.sharing(host)]
+            if networks and len(sharing) > 1:
+                why += f", of {', '.join(sharing)} by the Request-URI {request.uri}"
+        self._consulted("trunk_of", (request,), told(answer) + why)
+        return answer
 
     def _asked(self, name: str, method: Callable[..., Any], *args: Any) -> Any:
         return self._note(name, args, method(*args))
 
     def _note(self, name: str, args: Sequence[Any], answer: T) -> T:
-        verdicts = self._diary.verdicts()
-        if verdicts and name not in _QUIET:
-            said = ", ".join(map(_argument, args))
-            verdicts[-1].consulted.append(Consulted(f"{name}({said})", told(answer)))
+        if name not in _QUIET:
+            self._consulted(name, args, told(answer))
         return answer
+
+    def _consulted(self, name: str, args: Sequence[Any], answer: str) -> None:
+        verdicts = self._diary.verdicts()
+        if verdicts:
+            said = ", ".join(map(_argument, args))
+            verdicts[-1].consulted.append(Consulted(f"{name}({said})", answer))
 
 
 async def _noted(answer: Awaitable[Any], verdict: Verdict) -> Any:
@@ -198,6 +218,12 @@ def where_raised(failure: Failure) -> str:
         if not Path(file).is_relative_to(Path(__file__).parent):
             return f"raised {text} ({file}:{line})"
     return f"raised {text}"
+
+
+def _username(request: RequestView, realm: str) -> str:
+    """Whose name the credentials for a realm bear, "" for none."""
+    found = digest.parse_credentials(request.headers("Authorization"))
+    return next((each.username for each in found if each.realm == realm), "")
 
 
 def _argument(value: object) -> str:

@@ -68,6 +68,8 @@ def _verdict(verdict: Verdict) -> Iterator[bytes]:
         said = told(verdict.answer)
     later = " (later)" if verdict.later else ""
     yield _line(f"  {verdict.policy:<14}{said}{later}")
+    if verdict.because:
+        yield _line(f"  {'':<14}  {verdict.because}")
     for each in verdict.consulted:
         yield _line(f"  {'':<14}  {each.question}: {each.answer}")
 

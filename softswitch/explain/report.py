@@ -24,10 +24,11 @@ outcome    "leaves", "refused", "redirected", or "silent" where nothing came of 
 ========== ========================================================================
 
 Steps: ``policy`` (``place``, ``policy``, ``answer``, ``passed``, ``later``, ``fault``,
-``consulted``: ``question`` and ``answer``), ``decision`` (``place``, ``decision``), ``name``
-(``name``, ``addresses``, ``stand_in``). ``numbers``: ``called``, ``to`` and ``caller``, each what
-came and what leaves. ``fields``: ``added`` and ``dropped`` (name, value), ``changed`` (name, values
-that came, values that leave), ``kept`` (names). ``sdp``: ``came`` and ``leaves``, whole bodies.
+``because``, ``consulted``: ``question`` and ``answer``), ``decision`` (``place``,
+``decision``), ``name`` (``name``, ``addresses``, ``stand_in``). ``numbers``: ``called``, ``to``
+and ``caller``, each what came and what leaves. ``fields``: ``added`` and ``dropped`` (name,
+value), ``changed`` (name, values that came, values that leave), ``kept`` (names). ``sdp``:
+``came`` and ``leaves``, whole bodies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -118,6 +119,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
             "passed": entry.passed,
             "later": entry.later,
             "fault": entry.fault,
+            "because": entry.because,
             "consulted": [
                 {"question": each.question, "answer": each.answer} for each in entry.consulted
             ],

@@ -19,13 +19,14 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 
+import attrs
 from twisted.internet.task import Clock as StillClock
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
 from softswitch.flow import Flow
 from softswitch.ops.config import Config, load
-from softswitch.ops.premises import Premises
+from softswitch.ops.house import House
 from softswitch.plugin.decisions import Reject, Target
 from softswitch.plugin.interfaces import (
     IAdmissionPolicy,
@@ -34,35 +35,18 @@ from softswitch.plugin.interfaces import (
     IRegistrationPolicy,
     IRouter,
 )
-from softswitch.plugin.views import BindingView, CallView, Identity, RequestView
+from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.policy import load as loading
+from softswitch.policy.budget import Asked
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.sip.message import Field, Request
-from softswitch.transport.domains import Domains
-from softswitch.transport.listener import Listener
+from softswitch.wheel import Wheel
 
 #: Seconds for which a policy may hold up everybody else.
 BRIEFLY = 0.05
 
 #: Where the caller of a dry call stands (RFC 5737).
 CALLER = "192.0.2.1"
-
-
-class Still:
-    """What a policy is handed stands on this: nobody is registered, and the time is now.
-
-    :param config: of which the listeners are looked at, never opened.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self.clock: Any = StillClock()
-        self.clock.advance(time())
-        self.listeners: list[Listener] = list(config.listeners())
-        self.domains = Domains(config.switch.domains, self.listeners)
-
-    def locate(self, user: str, domain: str) -> list[BindingView]:
-        """Nobody is registered."""
-        return []
 
 
 class DryChain(PolicyChain):
@@ -75,17 +59,17 @@ class DryChain(PolicyChain):
     answer: str = "nothing, the next is asked"
     fault: tuple[str, str] | None = None
 
-    def checked(self, place: Any, name: str, subject: Any, decision: Any) -> Any:
+    def checked(self, place: Any, policy: Asked, subject: Any, decision: Any) -> Any:
         """It answered something."""
         self.answer = type(decision).__name__
-        return super().checked(place, name, subject, decision)
+        return super().checked(place, policy, subject, decision)
 
-    def failed(self, name: str, kind: str, subject: Any, reason: str) -> Reject:
+    def failed(self, policy: Asked, kind: str, subject: Any, reason: str) -> Reject:
         """It answered rubbish."""
         self.fault = (kind, reason)
         return Reject(500)
 
-    def raised(self, name: str, subject: Any, failure: Failure) -> Reject:
+    def raised(self, policy: Asked, subject: Any, failure: Failure) -> Reject:
         """It let an exception out."""
         assert failure.value is not None
         self.fault = ("raised", loading.told(failure.value))
@@ -103,8 +87,14 @@ class DryCalls:
         self._config = config
         self._tell = tell
         self._limit = limit
-        self._building = Still(config)
-        self._premises = Premises(config, self._building)
+        still = StillClock()
+        still.advance(time())
+        self._clock = Wheel(still)
+        # A house without policies, ports and people: what a policy may ask stands on it.
+        bare = attrs.evolve(config, policy=())
+        house = House(bare, self._clock, _nowhere, engine=None, report=_heedless)
+        self._premises = house.premises
+        self._listener = house.listeners[0]
 
     def play(self, index: int) -> None:
         """Make a policy, and ask it in each of its places."""
@@ -149,7 +139,7 @@ class DryCalls:
     def _asked(self, policy: Policy, ask: "_Ask") -> tuple[str, str, float]:
         chain = DryChain(
             [policy],
-            self._building.clock,
+            self._clock,
             challenge_fields=lambda flow, challenge: [],
             known_trunk=lambda name: self._premises.trunk(name) is not None,
         )
@@ -188,7 +178,7 @@ class DryCalls:
         ]
 
     def _request(self, method: str, uri: str, identity: Identity | None) -> RequestView:
-        listener = self._building.listeners[0]
+        listener = self._listener
         host = _bracketed(self._premises.domain)
         to = f"<sip:check@{host}>" if method == "REGISTER" else f"<{uri}>"
         fields: list[Field] = [
@@ -210,6 +200,15 @@ class DryCalls:
 
 
 _Ask = Callable[[PolicyChain, Callable[[Any], None]], None]
+
+
+def _nowhere(name: str, tell: Callable[[list[str]], None]) -> None:
+    """No name leads anywhere."""
+    tell([])
+
+
+def _heedless(scope: str, left: list[str]) -> None:
+    """Nothing is left of what never was."""
 
 
 def _place_of(method: Any) -> str:

@@ -114,6 +114,16 @@ class Dialplan:
                     return self._follow(rule, rule.rewritten(number), invite)
         return None
 
+    def explained(self, invite: InviteView) -> str:
+        """Which rule applies, for ``softswitch explain``."""
+        number = dialled(invite.uri, self._house)
+        for index, rule in enumerate(self.rules) if number else ():
+            if rule.applies(number, invite.identity):
+                return (
+                    f"rules[{index}], match = {rule.match!r}: {number} is {rule.rewritten(number)}"
+                )
+        return f"no rule applies to {number}" if number else "not dialled in our domain"
+
     def _follow(self, rule: Rule, number: str, invite: InviteView) -> Answer[Routing]:
         if rule.refuse:
             return Reject(rule.refuse)

@@ -122,9 +122,11 @@ def test_every_decision_stands_in_its_order(explain):
     assert [name for name, _ in policies(found, "route")] == ["forwarding", "dialplan"]
     first = found["steps"][0]
     assert first["passed"]
-    (asked,) = first["consulted"]
-    assert asked["question"].startswith("trunk_of('127.89.0.20', 'sip:0044123@")
-    assert asked["answer"] == "nothing"
+    assert first["consulted"] == [
+        {"question": "trunk_of(a request from 127.89.0.20)", "answer": "nothing"}
+    ]
+    dialplan = next(each for each in found["steps"] if each.get("policy") == "dialplan")
+    assert dialplan["because"] == "rules[0], match = '00[1-9][0-9]+': 0044123 is +44123"
     assert found["caller"] == {"kind": "user", "name": "alice"}
     assert [each["uri"] for each in found["targets"]] == [
         "sip:+44123@127.89.0.10",
@@ -146,13 +148,37 @@ def test_every_decision_stands_in_its_order(explain):
     assert "127.89.0.20" not in tried["sdp"]["leaves"]
 
 
-def test_a_trunk_is_known_by_its_source(explain):
-    """And the explanation says by which."""
-    _, found = explain("--from", "1", "--to", "0044123", "--source", "127.89.0.9")
-    assert found["caller"] == {"kind": "trunk", "name": "pbx"}
-    asked = found["steps"][0]["consulted"][0]
-    assert asked["question"].startswith("trunk_of('127.89.0.9', 'sip:0044123@")
-    assert asked["answer"] == "pbx"
+SHARED = """
+[trunks.north]
+addresses = ["127.89.0.8"]
+inbound_numbers = ["5.*"]
+
+[trunks.south]
+addresses = ["127.89.0.8"]
+inbound_numbers = ["00.*"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "why"),
+    [
+        ("127.89.0.9", "pbx", "pbx, whose network 127.89.0.9/32 is"),
+        (
+            "127.89.0.8",
+            "south",
+            "south, whose network 127.89.0.8/32 is, of north, south by the Request-URI"
+            " sip:0044123@example.org",
+        ),
+    ],
+)
+def test_it_is_said_why_a_call_is_a_trunks(explain, tmp_path, source, name, why):
+    """By the network of its source and, where several trunks share that, by the Request-URI."""
+    (file := tmp_path / "shared.toml").write_text(CONFIG % "" + SHARED)
+    _, found = explain("--from", "1", "--to", "0044123", "--source", source, config=file)
+    assert found["caller"] == {"kind": "trunk", "name": name}
+    assert found["steps"][0]["consulted"] == [
+        {"question": f"trunk_of(a request from {source})", "answer": why}
+    ]
 
 
 @pytest.mark.parametrize(
