@@ -38,6 +38,7 @@ from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
+from softswitch.transport.layer import Destination
 
 #: Provisional answers after which somebody may pick up: the phone rings, or the call is queued.
 RINGING = frozenset((180, 182, 183))
@@ -144,6 +145,11 @@ class Hunt:
         failure.rang = failure.rang or attempt.ringing is not None
         failure.trunk = trial.target.trunk or ""
         self._user.end_leg(trial.leg)
+        if trial.places and failure.elsewhere:
+            data.best = failure.better(data.best)
+            number, _ = self._begin(trial.target, Turn([], trial.depth, trial.diversions))
+            self._call_at(number, data.trials[number], trial.places)
+            return
         if failure.contacts:
             data.asked += 1
             data.asking.append(data.asked)
@@ -267,7 +273,8 @@ class Hunt:
             if target.flow is not None:
                 self._invite_on(number, target.flow)
             else:
-                self._shared.find_flow(self._shared.hop(target), partial(self._invite_on, number))
+                hop = self._shared.hop(target)
+                self._shared.find_places(hop, partial(self._resolved, number))
 
     def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
         data = self.data
@@ -277,6 +284,24 @@ class Hunt:
         data.trials[data.tries] = Trial("", target, attempt, turn.depth, turn.diversions)
         self._user.hunt_began(attempt)
         return data.tries, target
+
+    def _resolved(self, number: int, places: list[Destination]) -> None:
+        """A target leads there, or nowhere; of a trunk's, what is out is left alone."""
+        trial = self.data.trials.get(number)
+        if trial is None:
+            return
+        target = trial.target
+        if target.trunk is not None:
+            places = self._shared.traffic.places(target, places, *self._dialled(target))
+        self._call_at(number, trial, places)
+
+    def _call_at(self, number: int, trial: Trial, places: list[Destination]) -> None:
+        """Call a target at the first of its places to which there is a way."""
+        flow = None
+        trial.places = list(places)
+        while flow is None and trial.places:
+            flow = self._shared.flow_to(trial.places.pop(0))
+        self._invite_on(number, flow)
 
     def _invite_on(self, number: int, flow: Flow | None) -> None:
         """The flow to a target has been found, or not: make its leg and call it."""
@@ -318,8 +343,7 @@ class Hunt:
         """Whether a trunk can bear the call. Its other members could not, either."""
         traffic, data, target = self._shared.traffic, self.data, trial.target
         trial.flow = flow
-        dialled = self._invite.request_uri.user, Uri.parse(target.uri).user
-        over = traffic.over(trunk, "out", *dialled)
+        over = traffic.over(trunk, "out", *self._dialled(target))
         if over is None:
             traffic.tried(target, flow)
             return True
@@ -329,6 +353,10 @@ class Hunt:
         data.turns = [turn for turn in data.turns if turn.targets]
         self.failed(trial, Failure(status, ""))
         return False
+
+    def _dialled(self, target: Target) -> tuple[str | None, str | None]:
+        """The numbers by which an emergency call is known."""
+        return self._invite.request_uri.user, Uri.parse(target.uri).user
 
     def _silent(self, leg: Leg) -> None:
         """Not even a 100 in ``try_seconds``."""

@@ -242,33 +242,40 @@ class Shared:
     def find_flow(self, uri: str, tell: Callable[[Flow | None], None]) -> None:
         """Call ``tell`` with a flow to where ``uri`` leads, now or later; None for nowhere, or when
         nobody has said in ``try_seconds``."""
+        self.find_places(uri, lambda places: tell(self._first(places)))
+
+    def find_places(self, uri: str, tell: Callable[[list[Destination]], None]) -> None:
+        """Call ``tell`` with the places to which ``uri`` leads, in the order of trying, now or
+        later; with none for nowhere, or when nobody has said in ``try_seconds``."""
         target = Uri.parse(uri)
         at_once = self._resolver.at_once(target)
         if at_once is not None:
-            tell(self._flow_to([at_once]))
+            tell([at_once])
         else:
             self._look_up(target, tell)
 
-    def _look_up(self, target: Uri, tell: Callable[[Flow | None], None]) -> None:
+    def flow_to(self, place: Destination) -> Flow | None:
+        """A flow to a place; None when no listener faces it."""
+        try:
+            return self._transport.flow_to(*place)
+        except TransportError:
+            return None
+
+    def _look_up(self, target: Uri, tell: Callable[[list[Destination]], None]) -> None:
         told: list[Timer | None] = []
 
-        def resolved(destinations: list[Destination]) -> None:
+        def resolved(places: list[Destination]) -> None:
             if told == [None]:
                 return
             if told and (timer := told.pop()) is not None:
                 timer.cancel()
             told.append(None)
-            tell(self._flow_to(destinations))
+            tell(places)
 
         self._resolver.resolve(target, resolved)
         if not told:
             told.append(self.clock.callLater(self.settings.try_seconds, resolved, []))
 
-    def _flow_to(self, destinations: list[Destination]) -> Flow | None:
-        """A flow to the first destination that a listener faces."""
-        for destination in destinations:
-            try:
-                return self._transport.flow_to(*destination)
-            except TransportError:
-                continue
-        return None
+    def _first(self, places: list[Destination]) -> Flow | None:
+        """A flow to the first place that a listener faces."""
+        return next(filter(None, map(self.flow_to, places)), None)

@@ -17,6 +17,7 @@ from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
 from softswitch.sip.message import Field, Response
 from softswitch.sip.uri import Uri
+from softswitch.transport.layer import Destination
 from softswitch.trunk.traffic import OUT_OF_ORDER
 
 #: Statuses that mean the target was never reached: its trunk's next address may do better.
@@ -53,6 +54,11 @@ class Failure:
     def reached(self) -> bool:
         """Whether the target itself refused."""
         return self.told and self.status not in UNREACHED
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the same may succeed at another address."""
+        return not self.reached and self.status in UNREACHED
 
     @property
     def shown(self) -> int:
@@ -122,6 +128,7 @@ class Trial:
     :ivar diversions: who has forwarded the call to it, the first one first.
     :ivar heard: whether anything has come from it, be it a 100.
     :ivar flow: on which it is called; None while the target is being resolved.
+    :ivar places: where else its URI leads, the next first (RFC 3263 4.3).
     """
 
     leg: str
@@ -131,6 +138,7 @@ class Trial:
     diversions: list[Diversion] = attrs.Factory(list)
     heard: bool = False
     flow: Flow | None = None
+    places: list[Destination] = attrs.Factory(list)
 
 
 @attrs.define

@@ -46,7 +46,8 @@ from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.resolver import LookUp, Resolver
+from softswitch.transport.resolver import LookUp, LookUpService, Resolver
+from softswitch.trunk.checks import Checks
 from softswitch.trunk.group import escape_user
 from softswitch.trunk.registering import RegistrationData, World
 from softswitch.trunk.registrations import UpstreamRegistrations
@@ -75,6 +76,7 @@ class House:
     :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
     :param clock: a wheel, or a virtual clock.
     :param look_up: resolves names.
+    :param look_up_service: resolves SRV names; without it there are none.
     :param engine: carries the media; None for bypass.
     :param store: keeps the bindings; None for memory alone.
     :param plug_ins: policies that are asked before those of the configuration.
@@ -95,6 +97,7 @@ class House:
         look_up: LookUp,
         *,
         engine: IMediaEngine | None,
+        look_up_service: LookUpService | None = None,
         store: IBindingStore | None = None,
         plug_ins: Iterable[Policy] = (),
         report: Callable[[str, list[str]], None],
@@ -123,7 +126,7 @@ class House:
         self.attention = Attention()
         self.premises = Premises(config, self)
         self.policies = self._chain(self.premises, None)
-        resolver = Resolver(look_up, self.transport.listeners)
+        resolver = Resolver(look_up, self.transport.listeners, look_up_service)
         self.agent = UserAgent(
             self.transport,
             self.transactions,
@@ -184,6 +187,15 @@ class House:
         )
         self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
         shared.traffic = self.traffic
+        self.checks = Checks(
+            self.premises.trunks,
+            clock,
+            shared,
+            self.agent,
+            self.auditor,
+            shared.own_fields,
+            config.switch.try_seconds,
+        )
         self.agent.proxy = self.proxy
         shared.forward = self.proxy.forward
         self.switch = Switch(shared)
@@ -208,6 +220,7 @@ class House:
         self.transport.stream_limits = config.stream_limits()
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
         self.upstream.renew(premises.trunks)
+        self.checks.renew(premises.trunks, config.switch.try_seconds)
         premises.nonces.lifetime = config.auth.nonce_seconds
         self.agent.gate = self._registering.policies = policies
         self._shared = self._shared.renewed(
@@ -238,12 +251,15 @@ class House:
         return self.transport.listeners
 
     def start(self) -> None:
-        """Begin with what the switch does by itself, once it has its ports: register at trunks."""
+        """Begin with what the switch does by itself, once it has its ports: register at trunks, ask
+        whether their members are there."""
         self.upstream.start(self.premises.trunks, self._world)
+        self.checks.start()
 
     def stop(self) -> None:
-        """End that, before the ports are closed: un-register."""
+        """End that, before the ports are closed: un-register, ask no more. Harmless when repeated."""
         self.upstream.stop()
+        self.checks.stop()
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""

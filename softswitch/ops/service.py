@@ -28,7 +28,7 @@ from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
-from softswitch.transport.resolver import host_names
+from softswitch.transport.names import names_in_dns
 from softswitch.transport.tcp import TcpPort
 from softswitch.transport.udp import UdpPort
 from softswitch.trunk.registering import RegistrationData, State
@@ -66,11 +66,13 @@ class SwitchService(Service):
                 config.media.quarantine_seconds,
                 reactor=reactor,
             )
+        names = names_in_dns(reactor)
         self.house = House(
             config,
             self._wheel,
-            host_names(reactor),
+            names.look_up,
             engine=engine,
+            look_up_service=names.look_up_service,
             store=self._store,
             report=_leaked,
             broken=_broken,

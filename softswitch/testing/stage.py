@@ -46,6 +46,7 @@ from softswitch.testing.pbx import Pbx
 from softswitch.testing.peer import Peer
 from softswitch.testing.phone import Phone
 from softswitch.transport.hosts import is_address
+from softswitch.transport.resolver import Service
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ class Stage:
     :param engine: makes the media engine for a clock; None for bypass.
     :param plug_ins: policies that are asked before those of the configuration.
     :param names: host name -> addresses, for the resolver.
+    :param services: ``_sip._udp.example.org`` -> SRV records, likewise.
     :param at: the time at which it begins; without a zone, local time. None: 1970.
     :param file: name of the configuration, for its errors.
     :param transport: of the phones, "UDP" or "TCP".
@@ -109,6 +111,7 @@ class Stage:
         engine: Callable[[VirtualClock], IMediaEngine] | None = None,
         plug_ins: Sequence[object] = (),
         names: Mapping[str, list[str]] | None = None,
+        services: Mapping[str, list[Service]] | None = None,
         at: datetime | None = None,
         file: str = "stage",
         transport: str = "UDP",
@@ -134,12 +137,14 @@ class Stage:
             self.clock,
             lambda name, tell: tell(list(self._resolved.get(name, ()))),
             engine=self.engine,
+            look_up_service=lambda name, tell: tell(list((services or {}).get(name, ()))),
             plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
             report=lambda scope, left: self.leaks.append((scope, left)),
             random=Random(wires.get("seed", 0)),
         )
         self.house.observe(Policy("stage", self))
         self.network.join(self.house.transport)
+        self.house.start()
         for listener in self.house.transport.listeners:
             self._names.setdefault(listener.bind_host, "switch")
         self.clock.after = self._write_down
@@ -198,13 +203,15 @@ class Stage:
 
         One that the configuration names by a host name is given an address.
 
-        :param member: which of the trunk's addresses, from 0.
+        :param member: which of the trunk's members, from 0: first those of ``addresses``.
         :param host: another address, as of a network from which its calls come.
         :raises AssertionError: there is no such trunk.
         """
         table = self.config.trunks.get(name)
         assert table is not None, f"there is no [trunks.{name}]"
-        address = table.addresses[member]
+        short = [(address, None) for address in table.addresses]
+        long = [(each.address, each.transport) for each in table.members]
+        address, transport = [*short, *long][member]
         place = host or address.host
         if not is_address(place):
             known = self._resolved.setdefault(place, [f"127.88.0.{next(self._gateways)}"])
@@ -213,7 +220,7 @@ class Stage:
             self.network,
             name,
             self._place(f"{name}/{member}" if member else name, place, address.port or 5060),
-            table.transport.upper(),
+            (transport or table.transport).upper(),
             self.address,
             self.settle,
         )

@@ -1,11 +1,14 @@
-"""From a URI to the addresses at which it can be reached (RFC 3263, for now by A and AAAA).
+"""From a URI to the addresses at which it can be reached (RFC 3263: SRV, A and AAAA; no NAPTR).
 
-``Resolver`` knows no network: who looks names up is handed in; ``host_names`` does it with the
-reactor's resolver.
+``Resolver`` knows no network: who looks names up is handed in; ``names`` does it in the DNS,
+``host_names`` with the reactor's resolver.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from itertools import chain, groupby
+from random import Random
+from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
@@ -25,16 +28,43 @@ from softswitch.transport.listener import Listener, choose
 LookUp = Callable[[str, Callable[[list[str]], None]], None]
 
 
+class Service(NamedTuple):
+    """One SRV record (RFC 2782).
+
+    :ivar target: the name of a host; "." where the service is decidedly not to be had.
+    """
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+#: Looks a service up, as ``_sip._udp.example.org``, and tells its records, at once or later.
+LookUpService = Callable[[str, Callable[[list[Service]], None]], None]
+
+
 class Resolver:
     """Tells where a URI leads.
 
     :param look_up: asked for names; never for address literals.
     :param listeners: addresses of a name that none of them can reach are left out.
+    :param look_up_service: asked first for names without a port (RFC 3263 4.2) that have a dot;
+        without it, every name is a host's.
+    :param random: chooses between records of equal priority.
     """
 
-    def __init__(self, look_up: LookUp, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        look_up: LookUp,
+        listeners: Sequence[Listener],
+        look_up_service: LookUpService | None = None,
+        random: Random | None = None,
+    ) -> None:
         self._look_up = look_up
         self._listeners = listeners
+        self._look_up_service = look_up_service
+        self._random = random or Random()
 
     def at_once(self, uri: Uri) -> Destination | None:
         """Where ``uri`` leads if that stands in it, as an address; None when it has to be asked."""
@@ -52,8 +82,40 @@ class Resolver:
             tell([])
         elif is_address(hop.host):
             tell([hop])
+        elif uri.port is not None or self._look_up_service is None or "." not in hop.host:
+            self._resolve_host(hop, tell)
         else:
-            self._look_up(hop.host, lambda found: tell(self._reachable(hop, found)))
+            self._look_up_service(
+                f"_sip._{hop.transport.lower()}.{hop.host}",
+                lambda found: self._resolve_service(hop, found, tell),
+            )
+
+    def _resolve_host(self, hop: Destination, tell: Callable[[list[Destination]], None]) -> None:
+        self._look_up(hop.host, lambda found: tell(self._reachable(hop, found)))
+
+    def _resolve_service(
+        self, hop: Destination, found: list[Service], tell: Callable[[list[Destination]], None]
+    ) -> None:
+        """Ask for the addresses of all targets at once; a name without a service is a host's."""
+        if not found:
+            self._resolve_host(hop, tell)
+            return
+        wanted = [each for each in in_order(found, self._random) if each.target != "."]
+        waiting = len(wanted)
+        addresses: dict[int, list[Destination]] = {}
+
+        def resolved(index: int, destinations: list[Destination]) -> None:
+            addresses[index] = destinations
+            if len(addresses) == waiting:
+                ordered = chain.from_iterable(addresses[each] for each in range(waiting))
+                tell(list(dict.fromkeys(ordered)))
+
+        if not wanted:
+            tell([])
+        for index, each in enumerate(wanted):
+            host = canonical_host(each.target)
+            at = hop._replace(host=host, port=each.port)
+            self._resolve_host(at, partial(resolved, index))
 
     def _reachable(self, hop: Destination, addresses: list[str]) -> list[Destination]:
         return [
@@ -61,6 +123,24 @@ class Resolver:
             for address in dict.fromkeys(addresses)
             if choose(self._listeners, hop.transport, address) is not None
         ]
+
+
+def in_order(services: Sequence[Service], random: Random) -> list[Service]:
+    """Records in the order of trying: the lowest priority first, among equals by chance, each by
+    its weight (RFC 2782)."""
+    found: list[Service] = []
+    ranked = sorted(services, key=lambda each: (each.priority, each.weight))
+    for _, group in groupby(ranked, key=lambda each: each.priority):
+        left = list(group)
+        while left:
+            drawn = random.randint(0, sum(each.weight for each in left))
+            for each in left:
+                drawn -= each.weight
+                if drawn <= 0:
+                    break
+            left.remove(each)
+            found.append(each)
+    return found
 
 
 def next_hop(uri: Uri) -> Destination | None:

@@ -112,9 +112,13 @@ class Trunk:
 
         :param number: the user part without escapes.
         """
+        return f"sip:{escape_user(number)}@{self.place(member).removeprefix('sip:')}"
+
+    def place(self, member: Member) -> str:
+        """The SIP URI of a member itself."""
         transport = member.transport or self.transport
         params = "" if transport == "udp" else f";transport={transport}"
-        return f"sip:{escape_user(number)}@{member.address}{params}"
+        return f"sip:{member.address}{params}"
 
     def targets(self, number: str, invite: RequestView | None = None) -> list[Target]:
         """What a router answers to have a number dialled over this trunk: a target per member that

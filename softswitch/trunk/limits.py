@@ -70,8 +70,9 @@ class Load:
             begun.append(now)
 
     def ended(self, direction: Direction) -> None:
-        """A call that began has ended."""
-        self.now[direction] -= 1
+        """A call that began has ended; harmless for one that began before a trunk of the name was
+        known."""
+        self.now[direction] = max(0, self.now[direction] - 1)
 
     def _measured(
         self, limits: Limits, direction: Direction, now: float

@@ -1,6 +1,6 @@
 """The members of one trunk while the switch runs: which can be used, what they carry. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -109,6 +109,11 @@ class Members:
         now, health = self.around.now(), self._health
         return any(each.can_be_tried(health, now) for each in state.gateways.values())
 
+    def can_be_tried_at(self, address: str, place: Destination) -> bool:
+        """Whether a call may go to a member at one of its addresses now."""
+        gateway = self.gateway(address, place)
+        return gateway is None or gateway.can_be_tried(self._health, self.around.now())
+
     def gateway(self, address: str, place: Destination | None) -> Gateway | None:
         """What is known of an address of a member; None where it belongs to no member.
 
@@ -122,10 +127,11 @@ class Members:
                 return state.gateways[place]
         return None
 
-    def resolved(self, address: str, places: Iterable[Destination]) -> None:
-        """A member's name leads there now; what it led to before is forgotten."""
-        state = self.states.get(address)
-        if state is not None:
+    def resolved(self, address: str, places: Sequence[Destination]) -> None:
+        """A member's name leads there now; what it led to before is forgotten. Where it leads
+        nowhere, all is as it was: it may be the resolver's fault."""
+        state, found = self.states.get(address), set(places)
+        if state is not None and found and found != state.gateways.keys():
             known = state.gateways
             state.gateways = {place: known.get(place) or Gateway() for place in places}
 
@@ -136,7 +142,8 @@ class Members:
             if address in self.states:
                 mine, theirs = self.states[address], state.gateways
                 mine.calls, mine.total = state.calls, state.total
-                mine.gateways = {each: theirs.get(each, new) for each, new in mine.gateways.items()}
+                known = {each: theirs.get(each, new) for each, new in mine.gateways.items()}
+                mine.gateways = known or theirs
 
     def figures(self) -> dict[str, Any]:
         """For an operator: what the trunk carries, and how its members are."""

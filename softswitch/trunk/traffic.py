@@ -11,6 +11,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.sip.fields import seconds
 from softswitch.sip.message import Field, Response
+from softswitch.transport.layer import Destination
 from softswitch.trunk.group import Trunk, Trunks, is_emergency
 from softswitch.trunk.health import Gateway
 from softswitch.trunk.limits import Direction
@@ -87,7 +88,8 @@ class Traffic:
         if trunk is not None and leg.counts:
             trunk.state.load.ended(leg.counts)
             if leg.member in trunk.state.states:
-                trunk.state.states[leg.member].calls -= 1
+                member = trunk.state.states[leg.member]
+                member.calls = max(0, member.calls - 1)
         leg.counts = ""
 
     # Health.
@@ -101,6 +103,23 @@ class Traffic:
         """Whether any member of a trunk is up, as far as is known."""
         trunk = self._trunks.find(name)
         return trunk is None or trunk.state.is_up
+
+    def places(
+        self, target: Target, places: list[Destination], *dialled: str | None
+    ) -> list[Destination]:
+        """Those to which a target leads without those that are out, unless all are; an emergency
+        call has them come last."""
+        trunk = self.trunk(target)
+        if trunk is None or (len(places) < 2 and not target.member):
+            return places
+        state = trunk.state
+        state.resolved(target.member, places)
+        if len(places) < 2:
+            return places
+        usable = [each for each in places if state.can_be_tried_at(target.member, each)]
+        if is_emergency(state.around.emergency, *dialled):
+            usable += [each for each in places if each not in usable]
+        return usable or places
 
     def tried(self, target: Target, flow: Flow) -> None:
         """A call goes to a target."""

@@ -1,11 +1,14 @@
 """URIs to destinations, with who looks names up faked."""
 
+from collections import Counter
+from random import Random
+
 import pytest
 
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
 from softswitch.transport.listener import Listener
-from softswitch.transport.resolver import Resolver
+from softswitch.transport.resolver import Resolver, Service, in_order
 
 LISTENERS = [
     Listener("udp", "UDP", "10.0.0.1", 5060),
@@ -61,3 +64,75 @@ def test_a_name_gives_every_address_that_a_listener_can_reach():
 def test_what_cannot_be_reached_gives_nothing(uri):
     """Unknown names, and what we do not speak: an empty list, never an exception."""
     assert resolve(uri) == []
+
+
+SERVICES = {
+    "_sip._udp.carrier.example": [
+        Service(20, 0, 5080, "gw.example"),
+        Service(10, 0, 5070, "second.example."),
+        Service(30, 0, 5060, "nowhere.example"),
+    ],
+    "_sip._tcp.carrier.example": [Service(1, 0, 5071, "gw.example")],
+    "_sip._udp.none.example": [Service(0, 0, 0, ".")],
+}
+
+
+def resolve_service(text: str) -> list[Destination]:
+    told = []
+    hosts = {**HOSTS, "second.example": ["10.0.0.2"], "bare.example": ["10.0.0.3"]}
+    resolver = Resolver(
+        lambda name, tell: tell(hosts.get(name, [])),
+        LISTENERS,
+        lambda name, tell: tell(SERVICES.get(name, [])),
+    )
+    resolver.resolve(Uri.parse(text), told.append)
+    [destinations] = told
+    return destinations
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (
+            "sip:a@carrier.example",
+            [
+                ("UDP", "10.0.0.2", 5070),
+                ("UDP", "2001:db8::9", 5080),
+                ("UDP", "10.0.0.9", 5080),
+            ],
+        ),
+        ("sip:a@carrier.example;transport=tcp", [("TCP", "10.0.0.9", 5071)]),
+        ("sip:a@bare.example", [("UDP", "10.0.0.3", 5060)]),
+        ("sip:a@gw.example:5090", [("UDP", "2001:db8::9", 5090), ("UDP", "10.0.0.9", 5090)]),
+        ("sip:a@none.example", []),
+    ],
+)
+def test_a_service_and_its_servers(uri, expected):
+    """A name without a port is a service's first: all addresses of its servers, by priority; with a
+    port, or without such a record, it is a host's (RFC 3263 4.2). "." means that there is none."""
+    assert resolve_service(uri) == expected
+
+
+def test_servers_are_asked_for_side_by_side():
+    """The answers of the servers' names may come in any order, and what is told is told once."""
+    asked, told = {}, []
+    resolver = Resolver(asked.__setitem__, LISTENERS, lambda name, tell: tell(SERVICES[name]))
+    resolver.resolve(Uri.parse("sip:carrier.example"), told.append)
+    assert list(asked) == ["second.example", "gw.example", "nowhere.example"]
+    asked["nowhere.example"]([])
+    asked["gw.example"](["10.0.0.9"])
+    assert told == []
+    asked["second.example"](["10.0.0.2"])
+    assert told == [[("UDP", "10.0.0.2", 5070), ("UDP", "10.0.0.9", 5080)]]
+
+
+def test_equal_priorities_share_by_weight():
+    """RFC 2782: by chance, each by its weight; one without any is drawn now and then."""
+    records = [Service(0, weight, 5060, str(weight)) for weight in (0, 1, 3)]
+    random = Random(2782)
+    orders = [in_order(records, random) for _ in range(4000)]
+    first = Counter(order[0].weight for order in orders)
+    assert all(len(order) == 3 for order in orders)
+    assert 2250 < first[3] < 2550
+    assert 650 < first[1] < 950
+    assert 650 < first[0] < 950
