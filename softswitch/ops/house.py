@@ -257,7 +257,7 @@ class House:
         self.checks.start()
 
     def stop(self) -> None:
-        """End that, before the ports are closed: un-register, ask no more. Harmless when repeated."""
+        """End that, before the ports are closed: un-register, ask no more."""
         self.upstream.stop()
         self.checks.stop()
 
