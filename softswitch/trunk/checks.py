@@ -65,14 +65,14 @@ class Checks:
         self._open: set[_Check] = set()
 
     def start(self) -> None:
-        """Begin to ask, or begin anew."""
-        self.stop()
+        """Begin to ask."""
         self._running = True
         for trunk in self._trunks:
             if trunk.health.checks:
-                apart = trunk.health.check_seconds / len(trunk.members)
+                apart = trunk.health.check_seconds / max(1, len(trunk.members))
                 for index, member in enumerate(trunk.members):
-                    self._ask_in(index * apart, trunk, member)
+                    if (trunk.name, member.address) not in self._timers:
+                        self._ask_in(index * apart, trunk.name, member.address)
 
     def stop(self) -> None:
         """Ask no more, and wait for nothing; harmless when repeated."""
@@ -84,19 +84,26 @@ class Checks:
             check.close()
 
     def renew(self, trunks: Trunks, patience: float) -> None:
-        """Ask others from now on: the configuration has been read anew."""
+        """Ask others from now on: the configuration has been read anew. Those that stay are asked
+        when it is their turn."""
         self._trunks, self._patience = trunks, patience
         if self._running:
             self.start()
 
-    def _ask_in(self, seconds: float, trunk: Trunk, member: Member) -> None:
-        key = trunk.name, member.address
-        self._timers[key] = self._clock.callLater(seconds, self._ask, trunk, member)
+    def _ask_in(self, seconds: float, trunk: str, member: str) -> None:
+        self._timers[trunk, member] = self._clock.callLater(seconds, self._ask, trunk, member)
 
-    def _ask(self, trunk: Trunk, member: Member) -> None:
-        self._ask_in(trunk.health.check_seconds, trunk, member)
-        uri = trunk.place(member)
-        self._ways.find_places(uri, partial(self._found, trunk, member))
+    def _ask(self, name: str, address: str) -> None:
+        del self._timers[name, address]
+        trunk = self._trunks.find(name)
+        if trunk is None or not trunk.health.checks:
+            return
+        for member in trunk.members:
+            if member.address == address:
+                self._ask_in(trunk.health.check_seconds, name, address)
+                hop = "" if trunk.shape is None else trunk.shape.outbound_proxy
+                found = partial(self._found, trunk, member)
+                self._ways.find_places(hop or trunk.place(member), found)
 
     def _found(self, trunk: Trunk, member: Member, places: list[Destination]) -> None:
         if not self._running:

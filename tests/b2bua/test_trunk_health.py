@@ -391,7 +391,7 @@ def test_checks_go_on_when_the_configuration_is_read_anew(carriers):
     stage.house.reload(attrs.evolve(stage.config))
     assert members(stage)["1"] == "out"
     first.silent = False
-    stage.run(12)
+    stage.run(20)
     assert members(stage)["1"] == "up"
 
 
