@@ -13,6 +13,7 @@ from softswitch.b2bua.steps import ANSWERS, BridgeData, Kind, Step
 from softswitch.dialog.usage import Life
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer
+from softswitch.sdp.codecs import allowed
 from softswitch.sdp.match import match
 from softswitch.sdp.rewrite import fits
 from softswitch.wheel import Clock
@@ -75,17 +76,35 @@ class StepQueue:
             if step.kind is Kind.ACCEPT and self._is_early(step):
                 self._legs(step)[0].give_up_in(PATIENCE, self._again)
                 return
-            if located is not None and self._inquiry is not None:
-                kind, (source, target) = self._note_offer(step), self._legs(step)
-                self._inquiry.ask(kind, located.sdp, source, target, self._held(step, target))
+            if located is None:
+                del steps[0]
+                self._deliver(step, step.body)
+                continue
+            source, target = self._legs(step)
+            try:
+                sdp = self._allowed(step, located.sdp, source, target)
+            except SdpSyntaxError as error:
+                del steps[0]
+                self._failed(step, error)
+                continue
+            kind = self._note_offer(step)
+            if self._inquiry is not None:
+                self._inquiry.ask(kind, sdp, source, target, self._held(step, target))
                 return
             del steps[0]
-            if located is None:
-                self._deliver(step, step.body)
-            else:
-                self._note_offer(step)
-                self._legs(step)[1].data.media.passed(located.sdp)
-                self._deliver(step, step.body, located.sdp)
+            target.data.media.passed(sdp)
+            self._deliver(step, located.replaced(sdp)[1], sdp)
+
+    def _allowed(self, step: Step, sdp: bytes, source: Leg, target: Leg) -> bytes:
+        """What of a description the profiles of both legs let pass.
+
+        :raises SdpSyntaxError: (488) nothing.
+        """
+        offers = self.data.offerer in ("", step.source)
+        for leg in (source, target):
+            if leg.profile.codecs:
+                sdp = allowed(sdp, leg.profile.codecs, offers=offers)
+        return sdp
 
     def _again(self, leg: Leg) -> None:
         self._next()

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from softswitch.sdp.codecs import Codecs
 from softswitch.sip.fields import TOKEN
 from softswitch.sip.names import canonical
 
@@ -109,6 +110,9 @@ class Profile:
         them; "X-*" stands for every name that begins so. What is in ``RESERVED`` or ``RULED`` is
         never among them.
     :ivar crosses: ``crossing``, ready to be asked.
+    :ivar codecs: what it may be offered, in this order, and may offer and answer: names such as
+        "PCMA", or "video/H264"; empty for all. Media of which nothing is listed are left alone, and
+        telephone-event stays, unless "-telephone-event" is listed.
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
     :ivar connected: how this peer is told who it talks to after a transfer or a pick-up, or where
         its call was forwarded: "pai", "rpid", or "none".
@@ -133,6 +137,7 @@ class Profile:
     refresher: Literal["us", "peer"] = "us"
     probe_seconds: float = 0.0
     crossing: tuple[str, ...] = CROSSING
+    codecs: tuple[str, ...] = ()
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
     challenges: Literal["answer", "pass"] = "answer"
@@ -152,6 +157,10 @@ class Profile:
             raise ValueError(f"session_expires: 0, or at least min_se ({self.min_se}), is wanted")
         if self.probe_seconds < 0:
             raise ValueError("probe_seconds: a number of seconds, 0 or more, is wanted")
+        try:
+            Codecs.read(self.codecs)
+        except ValueError as error:
+            raise ValueError(f"codecs: {error}") from None
         for name in self.crossing:
             lower = canonical(name).lower()
             if not _NAME.fullmatch(name):
