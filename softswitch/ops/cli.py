@@ -1,6 +1,7 @@
 """``softswitch``: what an operator does beside running the switch.
 
 ``softswitch check [FILE]`` says what is wrong with a configuration and its plug-ins (``check``);
+``softswitch doctor`` says what is wrong with the machine (``doctor``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
 """
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import check, plugin, users
+from softswitch.ops import check, doctor, plugin, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -43,6 +44,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
         add(commands)
 
     check.add(commands)
+    doctor.add(commands)
 
     users.arrange(commands)
 
