@@ -54,17 +54,30 @@ class JsonLines:
         limit: int = 50_000,
         retry: float = 5.0,
     ) -> None:
+        self._opener = opener
+        self.try_out(path)
+        self._records = Records(path, opener)
+        self.writer: Writer[CallRecord] = Writer(
+            "call records", self._records, limit=limit, gather=GATHER_SECONDS, retry=retry
+        )
+
+    def try_out(self, path: Path) -> None:
+        """See whether records can be appended to a file; it is made where it is missing.
+
+        :raises ConfigError: they cannot.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with opener(path) as file:
+            with self._opener(path) as file:
                 file.seek(0, os.SEEK_END)  # a pipe cannot: half a line could not be taken back
         except OSError as error:
             raise ConfigError(
                 str(path), f"a file to which records can be appended is needed here: {error}"
             ) from error
-        self.writer: Writer[CallRecord] = Writer(
-            "call records", Records(path, opener), limit=limit, gather=GATHER_SECONDS, retry=retry
-        )
+
+    def move(self, path: Path) -> None:
+        """Write to another file from the next record on."""
+        self._records.path = path
 
     def call_started(self, record: CallRecord) -> None:
         """Nothing: a call is written when it has ended."""
@@ -85,10 +98,13 @@ class JsonLines:
 
 
 class Lines:
-    """The file, as the writer's thread sees it: groups of lines, each whole or not at all."""
+    """The file, as the writer's thread sees it: groups of lines, each whole or not at all.
+
+    :ivar path: to where it leads now.
+    """
 
     def __init__(self, path: Path, opener: Callable[[Path], FileIO]) -> None:
-        self._path = path
+        self.path = path
         self._opener = opener
         self._file: FileIO | None = None
         # Where what was half written begins; None when all is whole.
@@ -127,12 +143,12 @@ class Lines:
         """The open file if the path still leads to it, else the one to which it leads now."""
         if self._file is not None:
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
                     return self._file
             self._file.close()
             self._file = None
             self._torn = None
-        self._file = self._opener(self._path)
+        self._file = self._opener(self.path)
         return self._file
 
     def _mend(self, file: FileIO) -> None:

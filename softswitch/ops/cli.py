@@ -2,6 +2,7 @@
 
 ``softswitch check [FILE]`` says what is wrong with a configuration and its plug-ins (``check``);
 ``softswitch doctor`` says what is wrong with the machine (``doctor``);
+``softswitch reload [FILE]`` has the running switch take it (``reload``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
 """
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import check, doctor, plugin, users
+from softswitch.ops import check, doctor, plugin, reload, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -40,7 +41,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     parser = ArgumentParser("softswitch", description="Beside `twistd softswitch`.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in further:
+    for add in (reload.add, *further):
         add(commands)
 
     check.add(commands)

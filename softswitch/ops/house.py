@@ -7,11 +7,13 @@ one step: premises, policies, and what new calls share. Sockets, registrations a
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, ClassVar
+from weakref import finalize
 
 import attrs
+from twisted.internet.defer import Deferred
 
 from softswitch import __version__
 from softswitch.b2bua.lamps import Lamps
@@ -20,6 +22,7 @@ from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
+from softswitch.errors import ConfigError
 from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.ops.premises import Premises
@@ -123,6 +126,7 @@ class House:
         self.transport.on_closed.append(self.upstream.flow_closed)
         self._plug_ins = tuple(plug_ins)
         self._observers: list[Policy] = []
+        self._retired: list[tuple[finalize[..., PolicyChain], Sequence[Policy]]] = []
         self.attention = Attention()
         self.premises = Premises(config, self)
         self.policies = self._chain(self.premises, None)
@@ -213,8 +217,10 @@ class House:
         """
         check_reloadable(self.config, config)
         premises = Premises(config, self, self.premises)
-        policies = self._chain(premises, self.policies)
+        with load.anew(table["use"] for table in (*self.config.policy, *config.policy)):
+            policies = self._chain(premises, self.policies)
         # Nothing below can fail.
+        self._retire()
         self.premises, self.policies = premises, policies
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
@@ -228,6 +234,24 @@ class House:
         )
         self.switch.renew(self._shared)
         self.passage.renew(self._shared, _subscription_settings(config))
+
+    def stop_policies(self) -> list[Deferred[None]]:
+        """Tell all policies that nobody asks them any more, those too that are only kept for calls.
+
+        :returns: of those that have something to finish, when they have.
+        """
+        self._retire()
+        kept = [policies for later, policies in self._retired if later.detach() is not None]
+        self._retired.clear()
+        return [wait for policies in kept for wait in load.stop(policies)]
+
+    def _retire(self) -> None:
+        """Have the present policies told so once the last call that began with them has ended."""
+        loaded = self.policies.policies[len(self._plug_ins) :]
+        later = finalize(self.policies, self.clock.callLater, 0.0, load.stop, loaded)
+        later.atexit = False
+        self._retired = [each for each in self._retired if each[0].alive]
+        self._retired.append((later, loaded))
 
     def observe(self, observer: Policy) -> None:
         """Tell one more ICallObserver of every call that begins, after those that are told already;
@@ -333,16 +357,17 @@ class House:
         :raises ConfigError: one cannot be loaded.
         """
         config, authenticator = premises.config, premises.authenticator
-        loaded = [
-            load.load(
-                table["use"],
-                {key: value for key, value in table.items() if key != "use"},
-                self.offered(table["use"], premises),
-                file=config.file,
-                path=f"policy[{index}]",
-            )
-            for index, table in enumerate(config.policy)
-        ]
+        loaded: list[Policy] = []
+        try:
+            for index, table in enumerate(config.policy):
+                options = {key: value for key, value in table.items() if key != "use"}
+                offered, path = self.offered(table["use"], premises), f"policy[{index}]"
+                loaded.append(
+                    load.load(table["use"], options, offered, file=config.file, path=path)
+                )
+        except ConfigError:
+            load.stop(loaded)
+            raise
         chain = self.chain(
             [*self._plug_ins, *loaded],
             self.clock,

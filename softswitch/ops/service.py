@@ -1,17 +1,16 @@
 """The service: the house with its sockets, its store, its records and its signals."""
 
 import gc
-import json
-import os
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet import reactor as the_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,9 +20,13 @@ from softswitch.media.relay import RelayEngine
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
+from softswitch.ops.pidfile import NAME, PidFile
+from softswitch.ops.reload import OUTCOME
+from softswitch.ops.reloader import Reloader, take
 from softswitch.ops.secret import kept_secret
 from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
+from softswitch.ops.whole import write_whole
 from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
@@ -38,6 +41,9 @@ log = Logger()
 
 #: Seconds that BYEs, their answers and the last records get when the switch stops.
 FAREWELL_SECONDS = 1.0
+
+#: Seconds beyond that which policies get that have something to finish.
+FINISH_SECONDS = 3.0
 
 
 class SwitchService(Service):
@@ -87,6 +93,14 @@ class SwitchService(Service):
         self._sweep = LoopingCall(self.house.auditor.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
+        self._pid = PidFile(state / NAME)
+        self._reloader = Reloader(
+            Path(config.file).absolute(),
+            config.directory,
+            state / OUTCOME,
+            partial(take, self.house, self._records),
+            reactor,
+        )
         # When the calls that are left are hung up.
         self._deadline = 0.0
 
@@ -94,12 +108,13 @@ class SwitchService(Service):
         """Open the ports and restore the registrations.
 
         :raises SystemExit: status 2, after a line that says what is wrong: a port that somebody
-            took after it was tried, a store that is damaged.
+            took after it was tried, a store that is damaged, another switch with this state.
         """
         Service.startService(self)
         _allow_many_files()
         transport = self.house.transport
         try:
+            self._pid.take()
             self._open_ports()
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
         except ConfigError as error:
@@ -136,7 +151,7 @@ class SwitchService(Service):
         self.house.stop()
         self.house.passage.shut()
         done: Deferred[None] = Deferred()
-        self._deadline = self._wheel.seconds() + self._config.switch.drain_seconds
+        self._deadline = self._wheel.seconds() + self.house.config.switch.drain_seconds
         log.info("stopping: {calls} calls", calls=len(switch.calls))
         self._drain(done)
         return done
@@ -161,9 +176,16 @@ class SwitchService(Service):
             return
         switch.shut()
         self.house.proxy.shut()
+        finishing = self.house.stop_policies()
         # A call that ended by itself just now has a BYE under way, too.
         farewell = FAREWELL_SECONDS if self.house.auditor.open else 0.0
-        self._wheel.callLater(farewell, self._close, done)
+        self._wheel.callLater(farewell, self._finish, finishing, done)
+
+    def _finish(self, finishing: "list[Deferred[None]]", done: "Deferred[None]") -> None:
+        """Give policies that have something to finish a little time for it."""
+        finished = DeferredList(finishing)
+        finished.addTimeout(FINISH_SECONDS, self._reactor)
+        finished.addBoth(lambda _: self._close(done))
 
     def _close(self, done: "Deferred[None]") -> None:
         self._watchdog.stop()
@@ -175,6 +197,7 @@ class SwitchService(Service):
         self._records.close()
         self._store.close()
         self._user_file.close()
+        self._pid.release()
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
         done.callback(None)
@@ -185,7 +208,7 @@ class SwitchService(Service):
 
     def _heed_signals(self) -> None:
         """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end
-        as one killed. SIGUSR1 writes the figures."""
+        as one killed. SIGHUP reloads, SIGUSR1 writes the figures."""
         from_signal = self._reactor.callFromThread
 
         def stop(number: int, frame: object) -> None:
@@ -194,6 +217,10 @@ class SwitchService(Service):
         def write(number: int, frame: object) -> None:
             from_signal(self._write_stats)
 
+        def reload(number: int, frame: object) -> None:
+            from_signal(self._reload)
+
+        signal.signal(signal.SIGHUP, reload)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGUSR1, write)
@@ -204,6 +231,10 @@ class SwitchService(Service):
             self._deadline = self._wheel.seconds()
         elif self.running:
             self._reactor.stop()
+
+    def _reload(self) -> None:
+        if self.running and not self.house.switch.draining:
+            self._reloader.begin()
 
     def _write_stats(self) -> None:
         write_whole(self._stats, self.house.stats())
@@ -230,13 +261,6 @@ def _allow_many_files() -> None:
     """Raise the limit on open files to the hardest: the relay has four sockets a call."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def write_whole(path: Path, figures: dict[str, Any]) -> None:
-    """Write JSON so that a reader finds the old file or the new one, never half of it."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(figures, indent=1) + "\n")
-    os.replace(part, path)
 
 
 def _leaked(scope: str, left: list[str]) -> None:

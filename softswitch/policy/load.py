@@ -6,12 +6,16 @@ verified: once, here. Whatever is wrong stops the start with one line.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from traceback import extract_tb
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 from twisted.python.modules import getModule
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
@@ -29,8 +33,11 @@ from softswitch.plugin.interfaces import (
 from softswitch.plugin.version import mismatch
 from softswitch.plugin.views import House
 from softswitch.policy.chain import Policy
+from softswitch.policy.modules import imported_anew
 from softswitch.policy.terms import Terms, check_shape, divided
 from softswitch.settings import nearest, structure
+
+log = Logger()
 
 #: What a policy may be; at least one of these.
 PLACES = (
@@ -86,6 +93,41 @@ def load(
         except Exception as error:
             raise ConfigError(where, f"{name} does not start: {told(error)}") from error
     return Policy(name, plug_in, terms)
+
+
+@contextmanager
+def anew(names: Iterable[str]) -> Iterator[None]:
+    """While this is open, policies are loaded from their files as they are now; when it is left by
+    an exception, what was there before is there again.
+
+    :param names: policies that are or will be used; unknown ones do no harm.
+    """
+    with imported_anew(()):  # what makes policies known, before it is asked for them
+        known = makers()
+        factories = [known[name].factory for name in names if name in known]
+        with imported_anew([factory.partition(":")[0] for factory in factories]):
+            yield
+
+
+def stop(policies: Iterable[Policy]) -> list[Deferred[None]]:
+    """Tell policies that have a ``stop`` that nobody asks them any more.
+
+    :returns: of those that have something to finish, when they have.
+    """
+    waits = []
+    for policy in policies:
+        stopping = getattr(policy.plug_in, "stop", None)
+        if stopping is not None:
+            wait: Deferred[None] = maybeDeferred(stopping)
+            wait.addErrback(_not_stopped, policy.name)
+            if not wait.called:
+                waits.append(wait)
+    return waits
+
+
+def _not_stopped(failure: Failure, name: str) -> None:
+    if not failure.check(CancelledError):
+        log.failure("policy {policy!r} does not stop", failure, policy=name)
 
 
 def makers() -> dict[str, IPolicyMaker]:

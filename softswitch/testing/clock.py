@@ -26,6 +26,7 @@ class VirtualTimer:
         """See that it does not happen; harmless when it has happened or was cancelled."""
         if self.function is not None:
             self.function = None
+            self.args = ()
             self._clock.waiting -= 1
 
 

@@ -292,6 +292,7 @@ class Stage:
         assert not calls, f"calls have not ended: {calls}"
         self.settle()
         house.stop()
+        house.stop_policies()
         self.clock.run_until_idle()
         assert not self.leaks, f"left behind: {self.leaks}"
         assert house.auditor.leaks == 0

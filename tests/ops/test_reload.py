@@ -8,6 +8,7 @@ from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import Proxy, Route
 from softswitch.plugin.interfaces import ICallObserver, IRouter
 from softswitch.policy.chain import Policy
+from softswitch.policy.located import Located
 from softswitch.testing.stage import Stage
 
 #: The policies of the stage, but for what follows redirections.
@@ -220,3 +221,70 @@ def test_a_router_of_a_running_transfer_is_the_old_one():
         stage.run(1)
         assert asked == ["old", "old"]
         bob.hang_up()
+
+
+@implementer(ICallObserver)
+class Stops(Told):
+    """Told too that nobody asks it any more."""
+
+    def __init__(self, stop):
+        super().__init__()
+        self.stopping = stop
+
+    def stop(self):
+        self.facts.append("stopped")
+        return self.stopping()
+
+
+def loaded(house, plug_in):
+    """Have it among the policies that the configuration has loaded."""
+    policy = Policy("stops", plug_in)
+    house.policies.policies = (*house.policies.policies, policy)
+    house.policies.observe(policy)
+
+
+def test_a_policy_stops_when_its_last_call_has_ended():
+    """Not when it is replaced: the call that began with it is told to the end first."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        plug_in = Stops(lambda: None)
+        loaded(stage.house, plug_in)
+        alice.call("bob")
+        stage.reload()
+        bob.answer()
+        stage.run(40)
+        assert plug_in.facts == ["started", "answered"]
+        alice.hang_up()
+        stage.run(40)
+        assert plug_in.facts == ["started", "answered", "ended", "stopped"]
+
+
+def test_all_policies_stop_with_the_switch():
+    """Those of the configuration, and those that are only kept for a call; who has something to
+    finish is waited for, and one that raises keeps nobody else from it."""
+    with Stage() as stage:
+        alice, _ = stage.phone("alice"), stage.phone("bob")
+        finished = Deferred()
+        old, broken, new = Stops(lambda: finished), Stops(lambda: 1 / 0), Stops(lambda: None)
+        loaded(stage.house, old)
+        alice.call("bob")
+        stage.reload()
+        loaded(stage.house, broken)
+        loaded(stage.house, new)
+        (wait,) = stage.house.stop_policies()
+        assert not wait.called
+        finished.callback(None)
+        assert wait.called
+        assert [each.facts[-1] for each in (old, broken, new)] == ["stopped"] * 3
+        alice.cancel()
+
+
+def test_policies_before_one_that_does_not_start_are_stopped_again(monkeypatch):
+    """A refused reload leaves nothing of the new policies behind."""
+    stopped = []
+    monkeypatch.setattr(Located, "stop", lambda self: stopped.append(self), raising=False)
+    with Stage() as stage:
+        with pytest.raises(ConfigError):
+            stage.reload({"policy": [{"use": "located", "ring_seconds": 7}, {"use": "locatd"}]})
+        assert [each.ring_seconds for each in stopped] == [7]
+        monkeypatch.undo()

@@ -1,0 +1,101 @@
+"""A reload in the running switch, from the signal to the outcome.
+
+The file is read and checked in a thread, since that takes its time; then the house is asked to take
+it, in one turn of the reactor. What came of it is logged, and written for whoever asked.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from softswitch.errors import ConfigError
+from softswitch.ops.cdr import JsonLines
+from softswitch.ops.config import Config, load
+from softswitch.ops.house import House
+from softswitch.ops.whole import write_whole
+
+log = Logger()
+
+
+class Reloader:
+    """Reloads one switch, one time after the other.
+
+    :param path: the configuration's file.
+    :param directory: where relative paths in it start.
+    :param reload: takes a configuration; raises ConfigError when it is refused.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        directory: Path,
+        outcome: Path,
+        reload: Callable[[Config], None],
+        reactor: Any,
+    ) -> None:
+        self._path = path
+        self._directory = directory
+        self._outcome = outcome
+        self._reload = reload
+        self._reactor = reactor
+        self._busy = False
+        self._again = False
+
+    def begin(self) -> None:
+        """Read the file and take what it says; once more afterwards, where it is being read already
+        and may have changed since."""
+        if self._busy:
+            self._again = True
+            return
+        self._busy = True
+        pool = self._reactor.getThreadPool()
+        reading = deferToThreadPool(self._reactor, pool, load, self._path, self._directory)
+        reading.addCallback(self._take).addErrback(self._refused).addBoth(self._ended)
+
+    def _take(self, config: Config) -> None:
+        self._reload(config)
+        for warning in config.warnings():
+            log.warn("{file}: {warning}", file=config.file, warning=warning)
+        said = (
+            f"{config.file}: in force, with {len(config.policy)} policies, "
+            f"{len(config.trunks)} trunks and {len(config.users)} users"
+        )
+        log.info("reloaded {said}", said=said)
+        self._write(True, said)
+
+    def _refused(self, failure: Failure) -> None:
+        if failure.check(ConfigError):
+            log.error("not reloaded: {error}", error=failure.value)
+            said = str(failure.value)
+        else:
+            log.failure("not reloaded", failure)
+            said = f"{self._path}: {type(failure.value).__name__}: {failure.value}"
+        self._write(False, said)
+
+    def _write(self, done: bool, said: str) -> None:
+        outcome = {"at": time.time_ns(), "done": done, "said": " ".join(said.split())}
+        write_whole(self._outcome, outcome)
+
+    def _ended(self, result: object) -> None:
+        if isinstance(result, Failure):
+            log.failure("the outcome of a reload is lost", result)
+        self._busy = False
+        if self._again:
+            self._again = False
+            self.begin()
+
+
+def take(house: House, records: JsonLines, config: Config) -> None:
+    """Have a switch take a configuration.
+
+    :raises ConfigError: it is refused; then everything is as it was.
+    """
+    path = config.state_directory / config.records.path
+    records.try_out(path)
+    house.reload(config)
+    records.move(path)
