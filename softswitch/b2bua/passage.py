@@ -111,7 +111,7 @@ class Passage:
         """What comes from now on is served by this; what is under way, by what it began with."""
         self._shared, self._settings = shared, settings
         for agent in self._agents.values():
-            agent.renew(shared.contact, settings)
+            agent.settings = settings
 
     def shut(self) -> None:
         """The switch stops: every subscription is to be made anew, elsewhere or later."""

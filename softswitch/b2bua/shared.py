@@ -215,6 +215,13 @@ class Shared:
         trunk = self.traffic.named(identity.name) if identity.kind == "trunk" else None
         return contact if trunk is None or trunk.shape is None else trunk.shape.contact(contact)
 
+    def ways(self) -> "Shared":
+        """The same for what outlives a configuration: it knows which way leads where, and keeps no
+        policies alive."""
+        found = copy(self)
+        del found.policies, found.observer, found.credentials, found.profile
+        return found
+
     def contact(self, user: str, flow: Flow) -> str:
         """Our Contact field value towards the flow's peer."""
         facing = self._transport.facing(flow)

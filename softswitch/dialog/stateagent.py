@@ -79,6 +79,7 @@ class StateAgent:
     """All watchers of one event package.
 
     :ivar package: what is told.
+    :ivar settings: for subscriptions that come from now on.
     :param contact: our Contact field value for a user part, towards a flow's peer.
     """
 
@@ -99,10 +100,6 @@ class StateAgent:
         self._contact = contact
         self._watches: dict[str, list[_Watch]] = {}
         self._held: Counter[Identity] = Counter()
-
-    def renew(self, contact: Callable[[str, Flow], str], settings: SubscriptionSettings) -> None:
-        """New watchers are served so from now on."""
-        self._contact, self.settings = contact, settings
 
     @property
     def data(self) -> list[WatchData]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, ClassVar
-from weakref import finalize
+from weakref import finalize, ref
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -35,6 +35,8 @@ from softswitch.policy import load
 from softswitch.policy.budget import Attention
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import dialled
+from softswitch.policy.users import Ask
+from softswitch.policy.waiting import Found
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Binding, Bindings
 from softswitch.registrar.front import Fronts
@@ -165,13 +167,14 @@ class House:
             os.urandom(16),
             self.premises.profile_of,
         )
+        self._ways = shared.ways()
         self.fronts = Fronts(
             self.bindings,
             self.domains,
             self.transactions,
             self.auditor,
-            shared.find_flow,
-            shared.contact,
+            self._ways.find_flow,
+            self._ways.contact,
             lambda kind, name: self.config.profile_of(kind, name),
             clock.seconds,
             lambda target: self.traffic.patience(target, self.config.switch.try_seconds),
@@ -194,7 +197,7 @@ class House:
         self.checks = Checks(
             self.premises.trunks,
             clock,
-            shared,
+            self._ways,
             self.agent,
             self.auditor,
             shared.own_fields,
@@ -232,6 +235,7 @@ class House:
         self._shared = self._shared.renewed(
             policies, _call_settings(config), premises.credentials, policies, premises.profile_of
         )
+        self._ways.settings = self._shared.settings
         self.switch.renew(self._shared)
         self.passage.renew(self._shared, _subscription_settings(config))
 
@@ -337,7 +341,7 @@ class House:
         agents = []
         for package in (lamps, registrations):
             state = StateAgent(
-                package, self.clock, self.agent, self.auditor, shared.contact, settings
+                package, self.clock, self.agent, self.auditor, self._ways.contact, settings
             )
             package.changed = state.changed
             agents.append(state)
@@ -378,10 +382,24 @@ class House:
             previous=previous,
         )
         if chain.knows_users:
-            premises.users.ask = chain.ask_user
+            premises.users.ask = _asking(chain)
         for observer in self._observers:
             chain.observe(observer)
         return chain
+
+
+def _asking(chain: PolicyChain) -> Ask:
+    """What asks a chain for users, and does not keep it: its own policies hold the premises."""
+    known = ref(chain)
+
+    def ask(name: str, tell: Callable[[Found], None]) -> None:
+        asked = known()
+        if asked is None:
+            tell(None)
+        else:
+            asked.ask_user(name, tell)
+
+    return ask
 
 
 def _call_settings(config: Config) -> CallSettings:

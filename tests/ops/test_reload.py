@@ -1,12 +1,14 @@
 """A reload: what comes from now on is served as the new configuration says, what runs as before."""
 
+from weakref import finalize
+
 import pytest
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import Proxy, Route
-from softswitch.plugin.interfaces import ICallObserver, IRouter
+from softswitch.plugin.interfaces import ICallObserver, IRouter, IUserDirectory
 from softswitch.policy.chain import Policy
 from softswitch.policy.located import Located
 from softswitch.testing.stage import Stage
@@ -288,3 +290,30 @@ def test_policies_before_one_that_does_not_start_are_stopped_again(monkeypatch):
             stage.reload({"policy": [{"use": "located", "ring_seconds": 7}, {"use": "locatd"}]})
         assert [each.ring_seconds for each in stopped] == [7]
         monkeypatch.undo()
+
+
+def test_nothing_keeps_policies_that_nobody_asks():
+    """Neither checks of gateways, nor fronts, nor watchers, nor a directory of users: those of the
+    beginning go as those of later do."""
+
+    @implementer(IUserDirectory)
+    class Directory:
+        def find(self, name):
+            return None
+
+    with Stage(
+        {"trunks": {"carrier": {"addresses": ["127.88.0.201"], "health": {"check_seconds": 30}}}},
+        plug_ins=[Directory()],
+    ) as stage:
+        alice = stage.phone("alice")
+        alice.can()
+        lamp = alice.dial("bob")
+        lamp.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "600")])
+        for _ in range(2):
+            gone = []
+            finalize(stage.house.policies, gone.append, True)
+            stage.reload()
+            stage.run(1)
+            assert gone == [True]
+        lamp.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "0")])
+        stage.house.stop()
