@@ -97,7 +97,8 @@ class Gateway:
         """
         seconds = settings.hold_seconds if retry_after is None else min(retry_after, LONGEST)
         if seconds > 0:
-            self._go_out(why, max(self.until, now + seconds))
+            before = self.until if self.state is State.OUT else 0.0
+            self._go_out(why, max(before, now + seconds))
 
     def check_answered(self, settings: HealthSettings, now: float) -> None:
         """A check was answered."""

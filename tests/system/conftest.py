@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from trunks import Stage
 
 #: Program -> the Debian package that brings it.
-PEERS = {"sipp": "sip-tester", "baresip": "baresip-core"}
+PEERS = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio"}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -234,6 +234,7 @@ _EARLY: Final = held("sendonly", "recvonly", methods=("UPDATE", "UPDATE"))
 
 #: How a call may come to be; then the caller hangs up.
 OPENINGS: Final = {
+    "plain": Sides(is_answered, answers),
     "late_offer": Sides(_offers_late, _is_asked_for_an_offer),
     "prack": Sides(partial(_early, knows="Require: 100rel"), _reliably),
     "prack_of_caller": Sides(partial(_early, knows="Require: 100rel"), _unreliably, allow=BASIC),

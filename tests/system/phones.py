@@ -141,7 +141,8 @@ class Phone:
 
     def answer(self, request: Request, status: int, body: bytes = b"") -> None:
         """Answer a request; an SDP body is said to be one."""
-        fields: list[Field] = [("Contact", f"<{self.contact}>")]
+        fields: list[Field] = [("Record-Route", each) for each in request.all("Record-Route")]
+        fields.append(("Contact", f"<{self.contact}>"))
         if body:
             fields.append(("Content-Type", "application/sdp"))
         tag = request.to.tag or "phone"
