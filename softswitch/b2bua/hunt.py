@@ -21,6 +21,7 @@ from softswitch.b2bua.trials import (
     Trial,
     Turn,
     contacts_of,
+    is_another,
     same_callee,
 )
 from softswitch.flow import Flow
@@ -198,19 +199,21 @@ class Hunt:
         came_of_it = diversion.outcome(failure.status, failure.rang)
         data.outcome = diversion.weightier(data.outcome, came_of_it)
         if failure.status in self._shared.settings.stop_on:
-            data.best = failure
-            self._give_up_all([], "Declined elsewhere")
+            if any(is_another(each, target) for each in data.targets):
+                self._give_up_all([], "Declined elsewhere", target)
+            else:
+                data.best = failure
+                self._give_up_all([], "Declined elsewhere")
         elif target.trunk is not None and failure.reached:
             for turn in data.turns:
                 turn.targets = [each for each in turn.targets if not same_callee(each, target)]
             data.turns = [turn for turn in data.turns if turn.targets]
 
-    def _give_up_all(self, fields: list[Field], reason: str) -> None:
+    def _give_up_all(self, fields: list[Field], reason: str, callee: Target | None = None) -> None:
+        """Or, of several callees of ours, but the one to whom that target belongs."""
         data = self.data
-        data.turns.clear()
-        data.asking.clear()
-        while data.trials:
-            _, trial = data.trials.popitem()
+        given_up = data.give_up(callee)
+        for trial in given_up:
             trial.attempt.ended = self._shared.clock.seconds()
             trial.attempt.reason = reason
             if trial.leg:
@@ -225,7 +228,7 @@ class Hunt:
         if data.turns:
             self._try(data.turns.pop(self._next()))
             return
-        further = data.forward.get(data.outcome)
+        further = data.forward.get(data.outcome) or data.forward.get("failed")
         if further is not None:
             self._enter(further)
             return
@@ -316,8 +319,10 @@ class Hunt:
             return
         if target.trunk is not None and not self._take_up(trial, target.trunk, flow):
             return
-        trial.leg = f"b{number}"
         trunk, registered = target.trunk, shared.registered(target)
+        if registered and trunk is None and not self._has_room(trial, registered):
+            return
+        trial.leg = f"b{number}"
         peer = ("user", registered) if trunk is None else ("trunk", trunk)
         far = shared.profile(*peer).changed(target.dialog)
         who = self._view.identity or _NOBODY
@@ -357,6 +362,19 @@ class Hunt:
     def _dialled(self, target: Target) -> tuple[str | None, str | None]:
         """The numbers by which an emergency call is known."""
         return self._invite.request_uri.user, Uri.parse(target.uri).user
+
+    def _has_room(self, trial: Trial, user: str) -> bool:
+        """Whether a user may be in one call more. His other phones would hear the same."""
+        over = self._shared.occupancy.over(user, "in", self._call_id)
+        if over is None:
+            return True
+        status, trial.attempt.limit = over
+        data, his = self.data, trial.target.call_to
+        for turn in data.turns:
+            turn.targets = [each for each in turn.targets if each.call_to != his]
+        data.turns = [turn for turn in data.turns if turn.targets]
+        self.failed(trial, Failure(status, ""))
+        return False
 
     def _silent(self, leg: Leg) -> None:
         """Not even a 100 in ``try_seconds``."""

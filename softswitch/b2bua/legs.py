@@ -92,6 +92,7 @@ class Legs:
         self._legs[name] = leg
         if kind == "user":
             shared.lamps.leg_began(data)
+            shared.occupancy.leg_began(data, self._data.id)
         elif kind == "trunk":
             data.counts = "in" if target is None else "out"
             data.member = "" if target is None else target.member
@@ -142,6 +143,7 @@ class Legs:
             del self._data.legs[name]
             if leg.data.kind == "user":
                 self._shared.lamps.leg_ended(leg.data)
+                self._shared.occupancy.leg_ended(leg.data)
             elif leg.data.counts:
                 self._shared.traffic.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import attrs
 
 from softswitch.b2bua import crossing
+from softswitch.b2bua.occupancy import Occupancy
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
@@ -119,6 +120,7 @@ class Shared:
         legs among which it is; None where the dialog is none of ours.
     :ivar forward: the proxy; assigned before anything arrives.
     :ivar lamps: told of every user's leg; assigned before anything arrives.
+    :ivar occupancy: in which calls the users are; likewise.
     :ivar traffic: the trunks, as calls see them; assigned before anything arrives.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar is_alive: whether something can be sent on a flow.
@@ -158,6 +160,7 @@ class Shared:
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
         self.lamps: LegObserver
         self.traffic = Traffic(Trunks(()))
+        self.occupancy = Occupancy(lambda name: None, clock.seconds)
         self.is_alive = transport.is_alive
         self.facing = transport.facing
         self._transport = transport

@@ -159,7 +159,10 @@ class Switch:
         return None
 
     def _over_limit(self, request: Request, identity: Identity) -> tuple[int, str] | None:
-        """The limit of a trunk that a call of its would break: a status, and which."""
+        """The limit of a trunk or user that a call of its would break: a status, and which."""
+        if identity.kind == "user":
+            dialled = request.request_uri.user
+            return self._shared.occupancy.over(identity.name, "out", "", dialled)
         if identity.kind != "trunk":
             return None
         return self._shared.traffic.over(identity.name, "in", request.request_uri.user)

@@ -169,6 +169,34 @@ class HuntData:
     asking: list[int] = attrs.Factory(list)
     asked: int = 0
 
+    @property
+    def targets(self) -> list[Target]:
+        """What is being tried, and what is to come."""
+        to_come = [target for turn in self.turns for target in turn.targets]
+        return [*[trial.target for trial in self.trials.values()], *to_come]
+
+    def give_up(self, callee: Target | None) -> list[Trial]:
+        """Forget everything, or all that concerns the same user of ours as a target.
+
+        :returns: what was being tried.
+        """
+        if callee is None:
+            self.turns.clear()
+            self.asking.clear()
+            trials, self.trials = list(self.trials.values()), {}
+            return trials
+        for turn in self.turns:
+            turn.targets = [each for each in turn.targets if is_another(each, callee)]
+        self.turns = [turn for turn in self.turns if turn.targets]
+        found = {
+            number: trial
+            for number, trial in self.trials.items()
+            if not is_another(trial.target, callee)
+        }
+        for number in found:
+            del self.trials[number]
+        return list(found.values())
+
 
 class HuntUser(Protocol):
     """The call."""
@@ -205,6 +233,11 @@ def same_callee(one: Target, other: Target) -> bool:
     if one.trunk is None or one.trunk != other.trunk:
         return False
     return Uri.parse(one.uri).user == Uri.parse(other.uri).user
+
+
+def is_another(one: Target, other: Target) -> bool:
+    """Whether two targets belong to two users of ours, so that none speaks for the other."""
+    return None not in (one.call_to, other.call_to) and one.call_to != other.call_to
 
 
 def contacts_of(response: Response) -> list[str]:

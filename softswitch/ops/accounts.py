@@ -7,10 +7,10 @@ from typing import Final
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops.tables import UserTable
+from softswitch.ops.tables import RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS
 from softswitch.plugin.decisions import Route
-from softswitch.plugin.views import User
+from softswitch.plugin.views import CallLimits, RingGroup, User
 from softswitch.policy.checks import fault
 from softswitch.settings import nearest, reader
 from softswitch.sip.digest import ha1
@@ -38,7 +38,19 @@ def user_of(name: str, table: UserTable, realm: str, offered: Sequence[str] = ()
     if table.password is not None:
         for algorithm in offered:
             hashes[algorithm] = ha1(name, realm, table.password, algorithm)
-    return User(name, hashes, table.display, table.group, table.forwarded, table.numbers)
+    return User(
+        name,
+        hashes,
+        table.display,
+        table.group,
+        table.forwarded,
+        table.numbers,
+        table.do_not_disturb,
+        table.disturbed_by,
+        CallLimits(
+            table.max_calls, table.max_calls_in, table.max_calls_out, table.max_calls_status
+        ),
+    )
 
 
 def faults(
@@ -59,9 +71,11 @@ def faults(
     for index, number in enumerate(table.numbers):
         if not is_fit(number):
             yield f"numbers[{index}]", "a number or name without @ : ; or spaces is wanted"
-    for key, place in attrs.asdict(table).items():
-        if key.startswith("forward_") and (wrong := _no_place(name, place)):
+    for key, value in attrs.asdict(table).items():
+        if key.startswith("forward_") and (wrong := _no_place(name, value)):
             yield key, wrong
+        if key.startswith("max_calls") and value < 0:
+            yield key, "a number of calls is wanted, 0 for any"
     for algorithm, digest in table.ha1.items():
         length = DIGEST_LENGTH[algorithm]
         if len(digest) != length or set(digest.lower()) - set("0123456789abcdef"):
@@ -69,6 +83,31 @@ def faults(
     for wanted in offered if table.ha1 else ():
         if wanted not in table.ha1:
             yield "ha1", f"a hash for {wanted} is wanted, since we offer it"
+
+
+def group_faults(name: str, table: RingGroupTable) -> Iterator[tuple[str, str]]:
+    """The same for a ring group."""
+    if not is_fit(name):
+        yield "", "a group's name is the part of an address before the @, without : ; or spaces"
+    if not table.members:
+        yield "members", "at least one is wanted"
+    for index, member in enumerate(table.members):
+        if not member or (wrong := _no_place(name, member)):
+            yield f"members[{index}]", wrong if member else "a user or a SIP URI is wanted"
+    for index, number in enumerate(table.numbers):
+        if not is_fit(number):
+            yield f"numbers[{index}]", "a number or name without @ : ; or spaces is wanted"
+    if wrong := _no_place(name, table.otherwise):
+        yield "otherwise", wrong
+    if not table.ring_seconds:
+        yield "ring_seconds", "more than 0 seconds are wanted"
+
+
+def ring_group_of(name: str, table: RingGroupTable) -> RingGroup:
+    """The ring group that a table describes."""
+    return RingGroup(
+        name, table.members, table.strategy, table.ring_seconds, table.numbers, table.otherwise
+    )
 
 
 def read_settings(name: str, settings: str, file: str) -> UserTable:

@@ -26,6 +26,7 @@ from softswitch.ops.tables import (
     ListenTable,
     MediaTable,
     RecordsTable,
+    RingGroupTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
@@ -35,7 +36,7 @@ from softswitch.ops.tables import (
 from softswitch.ops.values import HOOKS, HostPort
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.profile import Profile
-from softswitch.plugin.views import User
+from softswitch.plugin.views import RingGroup, User
 from softswitch.policy.checks import fault
 from softswitch.settings import NOT_IN_FILE, key_path, nearest, structure
 from softswitch.sip.parser import Limits
@@ -59,6 +60,7 @@ class Config:
     dialog: Profile = attrs.field(factory=Profile)
     groups: Mapping[str, GroupTable] = attrs.field(factory=dict)
     users: Mapping[str, UserTable] = attrs.field(factory=dict)
+    ring_groups: Mapping[str, RingGroupTable] = attrs.field(factory=dict)
     trunks: Mapping[str, TrunkTable] = attrs.field(factory=dict)
     policy: tuple[Mapping[str, Any], ...] = ()
     media: MediaTable = attrs.field(factory=MediaTable)
@@ -107,6 +109,11 @@ class Config:
             name: accounts.user_of(name, table, self.realm, self.offered(table.group))
             for name, table in self.users.items()
         }
+
+    def directory_of_ring_groups(self) -> dict[str, RingGroup]:
+        """The ring groups by name and by number."""
+        groups = [accounts.ring_group_of(*item) for item in self.ring_groups.items()]
+        return {name: group for group in groups for name in (group.name, *group.numbers)}
 
     def trunk_groups(self) -> tuple[Trunk, ...]:
         """The trunks, in the order of the file."""
@@ -167,13 +174,27 @@ class Config:
             for name, table in self.trunks.items()
             if table.inbound_password is not None
         ]
-        known = {name for _, name in _names(self.users)}
+        if self.ring_groups and "ring_groups" not in used:
+            idle.append('ring_groups: no [[policy]] uses "ring_groups"')
+        known = {name for _, name in _names(self)}
+        leads = [
+            *(
+                (f"{key_path('users', name)} forwards calls to", table.forwarded.places)
+                for name, table in self.users.items()
+            ),
+            *(
+                (
+                    f"{key_path('ring_groups', name)} rings or goes on to",
+                    (*table.members, table.otherwise),
+                )
+                for name, table in self.ring_groups.items()
+            ),
+        ]
         idle += [
-            f"{key_path('users', name)} forwards calls to {place}, who is no user of this file;"
-            f" {nearest(place, list(known))}"
-            for name, table in self.users.items()
-            for place in table.forwarded.places
-            if ":" not in place and place not in known
+            f"{words} {place}, who is no user of this file; {nearest(place, list(known))}"
+            for words, places in leads
+            for place in places
+            if place and ":" not in place and place not in known
         ]
         return idle + [
             f"{key_path('users', name)} has a password in the clear; "
@@ -257,7 +278,11 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
                 f"{key}.password",
                 "everybody knows this one: choose another, or listen on 127.0.0.1",
             )
-    yield from _twice(_names(config.users))
+    for name, ring_group in config.ring_groups.items():
+        key = key_path("ring_groups", name)
+        for part, mend in accounts.group_faults(name, ring_group):
+            yield f"{key}.{part}" if part else key, mend
+    yield from _twice(_names(config))
     used = {policy.get("use") for policy in config.policy}
     yield from contradictions(
         config.trunks, config.switch.domains, config.users, config.offered(""), used
@@ -282,13 +307,19 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"
 
 
-def _names(users: Mapping[str, UserTable]) -> Iterator[tuple[str, str]]:
-    """Under what each user is reached: key path -> name or number."""
-    for name in users:
-        yield key_path("users", name), name
-    for name, user in users.items():
-        for index, number in enumerate(user.numbers):
-            yield f"{key_path('users', name)}.numbers[{index}]", number
+def _names(config: Config) -> Iterator[tuple[str, str]]:
+    """Under what each user and each ring group is reached: key path -> name or number."""
+    tables: list[tuple[str, Mapping[str, UserTable | RingGroupTable]]] = [
+        ("users", config.users),
+        ("ring_groups", config.ring_groups),
+    ]
+    for kind, found in tables:
+        for name in found:
+            yield key_path(kind, name), name
+    for kind, found in tables:
+        for name, table in found.items():
+            for index, number in enumerate(table.numbers):
+                yield f"{key_path(kind, name)}.numbers[{index}]", number
 
 
 def _twice(keys: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 
 from softswitch import __version__
 from softswitch.b2bua.lamps import Lamps
+from softswitch.b2bua.occupancy import Occupancy
 from softswitch.b2bua.passage import Passage
 from softswitch.b2bua.shared import CallSettings, Shared
 from softswitch.b2bua.switch import Switch
@@ -192,6 +193,9 @@ class House:
             self.auditor,
             os.urandom(16),
         )
+        self.occupancy = Occupancy(lambda name: self.premises.find_user(name), clock.seconds)
+        self.occupancy.emergency = frozenset(config.switch.emergency)
+        shared.occupancy = self.occupancy
         self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
         shared.traffic = self.traffic
         self.checks = Checks(
@@ -227,6 +231,7 @@ class House:
         self.premises, self.policies = premises, policies
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
+        self.occupancy.emergency = frozenset(config.switch.emergency)
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
         self.upstream.renew(premises.trunks)
         self.checks.renew(premises.trunks, config.switch.try_seconds)
@@ -320,6 +325,10 @@ class House:
             for binding in self.bindings.lookup(f"{user}@{domain}")
             if self.transport.is_alive(binding.flow)
         ]
+
+    def idle_since(self, user: str) -> float | None:
+        """When the last call of a user ended; None while he is in one."""
+        return self.occupancy.idle_since(user)
 
     def registered_on(self, flow: Flow) -> list[BindingView]:
         """Who has registered on a flow."""

@@ -15,7 +15,7 @@ from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.profile import Profile
-from softswitch.plugin.views import BindingView, RequestView, User
+from softswitch.plugin.views import BindingView, RequestView, RingGroup, User
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.users import Roll, Users
 from softswitch.policy.waiting import Found
@@ -42,6 +42,9 @@ class Building(Protocol):
     def listeners(self) -> list[Listener]:
         """With the ports that are really bound."""
 
+    def idle_since(self, user: str) -> float | None:
+        """When the last call of a user ended; None while he is in one."""
+
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
 
@@ -59,6 +62,7 @@ class Premises:
     :ivar config: the configuration.
     :ivar users: every directory of them.
     :ivar trunks: by name and by source.
+    :ivar ring_groups: by name and by number.
     :ivar accounts: what trunks prove themselves by, by user name.
     :ivar nonces: that the users' phones have been given.
     :param previous: those that these take the place of; None at the start.
@@ -74,6 +78,7 @@ class Premises:
         now, emergency = house.clock.seconds, config.switch.emergency
         self.trunks = Trunks(trunks, now, emergency, house.random)
         self.accounts = self.trunks.accounts()
+        self.ring_groups = config.directory_of_ring_groups()
         if previous is None:
             self.nonces = Nonces(house.clock, os.urandom(32), config.auth.nonce_seconds)
         else:
@@ -134,6 +139,14 @@ class Premises:
     def look_up_user(self, name: str) -> Found | Awaitable[Found]:
         """The user of that name or number, after a wait if need be."""
         return self.users.look_up(name)
+
+    def ring_group(self, name: str) -> RingGroup | None:
+        """The ring group of that name or number."""
+        return self.ring_groups.get(name)
+
+    def idle_since(self, user: str) -> float | None:
+        """When the last call of a user ended; None while he is in one."""
+        return self._house.idle_since(user)
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""

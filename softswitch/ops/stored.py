@@ -91,6 +91,8 @@ class StoredUsers:
         if user.name in self._house.premises.accounts:
             return "a trunk proves itself by this name"
         for name in (user.name, *user.numbers):
+            if name in self._house.premises.ring_groups:
+                return f"{name} is a ring group's already"
             other = self._users.configured.get(name) or stored.get(name)
             if other is not None and other.name != user.name:
                 return f"{name} is user {other.name}'s already"

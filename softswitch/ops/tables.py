@@ -134,6 +134,12 @@ class UserTable:
     :ivar forward_no_answer: where they go when he does not answer.
     :ivar forward_unreachable: where they go when no phone of his can be reached.
     :ivar forward_after: how long his phones ring before ``forward_no_answer``.
+    :ivar do_not_disturb: what callers hear: "busy" (486) or "unavailable" (480); "" rings him.
+    :ivar disturbed_by: users and numbers who ring him all the same.
+    :ivar max_calls: that he may be in at once; 0 for any number.
+    :ivar max_calls_in: likewise of those that others make to him.
+    :ivar max_calls_out: likewise of those that he makes.
+    :ivar max_calls_status: what a call beyond them gets.
     """
 
     ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
@@ -146,6 +152,12 @@ class UserTable:
     forward_no_answer: str = ""
     forward_unreachable: str = ""
     forward_after: Seconds = 20.0
+    do_not_disturb: Literal["", "busy", "unavailable"] = ""
+    disturbed_by: tuple[str, ...] = ()
+    max_calls: int = 0
+    max_calls_in: int = 0
+    max_calls_out: int = 0
+    max_calls_status: Literal[486, 480] = 486
 
     @property
     def forwarded(self) -> Forwarded:
@@ -157,6 +169,22 @@ class UserTable:
             self.forward_unreachable,
             self.forward_after,
         )
+
+
+@attrs.frozen
+class RingGroupTable:
+    """``[ring_groups.NAME]``: several who are rung for one name; see ``plugin.views.RingGroup``.
+
+    :ivar members: users or SIP URIs.
+    :ivar numbers: further names under which it is reached.
+    :ivar otherwise: where a call goes that nobody has taken; "" for nowhere.
+    """
+
+    members: tuple[str, ...]
+    strategy: Literal["all", "in-turn", "random", "longest-idle"] = "all"
+    ring_seconds: Seconds = 20.0
+    numbers: tuple[str, ...] = ()
+    otherwise: str = ""
 
 
 @attrs.frozen

@@ -32,6 +32,12 @@ HELP: Final[Mapping[str, str]] = {
     "forward_no_answer": "where they go when he does not answer",
     "forward_unreachable": "where they go when no phone of his can be reached",
     "forward_after": "seconds after which he does not answer",
+    "do_not_disturb": 'what callers hear: busy or unavailable; "" for nothing',
+    "disturbed_by": "users and numbers who may ring him all the same; none to take them away",
+    "max_calls": "calls that he may be in at once; 0 for any number",
+    "max_calls_in": "likewise of those that others make to him",
+    "max_calls_out": "likewise of those that he makes",
+    "max_calls_status": "what a call beyond them gets: 486 or 480",
 }
 
 
@@ -254,7 +260,10 @@ def _look_for_clashes(
     for other, theirs in _everybody(config, users):
         if other != name:
             taken |= dict.fromkeys((other, *theirs.numbers), other)
+    groups = config.directory_of_ring_groups()
     for number in (name, *table.numbers):
+        if number in groups:
+            raise _RefusedError(f"{number} is ring group {groups[number].name}'s already")
         if number in taken:
             raise _RefusedError(f"{number} is user {taken[number]}'s already")
     if len(set(table.numbers)) < len(table.numbers) or name in table.numbers:

@@ -54,8 +54,9 @@ class Reject:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
-#: How ringing came to nothing: somebody was busy, rang and was not answered, or was not there.
-Outcome = Literal["busy", "no_answer", "unreachable"]
+#: How ringing came to nothing: somebody was busy, rang and was not answered, or was not there; or
+#: "failed", which stands for whatever has no route of its own.
+Outcome = Literal["busy", "no_answer", "unreachable", "failed"]
 
 #: Why a call was diverted (RFC 5806).
 DivertedFor = Literal[

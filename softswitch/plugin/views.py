@@ -81,6 +81,48 @@ class Forwarded:
 
 
 @attrs.frozen
+class CallLimits:
+    """In how many calls at once a user may be; 0 for any number.
+
+    :ivar calls: all together.
+    :ivar calls_in: that others have made to him.
+    :ivar calls_out: that he has made.
+    :ivar status: what a call beyond them gets: 486 or 480.
+    """
+
+    calls: int = 0
+    calls_in: int = 0
+    calls_out: int = 0
+    status: int = 486
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self.calls or self.calls_in or self.calls_out)
+
+
+@attrs.frozen
+class RingGroup:
+    """Several who are rung for one name.
+
+    :ivar name: user part of its address.
+    :ivar members: names or numbers of users, or SIP URIs, whose host may be the name of a trunk.
+    :ivar strategy: all at once; or one after the other: in the order given, by chance, or whoever
+        has been in no call for the longest time first.
+    :ivar ring_seconds: that each member rings.
+    :ivar numbers: further names under which it is reached.
+    :ivar otherwise: where a call goes that nobody has taken, as in ``Forwarded``; "" for nowhere.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    strategy: Literal["all", "in-turn", "random", "longest-idle"] = "all"
+    ring_seconds: float = 20.0
+    numbers: tuple[str, ...] = ()
+    otherwise: str = ""
+
+
+@attrs.frozen
 class User:
     """Somebody who may register and call.
 
@@ -89,6 +131,10 @@ class User:
     :ivar display: display name, or "".
     :ivar group: user group of the configuration, or "".
     :ivar numbers: further names under which he is reached, and may call: extensions, numbers.
+    :ivar do_not_disturb: what callers hear who shall not reach him: "busy" (486) or "unavailable"
+        (480); "" where he may be rung.
+    :ivar disturbed_by: names of users, and numbers of others, who may ring him all the same.
+    :ivar limits: in how many calls he may be.
     :ivar forwarded: where his calls go instead, for the policy ``forwarding``.
     """
 
@@ -98,6 +144,9 @@ class User:
     group: str = ""
     forwarded: Forwarded = Forwarded()
     numbers: tuple[str, ...] = ()
+    do_not_disturb: Literal["", "busy", "unavailable"] = ""
+    disturbed_by: tuple[str, ...] = ()
+    limits: CallLimits = CallLimits()
 
 
 @attrs.frozen
@@ -284,6 +333,13 @@ class House(Protocol):
 
     def look_up_user(self, name: str) -> "User | Reject | Awaitable[User | Reject | None] | None":
         """The user of that name or number; a refusal where a directory has failed."""
+
+    def ring_group(self, name: str) -> RingGroup | None:
+        """The ring group of that name or number."""
+
+    def idle_since(self, user: str) -> float | None:
+        """When the last call of a user ended, Unix time, 0.0 where there was none; None while he is
+        in one."""
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""

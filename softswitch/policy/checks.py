@@ -29,7 +29,7 @@ from softswitch.plugin.decisions import (
     Target,
 )
 from softswitch.plugin.profile import RESERVED, Profile
-from softswitch.plugin.views import Forwarded, Identity, User
+from softswitch.plugin.views import CallLimits, Forwarded, Identity, User
 from softswitch.settings import structure
 from softswitch.sip.digest import ALGORITHMS
 from softswitch.sip.fields import NameAddr
@@ -123,6 +123,10 @@ def _user(user: User) -> str:
     fit = isinstance(user.display, str) and isinstance(user.group, str)
     if not fit or not all(isinstance(number, str) for number in user.numbers):
         return "unfit display, group or numbers"
+    if user.do_not_disturb not in ("", "busy", "unavailable"):
+        return f"unfit do_not_disturb {user.do_not_disturb!r}"
+    if not isinstance(user.limits, CallLimits) or user.limits.status not in (480, 486):
+        return "unfit limits"
     return "" if isinstance(user.forwarded, Forwarded) else "unfit forwarded"
 
 

@@ -14,6 +14,7 @@
 """
 
 import re
+from functools import partial
 from typing import Literal
 
 import attrs
@@ -22,6 +23,7 @@ from zope.interface import implementer
 from softswitch.plugin.decisions import Redirect, Reject, Route, Routing
 from softswitch.plugin.interfaces import Answer, IRouter
 from softswitch.plugin.views import House, Identity, InviteView
+from softswitch.policy.callees import Callees, Way
 from softswitch.policy.located import dialled, ring
 from softswitch.policy.waiting import once_known
 
@@ -40,7 +42,8 @@ class Rule:
     :ivar strip: characters to take off the front.
     :ivar prepend: text to put there then.
     :ivar trunk: name of the trunk over which the number is dialled.
-    :ivar user: name of the user who is rung; "*" for the user whose name the number is.
+    :ivar user: name of the user or ring group that is rung; "*" for the one whose name the number
+        is.
     :ivar redirect: URIs to which the caller is sent.
     :ivar status: of the redirection.
     :ivar refuse: status of a refusal, 400 to 699.
@@ -94,6 +97,7 @@ class Dialplan:
 
     rules: tuple[Rule, ...]
     _house: House = attrs.field(init=False, repr=False)
+    _callees: Callees = attrs.field(init=False, repr=False)
 
     def start(self, house: House) -> None:
         """Take note of what knows trunks and users.
@@ -101,6 +105,7 @@ class Dialplan:
         :raises ValueError: when a rule names a trunk that does not exist.
         """
         self._house = house
+        self._callees = Callees(house)
         for index, rule in enumerate(self.rules):
             if rule.trunk and house.trunk(rule.trunk) is None:
                 raise ValueError(f"rules[{index}].trunk: there is no [trunks.{rule.trunk}]")
@@ -131,8 +136,11 @@ class Dialplan:
             return Redirect(rule.redirect, rule.status)
         if rule.user:
             name = number if rule.user == "*" else rule.user
+            group = self._house.ring_group(name)
+            if group is not None:
+                return once_known(partial(self._callees.group, group, Way.of(invite)))
             return once_known(
-                lambda: ring(name, self._house, rule.ring_seconds) or Reject(404),
+                lambda: ring(name, self._house, rule.ring_seconds, invite) or Reject(404),
             )
         trunk = self._house.trunk(rule.trunk)
         if trunk is None:

@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from softswitch.plugin.decisions import Reject, Route, Routing, Target
 from softswitch.plugin.interfaces import Answer, IRouter
-from softswitch.plugin.views import House, InviteView
+from softswitch.plugin.views import House, InviteView, User
 from softswitch.policy.waiting import at_hand, once_known
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
@@ -34,7 +34,9 @@ class Located:
     def route(self, invite: InviteView) -> Answer[Routing]:
         """480 for a user who is not registered; None for whom nobody knows."""
         name = dialled(invite.uri, self._house)
-        return once_known(partial(ring, name, self._house, self.ring_seconds)) if name else None
+        if not name:
+            return None
+        return once_known(partial(ring, name, self._house, self.ring_seconds, invite))
 
 
 def dialled(uri: Uri, house: House) -> str:
@@ -49,17 +51,27 @@ def dialled(uri: Uri, house: House) -> str:
     return ""
 
 
-def ring(name: str, house: House, ring_seconds: float | None = None) -> Route | Reject | None:
+def ring(
+    name: str,
+    house: House,
+    ring_seconds: float | None = None,
+    invite: InviteView | None = None,
+) -> Route | Reject | None:
     """Every contact of a user: descending by q, those of one q at once.
 
     To be called within ``once_known``.
 
     :param name: his name, or a number of his.
-    :returns: 480 when there is none, None when nobody has that name.
+    :param invite: who calls; some may disturb him whom others may not.
+    :returns: 480 when there is none, 486 or 480 when he is not to be disturbed, None when nobody
+        has that name.
     """
     user = at_hand(name, house)
     if user is None:
         return None
+    quiet = quiet_for(user, house, invite)
+    if quiet is not None:
+        return quiet
     bindings = house.locate(user.name, house.domain)
     if not bindings:
         return Reject(480)
@@ -78,3 +90,24 @@ def ring(name: str, house: House, ring_seconds: float | None = None) -> Route | 
             for binding in equals
         ]
     )
+
+
+def quiet_for(user: User, house: House, invite: InviteView | None) -> Reject | None:
+    """What a caller hears who may not disturb a user; None where he may.
+
+    A user of ours is known by his name. Another's number counts as long as it is no user's, whom he
+    might play.
+    """
+    if not user.do_not_disturb:
+        return None
+    if user.disturbed_by and invite is not None and invite.identity is not None:
+        who = invite.identity
+        number = invite.from_.uri.unquoted_user
+        if who.kind == "user":
+            caller = house.find_user(who.name)
+            known = {who.name, *(caller.numbers if caller is not None else ())}
+        else:
+            known = {number} if house.find_user(number) is None else set()
+        if not known.isdisjoint(user.disturbed_by):
+            return None
+    return Reject(486 if user.do_not_disturb == "busy" else 480)

@@ -90,7 +90,7 @@ class FollowRedirects:
         if uri.scheme not in ("sip", "sips"):
             return ()
         if self._house.is_ours(uri.host, uri.port):
-            found = ring(uri.unquoted_user, self._house)
+            found = ring(uri.unquoted_user, self._house, None, call.invite)
             return found.targets if isinstance(found, Route) else ()
         if uri.host.lower() not in self.domains:
             return ()

@@ -300,6 +300,7 @@ class Stage:
         assert not scopes, f"scopes that are still open: {scopes}"
         transactions = [f"{each.key} {each.state}" for each in house.transactions]
         assert not transactions, f"transactions that are left: {transactions}"
+        assert not house.occupancy.busy, f"in a call still: {house.occupancy.busy}"
         assert not house.agent.dialogs, f"dialogs that are left: {house.agent.dialogs}"
         assert self.clock.idle
         ended = [record.id for record in self.records]

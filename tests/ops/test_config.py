@@ -15,6 +15,7 @@ from softswitch.ops.tables import (
     ListenTable,
     MediaTable,
     RecordsTable,
+    RingGroupTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
@@ -83,17 +84,18 @@ def test_the_commented_file_shows_every_key():
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,
+        "ring_groups": RingGroupTable,
         "trunks": TrunkTable,
     }.items():
         table = document.pop(name)
-        nested = name in ("groups", "users", "trunks")
+        nested = name in ("groups", "users", "ring_groups", "trunks")
         entries = table if name == "listen" else table.values() if nested else [table]
         shown = {key for entry in entries for key in entry}
         assert shown == {field.name for field in attrs.fields(shape) if field.init}, name
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
         *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
-        *("follow", "front", "rates"),
+        *("follow", "front", "rates", "ring_groups"),
     }
 
 

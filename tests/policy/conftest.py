@@ -7,7 +7,7 @@ import pytest
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Challenge, Reject
-from softswitch.plugin.views import BindingView, Identity, RequestView, User
+from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
 from softswitch.policy import ratefile
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.ratetable import RateTable
@@ -39,6 +39,8 @@ class SmallHouse:
         self.clock = VirtualClock()
         self.users = {"alice": user("alice", "wonderland"), "bob": user("bob", "builder")}
         self.bindings: dict[str, list[BindingView]] = {}
+        self.ring_groups: dict[str, RingGroup] = {}
+        self.idle: dict[str, float | None] = {}
         self.trunks = Trunks([Trunk("carrier", ("10.1.0.1", "10.1.0.2:5070"), "tcp")])
         self.authenticator = Authenticator(
             REALM, Nonces(self.clock, bytes(32)), self.users.get, by_listener={}, by_group={}
@@ -54,6 +56,12 @@ class SmallHouse:
         return self.users.get(name)
 
     look_up_user = find_user
+
+    def ring_group(self, name: str) -> RingGroup | None:
+        return self.ring_groups.get(name)
+
+    def idle_since(self, user: str) -> float | None:
+        return self.idle.get(user, 0.0)
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         assert domain == self.domain

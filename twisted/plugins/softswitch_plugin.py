@@ -36,6 +36,11 @@ forwarding = PolicyMaker(
     "softswitch.policy.forwarding:Forwarding",
     "Sends calls to where the user who is called has them forwarded.",
 )
+ring_groups = PolicyMaker(
+    "ring_groups",
+    "softswitch.policy.ringgroups:RingGroups",
+    "Rings the members of a ring group.",
+)
 dialplan = PolicyMaker(
     "dialplan",
     "softswitch.policy.dialplan:Dialplan",
