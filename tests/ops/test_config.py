@@ -24,7 +24,7 @@ from softswitch.ops.tables import (
 )
 from softswitch.ops.values import HostPort, PortRange
 from softswitch.plugin.profile import DEFAULT, Profile
-from softswitch.plugin.views import Forwarded, User
+from softswitch.plugin.views import CallLimits, Forwarded, RingGroup, User
 from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
 from softswitch.transport.listener import Listener
@@ -197,6 +197,38 @@ def test_where_a_users_calls_go(read):
     assert len(warned) == 3
 
 
+def test_ring_groups_and_the_rest_of_a_user(read):
+    """What the policies see of them; warnings where no policy rings a group, and for members whom
+    the file does not know."""
+    text = """
+        [users.a]
+        password = "geheim"
+        do_not_disturb = "busy"
+        disturbed_by = ["b"]
+        max_calls = 3
+        max_calls_in = 2
+        max_calls_out = 1
+        max_calls_status = 480
+        [ring_groups.sales]
+        members = ["a", "b"]
+        strategy = "in-turn"
+        ring_seconds = 7
+        numbers = ["200"]
+        otherwise = "sip:x@y.example"
+        """
+    config = read(text)
+    user = config.directory_of_users()["a"]
+    assert (user.do_not_disturb, user.disturbed_by) == ("busy", ("b",))
+    assert user.limits == CallLimits(3, 2, 1, 480)
+    group = RingGroup("sales", ("a", "b"), "in-turn", 7.0, ("200",), "sip:x@y.example")
+    assert config.directory_of_ring_groups() == {"sales": group, "200": group}
+    assert config.warnings()[:2] == [
+        'ring_groups: no [[policy]] uses "ring_groups"',
+        "ring_groups.sales rings or goes on to b, who is no user of this file;"
+        " known: 200, a, sales",
+    ]
+
+
 def test_hashes_are_taken_as_they_are(read):
     """In lower case, as RFC 7616 3.3 writes them; no warning."""
     config = read(f'[users.100]\nha1 = {{ MD5 = "{"AB" * 16}" }}')
@@ -349,6 +381,38 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
             "users.a.forward_always: a user or a SIP URI is wanted",
         ),
         ('[users.a]\npassword = "x"\nnumbers = ["1@b"]', "users.a.numbers[0]: a number or name"),
+        (
+            '[users.a]\npassword = "x"\ndo_not_disturb = "no"',
+            'users.a.do_not_disturb: "" or "busy" or "unavailable" is wanted',
+        ),
+        ('[users.a]\npassword = "x"\nmax_calls_in = -1', "users.a.max_calls_in: a number of calls"),
+        (
+            '[users.a]\npassword = "x"\nmax_calls_status = 503',
+            "users.a.max_calls_status: 486 or 480 is wanted",
+        ),
+        ("[ring_groups.s]", "ring_groups.s.members: is required"),
+        ("[ring_groups.s]\nmembers = []", "ring_groups.s.members: at least one is wanted"),
+        ('[ring_groups.s]\nmembers = [""]', "ring_groups.s.members[0]: a user or a SIP URI"),
+        ('[ring_groups.s]\nmembers = ["s"]', "ring_groups.s.members[0]: somebody else is wanted"),
+        ('[ring_groups.s]\nmembers = ["a", "tel:1"]', "members[1]: a SIP URI is wanted"),
+        ('[ring_groups."s:"]\nmembers = ["a"]', "a group's name is the part of an address"),
+        (
+            '[ring_groups.s]\nmembers = ["a"]\nnumbers = ["1 2"]',
+            "ring_groups.s.numbers[0]: a number or name",
+        ),
+        ('[ring_groups.s]\nmembers = ["a"]\notherwise = "s"', "otherwise: somebody else is wanted"),
+        (
+            '[ring_groups.s]\nmembers = ["a"]\nring_seconds = 0',
+            "ring_groups.s.ring_seconds: more than 0 seconds are wanted",
+        ),
+        (
+            '[ring_groups.s]\nmembers = ["a"]\nstrategy = "any"',
+            'strategy: "all" or "in-turn" or "random" or "longest-idle" is wanted',
+        ),
+        (
+            '[users]\na = { password = "x" }\n[ring_groups.s]\nmembers = ["a"]\nnumbers = ["a"]',
+            "ring_groups.s.numbers[0]: a is taken by users.a",
+        ),
         (
             '[users.a]\npassword = "x"\nnumbers = ["1", "1"]',
             "users.a.numbers[1]: 1 is taken by users.a.numbers[0]",

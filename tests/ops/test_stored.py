@@ -15,6 +15,9 @@ CONFIG = """
 [users.alice]
 password = "x"
 numbers = ["100"]
+[ring_groups.sales]
+members = ["alice"]
+numbers = ["600"]
 """
 HASH = ha1("x", "softswitch", "x", "MD5")
 
@@ -95,6 +98,8 @@ def test_a_row_that_makes_no_user_is_passed_over(users, stored, logged, settings
         ([row("200", "201"), row("201")], "user 201: 201 is user 200's already"),
         ([row("200", "100")], "user 200: 100 is user alice's already"),
         ([row("100")], "user 100: 100 is user alice's already"),
+        ([row("200", "600")], "user 200: 600 is a ring group's already"),
+        ([row("sales")], "user sales: sales is a ring group's already"),
     ],
 )
 def test_two_users_with_one_number_stop_the_start(stored, rows, mistake):

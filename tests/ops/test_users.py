@@ -27,6 +27,15 @@ algorithms = ["SHA-512-256"]
 [users.alice]
 password = "geheim"
 numbers = ["100"]
+[ring_groups.sales]
+members = ["alice"]
+numbers = ["300"]
+[trunks.pbx]
+addresses = ["127.33.7.2"]
+inbound_username = "gateway"
+inbound_password = "x"
+[[policy]]
+use = "users"
 [store]
 users = "users.sqlite"
 """
@@ -93,6 +102,12 @@ def test_a_user_is_added_with_a_hash_for_each_algorithm_on_offer(user, tmp_path)
         ("add bob --numbers 1 1", "numbers: each once is wanted"),
         ("add bob --numbers bob", "numbers: each once is wanted"),
         ("add bob --numbers a@b", "numbers[0]: a number or name"),
+        ("add bob --numbers 300", "300 is ring group sales's already"),
+        ("add sales", "sales is ring group sales's already"),
+        ("add gateway", "a trunk in "),
+        ("add bob --max-calls -1", "max_calls: a number of calls is wanted"),
+        ("add bob --max-calls-status 503", "max_calls_status: 486 or 480 is wanted"),
+        ("add bob --do-not-disturb no", 'do_not_disturb: "" or "busy"'),
         ("add a@b", "NAME is the part of an address before the @"),
         ("add bob --group none", "group: no such group; known: modern"),
         ("add bob --forward-busy bob", "forward_busy: somebody else is wanted"),
@@ -138,7 +153,9 @@ def test_before_the_first_user_there_is_no_file(user, tmp_path):
 
 def test_settings_are_changed_and_taken_away(user, tmp_path):
     """Those that are not named stay; "" and no numbers are as it was without."""
-    user("add 200 --display Desk --numbers 201 --forward-busy alice")
+    user("add 200 --display Desk --numbers 201 --forward-busy alice --max-calls 2")
+    assert user("set 200 --do-not-disturb busy --disturbed-by alice --max-calls-status 480")[0] == 0
+    assert user("set 200 --do-not-disturb '' --disturbed-by --max-calls-status 486")[0] == 0
     assert user("set 200 --display '' --forward-no-answer sip:x@y.example") == (0, "", "")
     settings = stored(tmp_path)["200"]
     settings.pop("ha1")
@@ -146,8 +163,10 @@ def test_settings_are_changed_and_taken_away(user, tmp_path):
         "numbers": ["201"],
         "forward_busy": "alice",
         "forward_no_answer": "sip:x@y.example",
+        "max_calls": 2,
     }
-    assert user("set 200 --numbers --forward-busy '' --forward-no-answer ''")[0] == 0
+    cleared = "--numbers --forward-busy '' --forward-no-answer '' --max-calls 0"
+    assert user(f"set 200 {cleared}")[0] == 0
     assert set(stored(tmp_path)["200"]) == {"ha1"}
 
 
