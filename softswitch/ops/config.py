@@ -176,7 +176,7 @@ class Config:
         ]
         if self.ring_groups and "ring_groups" not in used:
             idle.append('ring_groups: no [[policy]] uses "ring_groups"')
-        known = {name for _, name in _names(self)}
+        known = {name for _, name in names(self)}
         leads = [
             *(
                 (f"{key_path('users', name)} forwards calls to", table.forwarded.places)
@@ -282,7 +282,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         key = key_path("ring_groups", name)
         for part, mend in accounts.group_faults(name, ring_group):
             yield f"{key}.{part}" if part else key, mend
-    yield from _twice(_names(config))
+    yield from _twice(names(config))
     used = {policy.get("use") for policy in config.policy}
     yield from contradictions(
         config.trunks, config.switch.domains, config.users, config.offered(""), used
@@ -307,7 +307,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"
 
 
-def _names(config: Config) -> Iterator[tuple[str, str]]:
+def names(config: Config) -> Iterator[tuple[str, str]]:
     """Under what each user and each ring group is reached: key path -> name or number."""
     tables: list[tuple[str, Mapping[str, UserTable | RingGroupTable]]] = [
         ("users", config.users),

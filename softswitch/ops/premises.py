@@ -11,8 +11,9 @@ from random import Random
 from typing import Protocol
 
 from softswitch.dialog.proof import Credentials
+from softswitch.errors import ConfigError
 from softswitch.flow import Flow
-from softswitch.ops.config import Config
+from softswitch.ops.config import Config, names
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import BindingView, RequestView, RingGroup, User
@@ -66,6 +67,7 @@ class Premises:
     :ivar accounts: what trunks prove themselves by, by user name.
     :ivar nonces: that the users' phones have been given.
     :param previous: those that these take the place of; None at the start.
+    :raises ConfigError: two users have one name or number.
     """
 
     def __init__(self, config: Config, house: Building, previous: "Premises | None" = None) -> None:
@@ -84,6 +86,7 @@ class Premises:
         else:
             self.nonces = previous.nonces
             self.users.stored = previous.users.stored
+            self._look_for_clashes()
             for trunk in self.trunks:
                 older = previous.trunks.find(trunk.name)
                 if older is not None:
@@ -111,6 +114,17 @@ class Premises:
             user = self.users.find(name) if name else None
             kind, name = "group", user.group if user is not None else ""
         return self.config.profile_of(kind, name)
+
+    def _look_for_clashes(self) -> None:
+        """
+        :raises ConfigError: a user of the store has what the configuration gives to somebody.
+        """
+        for key, name in names(self.config):
+            other = self.users.stored.get(name)
+            if other is not None and other.name not in self.config.users:
+                raise ConfigError(
+                    f"{self.config.file}: {key}", f"{name} is user {other.name}'s in the store"
+                )
 
     # What a policy may ask.
 

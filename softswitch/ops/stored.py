@@ -93,7 +93,7 @@ class StoredUsers:
         for name in (user.name, *user.numbers):
             if name in self._house.premises.ring_groups:
                 return f"{name} is a ring group's already"
-            other = self._users.configured.get(name) or stored.get(name)
+            other = self._users.at_hand(name)
             if other is not None and other.name != user.name:
                 return f"{name} is user {other.name}'s already"
         return ""

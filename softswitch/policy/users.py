@@ -94,12 +94,22 @@ class Users:
         self._unknown: dict[str, _Answer] = {}
         self._asking: dict[str, list[Deferred[Found]]] = {}
 
+    def at_hand(self, name: str) -> User | None:
+        """The user of a name or number in the configuration or the store; one of the store who has
+        the name of one of the configuration is nobody."""
+        user = self.configured.get(name)
+        if user is None:
+            user = self.stored.get(name)
+            if user is not None and self.configured.named(user.name) is not None:
+                return None
+        return user
+
     def find(self, name: str) -> User | None:
         """The user of a name or number, as far as can be said at once.
 
         Of a plug-in that has to be waited for that is what it has said last, however long ago.
         """
-        found = self.configured.get(name) or self.stored.get(name)
+        found = self.at_hand(name)
         if found is not None or self.ask is None:
             return found
         known = self._known.get(name)
@@ -113,7 +123,7 @@ class Users:
     def look_up(self, name: str) -> Found | Awaitable[Found]:
         """The user of a name or number, after a wait if need be; a refusal where a plug-in has
         failed, which has been logged."""
-        found = self.configured.get(name) or self.stored.get(name)
+        found = self.at_hand(name)
         if found is not None or self.ask is None:
             return found
         known = self._known.get(name) or self._unknown.get(name)

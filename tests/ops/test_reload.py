@@ -9,9 +9,10 @@ from zope.interface import implementer
 from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import Proxy, Route
 from softswitch.plugin.interfaces import ICallObserver, IRouter, IUserDirectory
+from softswitch.plugin.views import User
 from softswitch.policy.chain import Policy
 from softswitch.policy.located import Located
-from softswitch.testing.stage import Stage
+from softswitch.testing.stage import CONFIG, Stage
 
 #: The policies of the stage, but for what follows redirections.
 WITHOUT_FOLLOW = {
@@ -317,3 +318,37 @@ def test_nothing_keeps_policies_that_nobody_asks():
             assert gone == [True]
         lamp.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "0")])
         stage.house.stop()
+
+
+def test_users_of_the_store_stay():
+    """They are not read anew; who is in the file as well is the file's, with all his numbers."""
+    with Stage() as stage:
+        stored = stage.house.premises.users.stored
+        stored.put(User("erin", numbers=("200",)))
+        stored.put(User("dora", display="Stored", numbers=("201",)))
+        dora = {"dora": {"password": "dora"}}
+        stage.reload({"users": {**CONFIG["users"], **dora}})
+        found = stage.house.premises.find_user
+        assert found("200").name == "erin"
+        assert (found("dora").display, found("201")) == ("", None)
+        stage.reload({})
+        assert found("201") is None  # of the premises that were
+        assert stage.house.premises.find_user("201").display == "Stored"
+
+
+@pytest.mark.parametrize(
+    ("tables", "key"),
+    [
+        ({"users": {"erin": {"password": "x", "numbers": ["200"]}}}, "users.erin.numbers.0."),
+        ({"users": {"200": {"password": "x"}}}, "users.200"),
+        ({"ring_groups": {"dora": {"members": ["alice"]}}}, "ring_groups.dora"),
+    ],
+)
+def test_what_a_user_of_the_store_has_is_no_other_s(tables, key):
+    """Two users with one number: the new file is refused."""
+    with Stage() as stage:
+        stage.house.premises.users.stored.put(User("dora", numbers=("200",)))
+        before = stage.house.premises
+        with pytest.raises(ConfigError, match=rf"{key}: (200|dora) is user dora's in the store"):
+            stage.reload(tables)
+        assert stage.house.premises is before

@@ -123,6 +123,9 @@ def test_the_configuration_comes_first_and_the_store_next(stage):
     made.house.premises.users.stored.put(account("erin", display="Stored", numbers=("201",)))
     made.house.premises.users.stored.put(account("alice", display="Stored"))
     assert made.house.premises.find_user("alice").display == ""
+    made.house.premises.users.stored.put(account("bob", numbers=("202",)))
+    assert made.house.premises.find_user("202") is None
+    directory.asked.clear()
     assert made.house.premises.find_user("201").display == "Stored"
     assert made.house.premises.look_up_user("erin").display == "Stored"
     assert directory.asked == []
