@@ -16,8 +16,9 @@ from typing import Any
 
 from softswitch.errors import ConfigError, SipSyntaxError
 from softswitch.explain.invite import composed, whole
+from softswitch.explain.live import live
 from softswitch.explain.prose import written
-from softswitch.explain.rehearsal import ELSEWHERE, Source, Wishes, rehearse
+from softswitch.explain.rehearsal import ELSEWHERE, Source, Wishes, rehearse, without_waiting
 from softswitch.explain.report import json_of, outcome
 from softswitch.ops.config import Config, load
 from softswitch.ops.values import HostPort, read_host_port
@@ -63,6 +64,9 @@ def add(commands: Any) -> None:
         "--stats", type=Path, metavar="FILE",
         help="take members that are out from what the running switch writes on SIGUSR1",
     )  # fmt: skip
+    parser.add_argument(
+        "--live", action="store_true", help="let policies ask whom they ask: databases, HTTP"
+    )
     parser.add_argument("--resolve", action="store_true", help="look names up")
     parser.add_argument(
         "--all", action="store_true", help="try every target, each failing in its turn"
@@ -107,12 +111,14 @@ def explain(chosen: Namespace) -> int:
         time() if chosen.at is None else chosen.at,
     )
     try:
-        found = rehearse(config, data, source, wishes)
+        found = rehearse(config, data, source, wishes, live if chosen.live else without_waiting)
     except ConfigError as error:
         if not error.where.startswith("--"):
             raise
         print(f"softswitch: {error}", file=sys.stderr)
         return 1
+    if not chosen.live and any(each.later and each.fault for each in found.diary.verdicts()):
+        found.diary.assume("policies cannot reach what they ask (--live lets them)")
     if sentence:
         found.diary.assume(sentence)
     if chosen.json:

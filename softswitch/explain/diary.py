@@ -36,6 +36,7 @@ class Verdict:
     :ivar policy: the name by which the configuration uses it.
     :ivar answer: as it gave it; None asks the next one.
     :ivar later: whether it answered an awaitable.
+    :ivar waits: whether that has not come to an end.
     :ivar fault: what is wrong with it, or "".
     :ivar because: why, in its own words; "" where it has none.
     :ivar consulted: what it asked the house meanwhile.
@@ -45,6 +46,7 @@ class Verdict:
     policy: str
     answer: Any = None
     later: bool = False
+    waits: bool = False
     fault: str = ""
     because: str = ""
     consulted: list[Consulted] = attrs.field(factory=list)
@@ -94,6 +96,11 @@ class Diary:
     def verdicts(self) -> list[Verdict]:
         """What the policies said."""
         return [each for each in self.entries if isinstance(each, Verdict)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a policy has not answered yet."""
+        return any(each.waits for each in self.verdicts())
 
     def decision(self, place: Place) -> Any:
         """What was decided last in a place; None where nobody was asked."""

@@ -109,7 +109,7 @@ class ExplainedChain(PolicyChain):
         if explained is not None:
             verdict.because = str(explained(*args))
         if isinstance(answer, Awaitable) and not isinstance(answer, decisions):
-            verdict.later = True
+            verdict.later = verdict.waits = True
             return _noted(answer, verdict)
         verdict.answer = answer
         return answer
@@ -207,7 +207,10 @@ class _Witness:
 
 async def _noted(answer: Awaitable[Any], verdict: Verdict) -> Any:
     """What comes of it in the end."""
-    verdict.answer = await answer
+    try:
+        verdict.answer = await answer
+    finally:
+        verdict.waits = False
     return verdict.answer
 
 

@@ -5,7 +5,7 @@ media ports are numbers. The house, the policies, the calls and the relay's rewr
 the running switch. (A listener on a wildcard address asks the kernel's routing table, as ever.)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import attrs
 
@@ -113,10 +113,28 @@ class Rehearsal:
     health: Mapping[tuple[str, str], str]
 
 
-def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Rehearsal:
+#: Plays whatever is to be played; each turn is a moment at which a policy waits for the world, and
+#: is sent whether it may go on waiting.
+Turns = Generator[None, bool, None]
+
+
+def without_waiting(turns: Turns) -> None:
+    """Nobody waits: what has not come at once is late."""
+    for _ in turns:
+        pass
+
+
+def rehearse(
+    config: Config,
+    data: bytes,
+    source: Source,
+    wishes: Wishes,
+    play: Callable[[Turns], None] = without_waiting,
+) -> Rehearsal:
     """Play an INVITE.
 
     :param data: as on the wire.
+    :param play: takes all turns.
     :raises ConfigError: the configuration's fault, as at the start; or a listener, a user or an
         address that is not in it.
     """
@@ -139,10 +157,8 @@ def rehearse(config: Config, data: bytes, source: Source, wishes: Wishes) -> Reh
     health = gateway_health(house, wishes.down)
     invite = _parsed(data)
     listener, host, port = _whence(house, source, invite, diary)
-    stage.sent.clear()
-    stage.arrive(data, listener.name, host, port)
-    run = _Run(clock, stage, data, invite, wishes)
-    run.play()
+    run = _Run(clock, stage, diary, wishes)
+    play(run.turns(lambda: stage.arrive(data, listener.name, host, port)))
     return Rehearsal(
         house.transport.flow(listener.name, host, port),
         data,
@@ -161,24 +177,25 @@ class _Run:
         self,
         clock: VirtualClock,
         stage: Nowhere,
-        data: bytes,
-        invite: Request | None,
+        diary: Diary,
         wishes: Wishes,
     ) -> None:
         self.tries: list[Try] = []
         self.answers: list[tuple[Response, bytes]] = []
         self._clock = clock
         self._stage = stage
-        self._call_id = invite.call_id if invite is not None else ""
-        self._cseq = invite.cseq.number if invite is not None else 0
+        self._diary = diary
         self._wishes = wishes
         self._seen = 0
         self._known: set[str] = set()
 
-    def play(self) -> None:
+    def turns(self, begin: Callable[[], None]) -> Turns:
         """Until the first INVITEs have left or the caller is answered; with all targets, until the
         caller is answered."""
+        begin()
         for step in [0.0, *[0.5] * (2 * LONGEST)]:
+            while self._diary.waits and (yield):
+                pass
             self._clock.run(step)
             while self._look():
                 self._clock.run()

@@ -5,6 +5,8 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -539,3 +541,45 @@ def test_it_can_be_another_time(explain, odd, monkeypatch):
     monkeypatch.setattr(Odd, "rejects", lambda self: seen.append(houses[0].now()))
     status, _ = odd("rejects", "--at", "2026-12-24T18:30+00:00")
     assert (status, seen) == (0, [1798137000.0])
+
+
+LIVE = """
+from softswitch.plugin.decisions import Reject
+from softswitch.plugin.interfaces import IRouter
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from zope.interface import implementer
+
+
+@implementer(IRouter)
+class Worldly:
+    async def route(self, invite):
+        await deferLater(reactor, 0.01, lambda: None)
+        return Reject(await deferToThread(lambda: 487))
+"""
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 500), (["--live"], 487)])
+def test_policies_may_ask_the_world_if_that_is_wished(tmp_path, options, status):
+    """Else they are late, and it is said why (a process of its own, for its reactor runs)."""
+    (plugins := tmp_path / "mine" / "twisted" / "plugins").mkdir(parents=True)
+    (tmp_path / "mine" / "worldly.py").write_text(LIVE)
+    (plugins / "worldly_plugin.py").write_text(
+        "from softswitch.plugin.maker import PolicyMaker\n"
+        'worldly = PolicyMaker("worldly", "worldly:Worldly", "Asks.")\n'
+    )
+    (tmp_path / "switch.toml").write_text(CONFIG % '[[policy]]\nuse = "worldly"\n')
+    command = ["explain", "--json", "--config", "switch.toml", "--to", "0044123", *ALICE_CALLS]
+    done = subprocess.run(
+        [sys.executable, "-m", "softswitch", *command, *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "mine")},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    found = json.loads(done.stdout)
+    assert found["answers"][0]["status"] == status
+    assert any("--live" in each for each in found["assumed"]) is not bool(options)
