@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from corpus import Playground, case, configuration, masked, names
+from corpus import CORPUS, Playground, case, configuration, masked, names
 from phones import bracketed, claimed_network
 from processes import Switch
 
@@ -19,18 +19,23 @@ CALLEES = {
         *((host, 5060, "udp") for host in (10, 11, 13, 14, 21, 23, 24, 25)),
         (12, 5060, "tcp"),
     ],
+    "peers": [(host, 5060, "udp") for host in (10, 11, 12, 13, 14, 20, 41)],
     "bypass": [(9, 5060, "udp"), (30, 5070, "udp"), (31, 5060, "tcp")],
 }
 
 #: Who is registered, at which addresses, and how each is preferred.
-PHONES = [
-    ("bob", 21, "udp", "1"),
-    ("carol", 22, "tcp", "1"),
-    ("dave", 23, "udp", "0.9"),
-    ("dave", 24, "udp", "0.3"),
-    ("frank", 25, "udp", "1"),
-    ("hatter#1", 21, "udp", "1"),
-]
+PHONES = {
+    "relay": [
+        ("bob", 21, "udp", "1"),
+        ("carol", 22, "tcp", "1"),
+        ("dave", 23, "udp", "0.9"),
+        ("dave", 24, "udp", "0.3"),
+        ("frank", 25, "udp", "1"),
+        ("hatter#1", 21, "udp", "1"),
+    ],
+    "peers": [("office", 41, "udp", "1")],
+    "bypass": [],
+}
 
 
 @attrs.frozen
@@ -49,6 +54,9 @@ def world(kind: str, folder: Path) -> Iterator[World]:
         number = int(network.rpartition(".")[2])
         words = {"NET": network}
         words |= {f"PORT{six}": str(21000 + 10 * number + six) for six in (6, 7, 8)}
+        rates = (CORPUS / "peers" / "rates.csv").read_text()
+        (folder / kind / "state").mkdir(parents=True)
+        (folder / kind / "state" / "rates.csv").write_text(rates)
         switch = Switch(configuration(kind, words), folder / kind)
         callees = [((f"{network}.{host}", port), over) for host, port, over in CALLEES[kind]]
         if kind == "relay":
@@ -59,9 +67,8 @@ def world(kind: str, folder: Path) -> Iterator[World]:
 
         playground = Playground(callees, switch_at)
         try:
-            if kind == "relay":
-                for user, host, over, q in PHONES:
-                    playground.register(user, (f"{network}.{host}", 5060), over, q)
+            for user, host, over, q in PHONES[kind]:
+                playground.register(user, (f"{network}.{host}", 5060), over, q)
             yield World(folder / kind, switch, playground, words)
             assert switch.stats()["leaks"] == 0
             assert switch.stop() == 0
@@ -77,6 +84,12 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The switch between carriers and PBXs of all kinds."""
+    yield from world("peers", tmp_path_factory.mktemp("explain"))
+
+
+@pytest.fixture(scope="module")
 def bypass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The switch that does not."""
     yield from world("bypass", tmp_path_factory.mktemp("explain"))
@@ -89,6 +102,14 @@ def test_the_invite_that_explain_shows_leaves_the_relaying_switch(
     """Byte for byte but for what is drawn by lot: every INVITE for every target, in order, and what
     the caller is told."""
     same(relay, "relay", name, capsys)
+
+
+@pytest.mark.parametrize("name", names("peers"))
+def test_the_invite_that_explain_shows_leaves_for_peers_that_want_it_their_way(
+    name: str, peers: World, capsys: pytest.CaptureFixture[str]
+):
+    """The same: what is configured for a trunk shows in both."""
+    same(peers, "peers", name, capsys)
 
 
 @pytest.mark.parametrize("name", names("bypass"))
@@ -112,6 +133,6 @@ def same(world: World, kind: str, name: str, capsys: pytest.CaptureFixture[str])
     said = json.loads(capsys.readouterr().out)
     explained = [each["invite"].encode("utf-8", "surrogateescape") for each in said["tries"]]
     told = [each["response"].encode("utf-8", "surrogateescape") for each in said["answers"]]
-    relayed = kind == "relay"
+    relayed = kind != "bypass"
     assert [masked(each, relayed) for each in explained] == [masked(each, relayed) for each in left]
     assert [masked(each, relayed) for each in told] == [masked(each, relayed) for each in answered]
