@@ -97,8 +97,7 @@ class RateSource:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read_now(self) -> None:
-        log.info("reading the rates in {file}", file=str(self.path))
-        self._tried = self._state()
+        self._begin()
         begun = self._reactor.seconds()
         with nameless_file() as file:
             ended = subprocess.run(
@@ -113,8 +112,12 @@ class RateSource:
                 raise ValueError(f"{self.path}: {_last_line(ended.stderr)}")
             self._take(file, begun)
 
-    def _read(self) -> None:
+    def _begin(self) -> None:
+        log.info("reading the rates in {file}", file=str(self.path))
         self._tried = self._state()
+
+    def _read(self) -> None:
+        self._begin()
         self._reader = _Reader(self, self._reactor)
 
     def ended(self, file: int, begun: float, trouble: str) -> None:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import bench_rates
 from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
@@ -286,7 +287,7 @@ def hold(folder: Path, wish: argparse.Namespace) -> None:
 def main() -> int:
     """Do what the command line asks; 1 when a figure is not what it ought to be."""
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("parts", nargs="*", help="calls, registrations, hold; all without any")
+    parser.add_argument("parts", nargs="*", help="calls, registrations, hold, rates; all if none")
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
         "--against",
@@ -303,7 +304,7 @@ def main() -> int:
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    parts = wish.parts or ["calls", "registrations", "hold"]
+    parts = wish.parts or ["calls", "registrations", "hold", "rates"]
     with claimed_network() as wish.network:
         if not wish.against:
             return play_all(parts, names, wish)
@@ -325,6 +326,9 @@ def play_all(
             try:
                 if part == "hold":
                     hold(Path(place), wish)
+                    continue
+                if part == "rates":
+                    missed += bench_rates.measure(Path(place), wish.network)
                     continue
                 play = {"calls": Run.calls, "registrations": Run.registrations}[part]
                 what = part.removesuffix("s")
