@@ -135,15 +135,16 @@ def hops(request: Request) -> int:
     return 69 if left is None else left - 1
 
 
-def caller(request: Request, host: str, number: str = "") -> str:
+def caller(request: Request, host: str, number: str = "", display: str = "") -> str:
     """The From value, without a tag, that the far leg sees: the caller's name and number at
     ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3).
 
-    :param number: stands for the caller's own, and then without a name.
+    :param number: stands for the caller's own, and then with no name but
+    :param display: which goes with it.
     """
     source = request.from_
     if is_anonymous(request):
         return NOBODY
     if number:
-        return str(NameAddr("", Uri("sip", user=escape_user(number), host=host)))
+        return str(NameAddr(display, Uri("sip", user=escape_user(number), host=host)))
     return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))

@@ -14,10 +14,11 @@ from softswitch.b2bua.crossing import ANONYMOUS
 from softswitch.b2bua.identity import withheld
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Diversion, DivertedFor, Outcome
-from softswitch.plugin.profile import Profile
+from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request
 from softswitch.sip.uri import Uri
+from softswitch.trunk.group import escape_user
 
 #: Entries of either field that go on; beyond them the oldest go but for the very first.
 MOST: Final = 12
@@ -42,7 +43,11 @@ def weightier(one: str, other: str) -> str:
 
 
 def fields(
-    invite: Request, diversions: Sequence[Diversion], target: str, to: Profile
+    invite: Request,
+    diversions: Sequence[Diversion],
+    target: str,
+    to: Profile,
+    near: Profile = DEFAULT,
 ) -> list[Field]:
     """The Diversion and History-Info fields of an INVITE of ours.
 
@@ -50,17 +55,23 @@ def fields(
     :param diversions: our own forwardings that led to this target, the first one first.
     :param target: URI of who is rung, as others know him.
     :param to: profile of the peer that gets them.
+    :param near: the caller's, who may have sent some.
     """
     came = invite.get("Diversion"), invite.get("History-Info")
-    if not diversions and came == (None, None):
+    if (not diversions and came == (None, None)) or to.diversion == "none":
         return []
-    lines = _diverted(invite, diversions, to.trusted)
-    lines += _history(invite, diversions, target, to.trusted)
+    lines: list[Field] = []
+    if to.diversion != "history":
+        lines += _diverted(invite, diversions, to, near)
+    if to.diversion != "diversion":
+        lines += _history(invite, diversions, target, to.trusted)
     return lines
 
 
-def _diverted(invite: Request, diversions: Sequence[Diversion], trusted: bool) -> list[Field]:
-    """The newest first (RFC 5806)."""
+def _diverted(
+    invite: Request, diversions: Sequence[Diversion], to: Profile, near: Profile
+) -> list[Field]:
+    """The newest first (RFC 5806), with numbers as the peer writes them."""
     entries = [
         NameAddr("", _uri(each.by), {"reason": each.reason, "counter": "1"})
         for each in reversed(diversions)
@@ -68,12 +79,21 @@ def _diverted(invite: Request, diversions: Sequence[Diversion], trusted: bool) -
     entries += _read(invite.values("Diversion"))
     if len(entries) > MOST:
         entries = [*entries[: MOST - 1], entries[-1]]
-    if not trusted:
+    if to.numbering.shows:
+        entries = [_renumbered(entry, to, near) for entry in entries]
+    if not to.trusted:
         entries = [
             _nameless(entry) if (entry.params.get("privacy") or "off") in _FULL else entry
             for entry in entries
         ]
     return [("Diversion", str(entry)) for entry in entries]
+
+
+def _renumbered(entry: NameAddr, to: Profile, near: Profile) -> NameAddr:
+    number = to.numbering.shown(entry.uri.unquoted_user, near.numbering)
+    if entry.uri.scheme == "tel" and not number.startswith("+"):
+        return entry
+    return attrs.evolve(entry, uri=attrs.evolve(entry.uri, user=escape_user(number)))
 
 
 def _history(

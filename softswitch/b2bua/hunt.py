@@ -205,8 +205,11 @@ class Hunt:
                 data.best = failure
                 self._give_up_all([], "Declined elsewhere")
         elif target.trunk is not None and failure.reached:
+            busy = failure.status == 486
             for turn in data.turns:
-                turn.targets = [each for each in turn.targets if not same_callee(each, target)]
+                turn.targets = [
+                    each for each in turn.targets if not same_callee(each, target, busy)
+                ]
             data.turns = [turn for turn in data.turns if turn.targets]
 
     def _give_up_all(self, fields: list[Field], reason: str, callee: Target | None = None) -> None:
@@ -337,7 +340,7 @@ class Hunt:
             *crossing.describing(invite),
             *shown.fields,
             *crossing.credentials(invite, far, shared.settings.realm),
-            *diversion.fields(invite, trial.diversions, begun.called, far),
+            *diversion.fields(invite, trial.diversions, begun.called, far, self._near),
             (crossing.MARK, shared.mark(invite)),
             *shared.introduction(target),
             *target.headers.items(),

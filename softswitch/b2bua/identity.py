@@ -72,15 +72,21 @@ def present(
     :param relayed: whether the media goes through us, which is what "session" asks for.
     """
     get = invite.get
-    believes = near.trusted and near.connected == "rpid"
+    believes = "rpid" in near.believed
     wishes = _wishes(invite, near) if believes or get("Privacy") is not None else _NOTHING
-    hides = bool(wishes) and not far.trusted and not _WITHHELD.isdisjoint(wishes)
-    if hides:
+    withholds = bool(wishes) and not _WITHHELD.isdisjoint(wishes)
+    hides = withholds and not far.trusted
+    if hides or (withholds and far.clir == "anonymous"):
         from_, user = crossing.NOBODY, "anonymous"
     else:
-        from_ = crossing.caller(invite, host, who.number)
+        number, display = who.number, ""
+        if far.numbering.shows:
+            display = "" if number else invite.from_.display
+            own = number or invite.from_.uri.unquoted_user
+            number = far.numbering.shown(own, near.numbering)
+        from_ = crossing.caller(invite, host, number, display)
         bare = from_ == crossing.NOBODY or (not far.trusted and "header" in wishes)
-        own = escape_user(who.number) or invite.from_.uri.user or ""
+        own = escape_user(number) or invite.from_.uri.user or ""
         user = "anonymous" if bare else own
     fields: list[Field] = []
     if far.trusted or wishes:
@@ -126,6 +132,8 @@ def connected(
     """
     if profile.connected == "none" or (private and not profile.trusted):
         return []
+    if profile.numbering.shows:
+        number = profile.numbering.shown(number, profile.numbering)
     value = str(NameAddr(name, Uri("sip", user=escape_user(number) or None, host=host)))
     if profile.connected == "rpid":
         return [_remote_party(value, party, private)]
@@ -165,7 +173,7 @@ def _wishes(message: Message, near: Profile) -> frozenset[str]:
         wishes = _values(message)
         if "none" in wishes:
             return _NONE
-    if near.trusted and near.connected == "rpid":
+    if "rpid" in near.believed:
         party = _party(message)
         if party is not None and (party.params.get("privacy") or "off").lower() != "off":
             wishes |= {"id"}
@@ -184,10 +192,11 @@ def _believed(message: Message, who: Identity, near: Profile, host: str) -> list
     """Who the sender is, as far as we vouch for it: values of P-Asserted-Identity."""
     if who.number:
         return [str(NameAddr("", Uri("sip", user=escape_user(who.number), host=host)))]
-    if near.trusted:
-        values = message.values("P-Asserted-Identity")
-        if not values and near.connected == "rpid" and (party := _party(message)) is not None:
-            values = [str(NameAddr(party.display, party.uri))]
+    for place in near.believed:
+        if place == "pai":
+            values = message.values("P-Asserted-Identity")
+        else:
+            values = _named(_party(message) if place == "rpid" else message.from_)
         if values:
             return values[:_IDENTITIES]
     if who.kind != "user":
@@ -195,6 +204,13 @@ def _believed(message: Message, who: Identity, near: Profile, host: str) -> list
     display = who.display or _preferred(message, who)
     uri = Uri("sip", user=escape_user(who.name), host=who.domain or host)
     return [str(NameAddr(display, uri))]
+
+
+def _named(party: NameAddr | None) -> list[str]:
+    """Who a peer says that he is, with nothing but that; none where he says nobody."""
+    if party is None or party.uri.host.lower() == crossing.ANONYMOUS:
+        return []
+    return [str(NameAddr(party.display, party.uri))]
 
 
 def _preferred(message: Message, who: Identity) -> str:
@@ -222,10 +238,28 @@ def _asserted(
     if not far.trusted and "none" not in wishes:
         return []
     values = _believed(message, who, near, host)
-    if far.trusted and far.connected == "rpid":
-        private = not _WITHHELD.isdisjoint(wishes)
-        return [_remote_party(value, party, private) for value in values[:1]]
-    return [("P-Asserted-Identity", value) for value in values]
+    if far.numbering.shows:
+        values = [_renumbered(value, near, far) for value in values]
+    private = not _WITHHELD.isdisjoint(wishes)
+    fields: list[Field] = []
+    for way in far.told if far.trusted else ("pai",):
+        if way == "pai":
+            fields += [("P-Asserted-Identity", value) for value in values]
+        else:
+            fields += [_remote_party(value, party, private) for value in values[:1]]
+    return fields
+
+
+def _renumbered(value: str, near: Profile, far: Profile) -> str:
+    """An identity as the far peer writes numbers; one of a TEL URI has a plus, or stays."""
+    try:
+        named = NameAddr.parse(value)
+    except SipSyntaxError:
+        return value
+    number = far.numbering.shown(named.uri.unquoted_user, near.numbering)
+    if named.uri.scheme == "tel" and not number.startswith("+"):
+        return value
+    return str(attrs.evolve(named, uri=attrs.evolve(named.uri, user=escape_user(number))))
 
 
 def _remote_party(value: str, party: Party, private: bool) -> Field:

@@ -50,6 +50,8 @@ def begin(
     :param far: the target's profile.
     :param relayed: whether the media, of a call, goes through us.
     """
+    if target.caller:
+        who = attrs.evolve(who, number=target.caller)
     shape = shared.shape(target)
     here = host = shared.facing(flow).host
     uri, called, routes = target.uri, target.call_to or target.uri, list(target.route)

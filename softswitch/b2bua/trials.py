@@ -228,8 +228,13 @@ class HuntUser(Protocol):
         """Nothing is left to try; ``HuntData.best`` says how it failed."""
 
 
-def same_callee(one: Target, other: Target) -> bool:
-    """Whether both are addresses of one trunk at which the same number is called."""
+def same_callee(one: Target, other: Target, busy: bool = False) -> bool:
+    """Whether both are addresses of one trunk at which the same number is called.
+
+    :param busy: whether the callee is, whichever trunk one reaches him by.
+    """
+    if busy and one.callee and one.callee == other.callee:
+        return True
     if one.trunk is None or one.trunk != other.trunk:
         return False
     return Uri.parse(one.uri).user == Uri.parse(other.uri).user

@@ -35,6 +35,7 @@ from softswitch.ops.tables import (
 )
 from softswitch.ops.values import HOOKS, HostPort
 from softswitch.plugin.decisions import Route
+from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import RingGroup, User
 from softswitch.policy.checks import fault
@@ -49,6 +50,7 @@ class Config:
     """A whole configuration.
 
     :ivar dialog: how everybody is treated within a call who has no other profile.
+    :ivar numbering: how everybody writes numbers who has no other way.
     :ivar policy: each a policy's name under "use" and its options, in the order of asking.
     :ivar file: where it was read, for errors.
     :ivar directory: relative paths in it start here.
@@ -58,6 +60,7 @@ class Config:
     listen: tuple[ListenTable, ...] = ()
     auth: AuthTable = attrs.field(factory=AuthTable)
     dialog: Profile = attrs.field(factory=Profile)
+    numbering: Numbering = PLAIN
     groups: Mapping[str, GroupTable] = attrs.field(factory=dict)
     users: Mapping[str, UserTable] = attrs.field(factory=dict)
     ring_groups: Mapping[str, RingGroupTable] = attrs.field(factory=dict)
@@ -119,7 +122,12 @@ class Config:
         """The trunks, in the order of the file."""
         algorithms = self.offered("")
         return tuple(
-            attrs.evolve(table.group(name), inbound=inbound(table, self.realm, algorithms))
+            attrs.evolve(
+                table.group(name),
+                inbound=inbound(table, self.realm, algorithms),
+                numbering=self.profiles["trunk", name].numbering,
+                home=self.numbering,
+            )
             for name, table in self.trunks.items()
         )
 
@@ -132,14 +140,14 @@ class Config:
     def profiles(self) -> dict[tuple[str, str], Profile]:
         """How each trunk and each group is treated: "trunk" or "group" and its name -> that.
 
-        :raises ConfigError: a ``dialog`` table is wrong.
+        :raises ConfigError: a ``dialog`` table is wrong, or a ``numbering`` table.
         """
         tables: list[tuple[str, Mapping[str, GroupTable | TrunkTable]]] = [
             ("group", self.groups),
             ("trunk", self.trunks),
         ]
         return {
-            (kind, name): self._profile(key_path(f"{kind}s", name), table.dialog)
+            (kind, name): self._profile(key_path(f"{kind}s", name), table)
             for kind, found in tables
             for name, table in found.items()
         }
@@ -150,7 +158,14 @@ class Config:
         :param kind: "trunk", or "group" for the users of one; anything else has no profile of its
             own.
         """
-        return self.profiles.get((kind, name), self.dialog)
+        return self.profiles.get((kind, name), self.usual)
+
+    @cached_property
+    def usual(self) -> Profile:
+        """How everybody is treated who has no other profile."""
+        if self.numbering == PLAIN:
+            return self.dialog
+        return attrs.evolve(self.dialog, numbering=self.numbering)
 
     def datagram_limits(self) -> Limits:
         """What is too large on UDP."""
@@ -211,14 +226,19 @@ class Config:
         found = (table.algorithms or self.auth.algorithms for table in self.listen)
         return tuple(dict.fromkeys(algorithm for each in found for algorithm in each))
 
-    def _profile(self, key: str, cells: Mapping[str, Any]) -> Profile:
-        """``[dialog]``, with what a table of a trunk or group changes in it."""
-        path = f"{key}.dialog"
+    def _profile(self, key: str, table: GroupTable | TrunkTable) -> Profile:
+        """``[dialog]`` and ``[numbering]``, with what the table of a trunk or group changes."""
+        path, cells = f"{key}.dialog", table.dialog
         own = structure(cells, Profile, file=self.file, path=path)
         try:
-            return self.dialog.changed({cell: getattr(own, cell) for cell in cells})
+            profile = self.dialog.changed({cell: getattr(own, cell) for cell in cells})
         except ValueError as error:
             raise ConfigError(f"{self.file}: {path}", str(error)) from None
+        written = {**self.numbering.cells, **table.numbering}
+        numbering = structure(written, Numbering, file=self.file, path=f"{key}.numbering")
+        if numbering == profile.numbering:
+            return profile
+        return attrs.evolve(profile, numbering=numbering)
 
 
 def load(path: Path | None = None, directory: Path = Path()) -> Config:

@@ -16,7 +16,7 @@ from softswitch.flow import Flow
 from softswitch.ops.config import Config, names
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.profile import Profile
-from softswitch.plugin.views import BindingView, RequestView, RingGroup, User
+from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.users import Roll, Users
 from softswitch.policy.waiting import Found
@@ -173,6 +173,11 @@ class Premises:
     def fronted(self, token: str) -> BindingView | None:
         """The contact that a PBX knows by this user part of a Contact of ours."""
         return self._house.fronted(token)
+
+    def e164(self, number: str, caller: Identity | None = None) -> str:
+        """A number as its caller writes it, in E.164; "" for what is no telephone number."""
+        kind, name = ("", "") if caller is None else (caller.kind, caller.name)
+        return self.profile_of(kind, name).numbering.read(number)
 
     def trunk(self, name: str) -> Trunk | None:
         """The trunk of that name."""

@@ -116,10 +116,12 @@ class GroupTable:
 
     :ivar algorithms: of the challenges that they get, instead of the listener's; None for those.
     :ivar dialog: cells of ``plugin.profile.Profile`` in which they differ from ``[dialog]``.
+    :ivar numbering: of ``plugin.numbering.Numbering``, in which they differ from ``[numbering]``.
     """
 
     algorithms: tuple[Algorithm, ...] | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
+    numbering: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -271,6 +273,7 @@ class TrunkTable:
     :ivar headers: fields that each INVITE to it bears, name -> value.
     :ivar force_rport: answer to the source port even when its Via does not ask for it.
     :ivar dialog: cells of ``plugin.profile.Profile`` in which it differs from ``[dialog]``.
+    :ivar numbering: of ``plugin.numbering.Numbering``, in which it differs from ``[numbering]``.
     :ivar select: how the members of equal priority are chosen from.
     :ivar sticky: what makes calls stick to a member where that is the choice.
     :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
@@ -312,6 +315,7 @@ class TrunkTable:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     force_rport: bool = False
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
+    numbering: Mapping[str, Any] = attrs.field(factory=dict)
     members: tuple[MemberTable, ...] = ()
     select: Method = "priority"
     sticky: Key = "caller"

@@ -122,6 +122,9 @@ class Target:
         there unless a flow is named.
     :ivar call_to: URI of the new leg's To; None for the target's own.
     :ivar dialog: cells of its profile (``plugin.profile.Profile``) that are others in this call.
+    :ivar caller: number that is shown instead of the caller's own; "" for that.
+    :ivar callee: who is reached in this way as in others, whatever the trunk: when he is busy, they
+        are not tried any more. "" where the targets of one trunk alone lead to the same.
     """
 
     uri: str
@@ -134,6 +137,8 @@ class Target:
     call_to: str | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
     member: str = ""
+    caller: str = ""
+    callee: str = ""
     route: tuple[str, ...] = attrs.field(default=(), converter=as_route)
 
 

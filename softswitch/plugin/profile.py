@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.sdp.codecs import Codecs
+from softswitch.settings import NOT_IN_FILE
 from softswitch.sip.fields import TOKEN
 from softswitch.sip.names import canonical
 
@@ -119,6 +121,16 @@ class Profile:
     :ivar challenges: what becomes of this peer's 401 or 407 to what crosses to it: "answer" has it
         answered with its trunk's credentials, "pass" takes it to whoever sent the request, whose
         credentials then cross to this peer.
+    :ivar believes: where a trusted peer says who calls, the first that says something: "pai"
+        (P-Asserted-Identity), "rpid" (Remote-Party-ID), "from"; None for "pai", and "rpid" where
+        ``connected`` is that. ``believed`` is what comes of it.
+    :ivar asserts: how a trusted peer is told who calls, in each of these ways: "pai", "rpid"; None
+        for the one that ``connected`` says, else "pai". ``told`` is what comes of it.
+    :ivar clir: how a trusted peer hears that a caller withholds his number: "privacy" by Privacy
+        (or in Remote-Party-ID), "anonymous" by an anonymous From, too.
+    :ivar diversion: how this peer is told by whom a call was forwarded: Diversion (RFC 5806),
+        History-Info (RFC 7044), "both" or "none".
+    :ivar numbering: how this peer writes numbers.
     :ivar transfer_hears: what this peer hears while it is transferred: "ringback" has the relay
         send what the target sends early, "hold" leaves it as it was until the answer.
     """
@@ -141,13 +153,34 @@ class Profile:
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
     challenges: Literal["answer", "pass"] = "answer"
+    believes: tuple[Literal["pai", "rpid", "from"], ...] | None = None
+    asserts: tuple[Literal["pai", "rpid"], ...] | None = None
+    clir: Literal["privacy", "anonymous"] = "privacy"
+    diversion: Literal["both", "diversion", "history", "none"] = "both"
     transfer_hears: Literal["ringback", "hold"] = "ringback"
+    numbering: Numbering = attrs.field(default=PLAIN, metadata=NOT_IN_FILE)
+    believed: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
+    told: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
     crosses: Crossing = attrs.field(
         init=False,
         eq=False,
         repr=False,
         default=attrs.Factory(lambda profile: Crossing(profile.crossing), takes_self=True),
     )
+
+    @believed.default
+    def _believed(self) -> tuple[str, ...]:
+        if not self.trusted:
+            return ()
+        usual = ("pai", "rpid") if self.connected == "rpid" else ("pai",)
+        return usual if self.believes is None else self.believes
+
+    @told.default
+    def _told(self) -> tuple[str, ...]:
+        if not self.trusted:
+            return ()
+        usual = "rpid" if self.connected == "rpid" else "pai"
+        return (usual,) if self.asserts is None else self.asserts
 
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: says which cell cannot hold what it does."""

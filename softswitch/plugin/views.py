@@ -351,6 +351,12 @@ class House(Protocol):
         """The contact that a PBX knows by this user part of a Contact of ours; one that cannot be
         reached has no flow."""
 
+    def e164(self, number: str, caller: Identity | None = None) -> str:
+        """A number as its caller writes it (``[numbering]`` says how), in E.164: "+442071838750".
+
+        :returns: "" for what is no telephone number: a name, an extension, a short code.
+        """
+
     def trunk(self, name: str) -> TrunkView | None:
         """The trunk of that name."""
 

@@ -200,6 +200,8 @@ def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
         return "unfit flow"
     if target.trunk is not None and known_trunk is not None and not known_trunk(target.trunk):
         return f"no trunk {target.trunk!r}"
+    if not _sendable(target.caller) or not isinstance(target.callee, str):
+        return "unfit caller or callee"
     return (
         _uri(target.uri, _DIALLED)
         or _first(map(_hop, target.route))

@@ -27,6 +27,7 @@ from softswitch.plugin.interfaces import Answer, IRouter
 from softswitch.plugin.views import House, InviteView
 from softswitch.policy.dialplan import is_for
 from softswitch.policy.located import dialled
+from softswitch.policy.numbers import pattern
 from softswitch.policy.ratesource import RateSource, source_of
 
 #: What answers while there is no table at all: none could be read, though it was tried.
@@ -41,8 +42,8 @@ class Rates:
     is asked for.
 
     :ivar file: rates, CSV or SQLite; seen from where the switch runs.
-    :ivar match: regular expression for the whole number that was dialled; others are the next
-        policy's.
+    :ivar match: regular expression for the whole number that was dialled, in E.164 with a plus
+        where ``[numbering]`` says how to read it; others are the next policy's.
     :ivar strip: characters to take off its front; what is left are country code and number, with
         or without a plus.
     :ivar callers: whose calls.
@@ -62,10 +63,7 @@ class Rates:
     _reactor: Any = attrs.field(init=False, repr=False, default=the_reactor)
 
     def __attrs_post_init__(self) -> None:
-        try:
-            self._pattern = re.compile(self.match)
-        except re.error as error:
-            raise ValueError(f"match is no regular expression: {error}") from None
+        self._pattern = pattern("match", self.match)
         if self.strip < 0:
             raise ValueError("strip: 0 or more is wanted")
         if self.most < 1:
@@ -89,6 +87,7 @@ class Rates:
         """The trunks that have a rate, but for the one that the call came from; None where there
         are none, a route without targets where none of them has a member that is up."""
         number = dialled(invite.uri, self._house)
+        number = self._house.e164(number, invite.identity) or number
         if not is_for(self.callers, invite.identity) or not self._pattern.fullmatch(number):
             return None
         digits = number[self.strip :].removeprefix("+")
@@ -115,12 +114,12 @@ class Rates:
                 continue
             offered = True
             found = trunk.targets(f"+{digits}", invite)
-            targets += found
+            targets += [
+                attrs.evolve(each, callee=digits, ring_seconds=self.ring_seconds) for each in found
+            ]
             tried += bool(found)
             if tried == self.most:
                 break
         if not offered:
             return None
-        if self.ring_seconds is not None:
-            targets = [attrs.evolve(each, ring_seconds=self.ring_seconds) for each in targets]
         return Route(targets)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import attrs
 
 from softswitch.plugin.decisions import Target
+from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.views import CalledFrom, RequestView, User
 from softswitch.sip.digest import ha1
 from softswitch.sip.uri import Uri
@@ -61,6 +62,8 @@ class Trunk:
     :ivar registered: asked for each call where we are registered at it now.
     :ivar tokens: in our Contacts there.
     :ivar shape: how it wants our calls to look; None for as they are.
+    :ivar numbering: how it writes numbers.
+    :ivar home: how those write them who have numbers dialled over it.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -84,6 +87,8 @@ class Trunk:
     registered: Callable[[], Sequence[Accepted]] = attrs.field(default=tuple, eq=False, repr=False)
     tokens: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
     shape: Shape | None = None
+    numbering: Numbering = PLAIN
+    home: Numbering = PLAIN
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default
@@ -126,8 +131,10 @@ class Trunk:
         member, whatever is known of them. A PBX that registers is called where it has; where we are
         registered, that comes first.
 
+        :param number: as it was dialled, or in E.164; it is written as the trunk writes numbers.
         :param invite: of which call; by its caller or Call-ID it may stick to a member.
         """
+        written = self.numbering.dialled(number, self.home)
         if self.pbx is not None:
             return [
                 Target(
@@ -138,13 +145,13 @@ class Trunk:
                     flow=binding.flow,
                     call_to=called,
                 )
-                for binding, uri, called in self.pbx.places(escape_user(number))
+                for binding, uri, called in self.pbx.places(escape_user(written))
             ]
         dialled = "" if invite is None else invite.uri.unquoted_user
         every = is_emergency(self.state.around.emergency, number, dialled)
         targets = [
             Target(
-                self.uri(member, number),
+                self.uri(member, written),
                 trunk=self.name,
                 headers=self.headers,
                 member=member.address,
@@ -152,7 +159,7 @@ class Trunk:
             for member in self.state.order(number, invite, every)
         ]
         accepted = self.registered()
-        return self._preferring(accepted, targets, number) if accepted else targets
+        return self._preferring(accepted, targets, written) if accepted else targets
 
     def _preferring(
         self, accepted: Sequence[Accepted], targets: list[Target], number: str

@@ -4,6 +4,7 @@ import pytest
 
 from softswitch.b2bua.diversion import MOST, fields, outcome, weightier
 from softswitch.plugin.decisions import Diversion
+from softswitch.plugin.numbering import Numbering
 from softswitch.plugin.profile import Profile
 from softswitch.sip.message import Request
 
@@ -165,3 +166,32 @@ def test_what_came_of_several_phones():
     for index, one in enumerate(order):
         for other in order[index:]:
             assert weightier(one, other) == weightier(other, one) == one
+
+
+@pytest.mark.parametrize(
+    ("sent", "diverted", "history"),
+    [("both", 1, 2), ("diversion", 1, 0), ("history", 0, 2), ("none", 0, 0)],
+)
+def test_how_a_peer_is_told(sent, diverted, history):
+    """By either field, both or none, whatever came."""
+    found = told(by=[Diversion(BOB)], to=Profile(diversion=sent))
+    assert tuple(map(len, found)) == (diverted, history)
+    came = told(
+        ("Diversion", "<sip:a@x>"),
+        ("History-Info", "<sip:a@x>;index=1"),
+        to=Profile(diversion=sent),
+    )
+    assert tuple(map(len, came)) == (diverted, bool(history))
+
+
+def test_numbers_as_the_peer_writes_them():
+    """Of those who forwarded here and before; a TEL URI keeps its plus."""
+    to = Profile(numbering=Numbering("GB", caller="national"))
+    by = [Diversion("sip:+442071838750@example.org")]
+    came = ("Diversion", "<sip:00493012345678@x>;reason=no-answer, <tel:+442071838700>")
+    diverted, _ = told(came, by=by, to=to)
+    assert diverted == [
+        "<sip:02071838750@example.org>;reason=unconditional;counter=1",
+        "<sip:00493012345678@x>;reason=no-answer",
+        "<tel:+442071838700>",
+    ]

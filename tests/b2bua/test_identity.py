@@ -3,6 +3,7 @@
 import pytest
 
 from softswitch.b2bua.identity import asserted, connected, present, refusal, withheld
+from softswitch.plugin.numbering import Numbering
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity
 from softswitch.sip.message import Request, Response
@@ -239,3 +240,105 @@ def test_withheld():
     assert withheld(invite(("Privacy", "id")))
     assert not withheld(invite(("Privacy", "header")))
     assert withheld(invite(("Privacy", "header")), ("header", "history"))
+
+
+PLUS = Numbering("GB", caller="plus")
+LONDON = Profile(trusted=True, numbering=Numbering("GB"))
+
+
+def test_a_callers_number_is_written_as_the_peer_wants_it():
+    """In From, Contact and P-Asserted-Identity, with his name; a TEL URI keeps its plus."""
+    request = invite(
+        ("P-Asserted-Identity", "<sip:02071838750@x;user=phone>, <tel:+442071838750>"),
+        sender='"Al" <sip:02071838750@10.0.0.1>;tag=1',
+    )
+    found = shown(request, near=LONDON, far=Profile(trusted=True, numbering=PLUS))
+    assert found.from_ == '"Al" <sip:+442071838750@127.0.0.1>'
+    assert found.contact_user == "+442071838750"
+    assert [value for _, value in found.fields] == [
+        "<sip:+442071838750@x;user=phone>",
+        "<tel:+442071838750>",
+    ]
+    national = Profile(trusted=True, numbering=Numbering("GB", caller="national"))
+    assert shown(request, near=LONDON, far=national).fields[1][1] == "<tel:+442071838750>"
+
+
+def test_a_number_that_stands_for_who_has_none():
+    """A user with a name is shown by the trunk's number, to those who trust us too."""
+    main = Profile(trusted=True, numbering=Numbering(caller_id="+442071838700"))
+    found = shown(invite(sender='"Al" <sip:alice@x>;tag=1'), ALICE, far=main)
+    assert (found.from_, found.contact_user) == (
+        '"Al" <sip:+442071838700@127.0.0.1>',
+        "+442071838700",
+    )
+    value = '"Alice A." <sip:+442071838700@example.org>'
+    assert found.fields == [("P-Asserted-Identity", value)]
+    stranger = Profile(numbering=main.numbering)
+    withheld = shown(invite(("Privacy", "id")), ALICE, far=stranger)
+    assert "anonymous" in withheld.from_
+
+
+def test_the_number_of_a_policy_goes_without_the_callers_name():
+    """It may be somebody else's; and it is written as the peer wants it."""
+    who = Identity("user", "alice", number="02071838750")
+    near = Profile(numbering=Numbering("GB"))
+    request = invite(sender='"Al" <sip:alice@x>;tag=1')
+    found = shown(request, who, near, Profile(numbering=PLUS))
+    assert found.from_ == "<sip:+442071838750@127.0.0.1>"
+
+
+def test_where_a_trusted_peer_says_who_calls():
+    """What its profile lists, the first that says something; nothing where the list is empty."""
+    rpid = ("Remote-Party-ID", "<sip:+441111@x>;party=calling;privacy=full")
+    request = invite(("P-Asserted-Identity", TEL), rpid, sender='"N" <sip:+442222@x>;tag=1')
+
+    def believed(*places):
+        found = shown(request, near=Profile(trusted=True, believes=places), far=TRUSTED)
+        return [value for _, value in found.fields]
+
+    assert believed("pai", "rpid", "from") == [TEL, "id"]
+    assert believed("rpid") == ["<sip:+441111@x>", "id"]
+    assert believed("from") == ['"N" <sip:+442222@x>']
+    assert believed() == []
+    nobody = invite(sender="<sip:anonymous@anonymous.invalid>;tag=1")
+    near = Profile(trusted=True, believes=("from",))
+    assert shown(nobody, near=near, far=TRUSTED).fields == [("Privacy", "id")]
+    untrusted = Profile(believes=("from",))
+    assert shown(request, near=untrusted, far=TRUSTED).fields == []
+
+
+def test_how_a_trusted_peer_is_told_who_calls():
+    """In each way that its profile lists, or in none."""
+    request = invite(("P-Asserted-Identity", TEL))
+
+    def told(*ways):
+        found = shown(request, near=TRUSTED, far=Profile(trusted=True, asserts=ways))
+        return [name for name, _ in found.fields]
+
+    assert told("pai", "rpid") == ["P-Asserted-Identity", "Remote-Party-ID"]
+    assert told("rpid") == ["Remote-Party-ID"]
+    assert told() == []
+
+
+def test_a_carrier_that_wants_no_number_in_from():
+    """Whoever withholds his number is anonymous there, too; the number is in what is asserted."""
+    request = invite(("P-Asserted-Identity", TEL), ("Privacy", "id"))
+    found = shown(request, near=TRUSTED, far=Profile(trusted=True, clir="anonymous"))
+    assert found.from_ == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    assert found.contact_user == "anonymous"
+    assert found.fields == [("P-Asserted-Identity", TEL), ("Privacy", "id")]
+    open_ = invite(("P-Asserted-Identity", TEL))
+    found = shown(open_, near=TRUSTED, far=Profile(trusted=True, clir="anonymous"))
+    assert found.from_ == "<sip:alice@127.0.0.1>"
+
+
+def test_numbers_of_whom_one_talks_to():
+    """After a transfer, and in answers."""
+    peer = Profile(trusted=True, connected="pai", numbering=PLUS)
+    assert connected(peer, "Bob", "02071838750", HOST) == [
+        ("P-Asserted-Identity", '"Bob" <sip:+442071838750@127.0.0.1>')
+    ]
+    answer = Response(200, "OK", [("P-Asserted-Identity", "<sip:02071838750@x>")])
+    assert asserted(answer, CARRIER, LONDON, peer, HOST) == [
+        ("P-Asserted-Identity", "<sip:+442071838750@x>")
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Challenge, Reject
+from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
 from softswitch.policy import ratefile
 from softswitch.policy.admission import Authenticator
@@ -29,6 +30,7 @@ def user(name: str, password: str, group: str = "") -> User:
 class SmallHouse:
     """What the switch offers a policy: one domain, alice, bob and the trunk "carrier".
 
+    :ivar numberings: name of a caller -> how he writes numbers.
     :ivar bindings: user -> contacts, by descending q.
     """
 
@@ -38,6 +40,7 @@ class SmallHouse:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.users = {"alice": user("alice", "wonderland"), "bob": user("bob", "builder")}
+        self.numberings: dict[str, Numbering] = {}
         self.bindings: dict[str, list[BindingView]] = {}
         self.ring_groups: dict[str, RingGroup] = {}
         self.idle: dict[str, float | None] = {}
@@ -66,6 +69,9 @@ class SmallHouse:
     def locate(self, user: str, domain: str) -> list[BindingView]:
         assert domain == self.domain
         return self.bindings.get(user, [])
+
+    def e164(self, number: str, caller: Identity | None = None) -> str:
+        return self.numberings.get(caller.name if caller else "", PLAIN).read(number)
 
     def trunk(self, name: str) -> Trunk | None:
         return self.trunks.find(name)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -67,6 +67,7 @@ _ROWS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_ROWS, st.lists(st.text("019", min_size=1, max_size=8), min_size=1), st.integers(0, 3))
 def test_any_table_answers_as_a_search_through_its_rows_would(rates_of, rows, numbers, day):
     """Of each prefix of the number, the longest first, each trunk's latest valid rate, the cheapest
