@@ -117,13 +117,9 @@ class Rule:
     @property
     def said(self) -> str:
         """Which numbers it is for, as the configuration says."""
-        keys = ("match", "begins", "ranges", "numbers")
-        given = [(key, getattr(self, key)) for key in keys]
-        return ", ".join(
-            f"{key} = {(value if key == 'match' else list(value))!r}"
-            for key, value in given
-            if value
-        )
+        lists = {key: list(getattr(self, key)) for key in ("begins", "ranges", "numbers")}
+        given = {"match": self.match, **lists}
+        return ", ".join(f"{key} = {value!r}" for key, value in given.items() if value)
 
     def rewritten(self, number: str) -> str:
         """What becomes of what was dialled."""

@@ -181,6 +181,6 @@ def test_the_dialplan_says_how_it_came_to_its_answer(plan, view):
         {"begins": ["1"], "trunk": "carrier"},
     )
     said = policy.explained(view("sip:912@example.org", identity=ALICE))
-    assert said == "rules[1], begins = ('1',), by rules[0]: 912 is 12, shown as 100"
+    assert said == "rules[1], begins = ['1'], by rules[0]: 912 is 12, shown as 100"
     assert policy.explained(view("sip:7@example.org")) == "no rule applies to 7"
     assert policy.explained(view("sip:912@example.com")) == "not dialled in our domain"
