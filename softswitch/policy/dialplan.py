@@ -19,7 +19,6 @@
 """
 
 import re
-from functools import partial
 from typing import Literal
 
 import attrs
@@ -218,9 +217,7 @@ class Dialplan:
             name = number if rule.user == "*" else rule.user
             group = self._house.ring_group(name)
             if group is not None:
-                return once_known(
-                    lambda: found.showing(self._callees.group(group, Way.of(invite)))
-                )
+                return once_known(lambda: found.showing(self._callees.group(group, Way.of(invite))))
             return once_known(
                 lambda: found.showing(
                     ring(name, self._house, rule.ring_seconds, invite) or Reject(404)
