@@ -30,6 +30,9 @@ from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.wheel import Clock
 
+#: Why a call ends whose media cannot be had any more.
+MEDIA_LOST = "Media Relay Lost"
+
 
 class Bridge(StepQueue):
     """Joins leg ``a``, the one that was there first, and leg ``b``.
@@ -142,6 +145,12 @@ class Bridge(StepQueue):
             fields, leg.data.unsaid = leg.data.unsaid, []
             self._present(other, other.data.media.state.remote, fields)
 
+    def reanchor(self) -> None:
+        """What carried the media is gone, and its ports with it: offer each leg anew what the other
+        holds to, so that both send to where they are heard again."""
+        self.data.anew = [self.data.b, self.data.a]
+        self._offer_anew()
+
     def join(self) -> None:
         """Have the two legs, each in a session already, talk to each other: b is offered what a
         holds to, or asked for an offer where nobody keeps that."""
@@ -162,6 +171,8 @@ class Bridge(StepQueue):
                 leg.session.lost(reason)
             else:
                 self._user.bridge_failed(self, status, reason)
+        elif not self.ended:
+            self._offer_anew()
 
     def cancelled(self, leg: Leg) -> None:
         """Carry the CANCEL of a re-INVITE over; the call stays as it was."""
@@ -314,6 +325,8 @@ class Bridge(StepQueue):
         self._withdraw()
         leg.session.break_off()
         self._reject(self.other(leg), 504, None)
+        if not self.ended:
+            self._offer_anew()
 
     def _failed(self, step: Step, error: MediaError | SdpSyntaxError) -> None:
         """The engine cannot serve a step."""
@@ -348,7 +361,10 @@ class Bridge(StepQueue):
         """Refuse what a leg asked for; what it did not ask for was ours to ask."""
         if self.data.offers:
             self.data.offers = 0
-            self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
+            if self.data.anew:
+                self._user.bridge_failed(self, 503, MEDIA_LOST)
+            else:
+                self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
         elif leg.session.awaits_ack:  # it was asked for its offer, which comes to nothing
             self._user.bridge_refused(self, status, reason or REASONS.get(status, ""))
         else:
@@ -382,8 +398,19 @@ class Bridge(StepQueue):
         for leg in (self.a, self.b):
             if leg.data.unsaid or (misfit and leg is self.a and data.offers < OFFERS):
                 self.restore(leg)
+        if data.anew and not data.inviter:
+            if data.offers:
+                data.anew.pop(0)
+            self._offer_anew()
         if not data.inviter:
             data.offers = 0
+
+    def _offer_anew(self) -> None:
+        """The next leg's turn, unless something is being negotiated: then when that is done."""
+        data = self.data
+        if not data.anew or self._busy or not (self.a.session.idle and self.b.session.idle):
+            return
+        self.restore(self.a if data.anew[0] == data.a else self.b)
 
     def _withdraw(self) -> None:
         """A re-negotiation has failed: what was agreed before still holds."""

@@ -121,6 +121,8 @@ class BridgeData:
     :ivar asked: by what it asked.
     :ivar offers: how many offers of ours followed each other without anybody's asking.
     :ivar misfit: whether a leg holds to an answer that does not fit what the other does by now.
+    :ivar anew: names of the legs that are to be offered anew what the other holds to, since what
+        carried the media is gone; the first one is being offered it, or will be next.
     :ivar steps: what is to cross, the first one being asked about.
     :ivar token: of the question that the first step waits for; 0 when it waits for nothing.
     :ivar questions: how many there have been.
@@ -137,6 +139,7 @@ class BridgeData:
     asked: Asked = Asked.INVITE
     offers: int = 0
     misfit: bool = False
+    anew: list[str] = attrs.Factory(list)
     steps: list[Step] = attrs.Factory(list)
     token: int = 0
     questions: int = 0

@@ -1,6 +1,7 @@
 """The switch: new INVITEs become calls; what runs is known, counted and ended. Pure."""
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -8,6 +9,7 @@ from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import State, new_record
+from softswitch.b2bua.reanchor import reanchor
 from softswitch.b2bua.shared import Observer, Shared
 from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import Life, unacceptable
@@ -104,6 +106,14 @@ class Switch:
     def renew(self, shared: Shared) -> None:
         """New calls share this from now on; those that run keep what they began with."""
         self._shared = shared
+
+    def media_lost(self, sessions: Iterable[str]) -> None:
+        """The media of these sessions, named as their calls are, have gone with their relay."""
+        for session in sessions:
+            call = self.calls.get(session)
+            if call is not None:
+                self.counters["media lost"] += 1
+                reanchor(call)
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""

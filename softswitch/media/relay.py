@@ -14,7 +14,7 @@ call without audio would be the alternative.
 import errno
 import ipaddress
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
@@ -219,11 +219,21 @@ class RelayEngine:
         known.agreed.pop(leg, None)
         self._trim(session, known)
 
-    def ports_in_use(self, session: str, leg: str = "") -> int:
-        """How many ports the session, or a leg of it, has open."""
+    @property
+    def sessions(self) -> Collection[str]:
+        """Names of the sessions that there are."""
+        return self._sessions.keys()
+
+    def ports_by_leg(self, session: str) -> dict[str, int]:
+        """How many ports each leg of a session has open."""
         known = self._sessions.get(session)
         sides = known.sides.items() if known else ()
-        return 2 * sum(len(side.streams) for name, side in sides if leg in ("", name))
+        return {name: 2 * len(side.streams) for name, side in sides}
+
+    def ports_in_use(self, session: str, leg: str = "") -> int:
+        """How many ports the session, or a leg of it, has open."""
+        legs = self.ports_by_leg(session)
+        return legs.get(leg, 0) if leg else sum(legs.values())
 
     def stop(self) -> None:
         """Close every port, and leave the reactor."""

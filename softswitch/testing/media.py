@@ -8,7 +8,7 @@ from itertools import count
 
 from zope.interface import implementer
 
-from softswitch.errors import SdpSyntaxError
+from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
 from softswitch.sdp.rewrite import point_at
 from softswitch.sdp.session import SessionDescription
@@ -29,6 +29,7 @@ class CountingEngine:
         self.sessions: dict[str, dict[str, list[int]]] = {}
         self.questions: list[MediaQuestion] = []
         self._offered: set[tuple[str, str, str]] = set()
+        self._lost: set[str] = set()
         self._ports = count(20000, 2)
 
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
@@ -39,13 +40,18 @@ class CountingEngine:
         self.questions.append(question)
         session = question.session
         if question.kind == "withdraw":
-            self._offered.remove((session, question.from_leg, question.to_leg))
+            withdrawn = (session, question.from_leg, question.to_leg)
+            assert withdrawn in self._offered or session in self._lost
+            self._offered.discard(withdrawn)
             return
         pair = (session, question.from_leg, question.to_leg)
         back = (session, question.to_leg, question.from_leg)
         if question.kind == "offer":
             self._offered.add(pair)
             self._offered.discard(back)
+        elif back not in self._offered and session in self._lost:
+            tell(MediaAnswer(question.token, error=MediaError("No offer is open", 500)))
+            return
         else:
             assert back in self._offered, f"{session}: no offer to answer"
         try:
@@ -62,6 +68,17 @@ class CountingEngine:
         ]
         led = point_at(sdp, question.far.advertise, pairs)
         tell(MediaAnswer(question.token, led.encode(), renumbers=bool(question.held)))
+
+    def lose(self) -> list[str]:
+        """Die and be another, as a relay in a process of its own may: all sessions are gone.
+
+        :returns: their names.
+        """
+        lost = list(self.sessions)
+        self._lost.update(lost)
+        self._offered.clear()
+        self.sessions.clear()
+        return lost
 
     def drop(self, session: str, leg: str) -> None:
         """Free a leg."""
@@ -110,12 +127,12 @@ class SlowEngine:
 
     An answer still comes after its session was released, as it would from another process.
 
-    :param engine: is asked at once.
+    :ivar engine: is asked at once.
     :param seed: of the delays.
     """
 
     def __init__(self, engine: IMediaEngine, clock: Clock, seed: int) -> None:
-        self._engine = engine
+        self.engine = engine
         self._clock = clock
         self._chance = random.Random(seed)
 
@@ -125,20 +142,20 @@ class SlowEngine:
         def later(answer: MediaAnswer) -> None:
             self._clock.callLater(self._chance.uniform(0.0, 2.0), tell, answer)
 
-        self._engine.ask(question, later)
+        self.engine.ask(question, later)
 
     def drop(self, session: str, leg: str) -> None:
         """Free a leg at once."""
-        self._engine.drop(session, leg)
+        self.engine.drop(session, leg)
 
     def release(self, session: str) -> None:
         """Free the session at once."""
-        self._engine.release(session)
+        self.engine.release(session)
 
     def ports_in_use(self, session: str, leg: str = "") -> int:
         """How many ports the session holds, or a leg of it."""
-        return self._engine.ports_in_use(session, leg)
+        return self.engine.ports_in_use(session, leg)
 
     def stop(self) -> None:
         """Free everything."""
-        self._engine.stop()
+        self.engine.stop()

@@ -167,7 +167,7 @@ class _Accepting(ServerFactory):
         self._layer = layer
         self._name = name
 
-    def buildProtocol(self, addr: IAddress | None) -> TcpStream:  # noqa: N802
+    def buildProtocol(self, addr: IAddress | None) -> TcpStream:
         return _Accepted(self._layer, self._name)
 
 
@@ -193,7 +193,7 @@ class _Connecting(ClientFactory):
     def __init__(self, stream: TcpStream) -> None:
         self._stream = stream
 
-    def buildProtocol(self, addr: IAddress | None) -> TcpStream:  # noqa: N802
+    def buildProtocol(self, addr: IAddress | None) -> TcpStream:
         return self._stream
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:

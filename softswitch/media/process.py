@@ -1,0 +1,186 @@
+"""The relay in a process of its own, behind a unix socket: ``python -m softswitch.media.process``.
+
+It outlives the switch that has started it: when that is gone without a word, audio goes on for a
+configured grace, in which a restarted switch may come back and say which sessions it still wants.
+A SIGTERM ends it at once.
+"""
+
+import argparse
+import gc
+import json
+import os
+import resource
+from typing import Any
+
+import attrs
+from twisted.internet import reactor as the_reactor
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols import amp
+from twisted.python.failure import Failure
+
+from softswitch.media.relay import RelayEngine
+from softswitch.media.wire import (
+    LONGEST,
+    Ask,
+    Drop,
+    Figures,
+    Hello,
+    Release,
+    Sessions,
+    answer_to_wire,
+    question_from_wire,
+)
+from softswitch.plain import to_plain
+from softswitch.plugin.media import MediaAnswer
+from softswitch.wheel import Wheel
+
+_log = Logger()
+
+#: Names told in one answer about sessions.
+PAGE = 500
+
+
+@attrs.frozen
+class RelaySettings:
+    """What a relay is started with.
+
+    :ivar first: lowest port.
+    :ivar last: highest port.
+    :ivar quarantine: seconds that a port rests.
+    :ivar grace: seconds for which sessions outlive the switch.
+    """
+
+    first: int
+    last: int
+    quarantine: float
+    grace: float
+
+
+class RelayServer(Factory):
+    """Serves one switch at a time, the one that came last.
+
+    :ivar engine: carries the packets.
+    """
+
+    noisy = False
+
+    def __init__(self, settings: RelaySettings, reactor: Any) -> None:
+        self.settings = settings
+        wheel = Wheel(reactor)
+        self.engine = RelayEngine(
+            wheel, (settings.first, settings.last), settings.quarantine, reactor=reactor
+        )
+        self._reactor = reactor
+        self._master: RelayProtocol | None = None
+        self._alone = reactor.callLater(settings.grace, self._expire)
+
+    def buildProtocol(self, address: IAddress | None) -> "RelayProtocol":
+        """A switch has connected."""
+        return RelayProtocol(self)
+
+    def greeted(self, protocol: "RelayProtocol") -> None:
+        """A switch says that it is the one."""
+        before, self._master = self._master, protocol
+        if before is not None and before is not protocol and before.transport is not None:
+            before.transport.loseConnection()
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
+
+    def lost(self, protocol: "RelayProtocol") -> None:
+        """A switch is gone: sessions wait for the next one."""
+        if protocol is self._master:
+            self._master = None
+            _log.warn(
+                "the switch is gone; {sessions} sessions go on for {grace:g} s",
+                sessions=len(self.engine.sessions),
+                grace=self.settings.grace,
+            )
+            self._alone = self._reactor.callLater(self.settings.grace, self._expire)
+
+    def _expire(self) -> None:
+        _log.info("nobody has come back; {n} sessions end", n=len(self.engine.sessions))
+        self._alone = None
+        self._reactor.stop()
+
+
+class RelayProtocol(amp.AMP):
+    """One switch, as the relay sees it."""
+
+    def __init__(self, server: RelayServer) -> None:
+        amp.AMP.__init__(self)
+        self._server = server
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The switch is gone."""
+        amp.AMP.connectionLost(self, reason)
+        self._server.lost(self)
+
+    def hello(self) -> dict[str, Any]:
+        """See ``wire.Hello``."""
+        self._server.greeted(self)
+        return {
+            "pid": os.getpid(),
+            "sessions": len(self._server.engine.sessions),
+            "settings": json.dumps(attrs.asdict(self._server.settings)).encode(),
+        }
+
+    def ask(self, question: bytes) -> dict[str, bytes]:
+        """See ``wire.Ask``."""
+        asked = question_from_wire(question)
+        answers: list[MediaAnswer] = []
+        self._server.engine.ask(asked, answers.append)
+        ports = self._server.engine.ports_by_leg(asked.session)
+        return {"answer": answer_to_wire(answers[0]), "ports": json.dumps(ports).encode()}
+
+    def drop(self, session: str, leg: str) -> dict[str, int]:
+        """See ``wire.Drop``."""
+        self._server.engine.drop(session, leg)
+        return {"left": self._server.engine.ports_in_use(session, leg)}
+
+    def release(self, session: str) -> dict[str, int]:
+        """See ``wire.Release``."""
+        self._server.engine.release(session)
+        return {"left": self._server.engine.ports_in_use(session)}
+
+    def sessions(self, after: str) -> dict[str, list[str]]:
+        """See ``wire.Sessions``."""
+        names = sorted(name for name in self._server.engine.sessions if name > after)
+        return {"names": names[:PAGE]}
+
+    def figures(self, session: str) -> dict[str, bytes]:
+        """See ``wire.Figures``; what does not fit is left out."""
+        counters = self._server.engine.counters(session)
+        while len(written := json.dumps(to_plain(counters)).encode()) > LONGEST:
+            counters.pop()
+        return {"counters": written}
+
+    Hello.responder(hello)
+    Ask.responder(ask)
+    Drop.responder(drop)
+    Release.responder(release)
+    Sessions.responder(sessions)
+    Figures.responder(figures)
+
+
+def main() -> None:
+    """Serve until the switch says that it is enough, or has been gone for too long."""
+    parser = argparse.ArgumentParser("softswitch-relay", description=__doc__.partition("\n")[0])
+    parser.add_argument("--socket", required=True, help="path of the unix socket")
+    parser.add_argument("--settings", required=True, help="RelaySettings as JSON")
+    chosen = parser.parse_args()
+    reactor: Any = the_reactor
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = RelayServer(RelaySettings(**json.loads(chosen.settings)), reactor)
+    reactor.listenUNIX(chosen.socket, server, mode=0o600)
+    reactor.addSystemEventTrigger("before", "shutdown", server.engine.stop)
+    gc.collect()
+    gc.freeze()
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()
