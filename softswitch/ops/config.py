@@ -281,6 +281,9 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         (f"listen[{index}].port", f"{table.transport} {HostPort(table.bind, table.port)}")
         for index, table in enumerate(config.listen)
     )
+    pairs = (config.media.ports.high - config.media.ports.low) // 2
+    if not 0 <= config.media.processes <= min(64, pairs):
+        yield "media.processes", "0 to 64 are wanted, and a pair of media.ports for each"
     if not config.auth.algorithms:
         yield "auth.algorithms", 'at least one is wanted, such as "MD5"'
     for name, group in config.groups.items():

@@ -16,10 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError, TransportError
-from softswitch.media.relay import RelayEngine
+from softswitch.media.farm import RelayFarm
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
+from softswitch.ops.media import media_engine
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
@@ -27,7 +28,6 @@ from softswitch.ops.secret import kept_secret
 from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
 from softswitch.ops.whole import write_whole
-from softswitch.plugin.media import IMediaEngine
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
@@ -63,15 +63,7 @@ class SwitchService(Service):
         state = config.state_directory
         self._store = SqliteStore(state / config.store.path)
         self._records = JsonLines(state / config.records.path)
-        engine: IMediaEngine | None = None
-        if config.media.engine == "relay":
-            ports = config.media.ports
-            engine = RelayEngine(
-                self._wheel,
-                (ports.low, ports.high),
-                config.media.quarantine_seconds,
-                reactor=reactor,
-            )
+        engine = media_engine(config, self._wheel, reactor)
         names = names_in_dns(reactor)
         self.house = House(
             config,
@@ -116,6 +108,9 @@ class SwitchService(Service):
         try:
             self._pid.take()
             self._open_ports()
+            if isinstance(self.house.engine, RelayFarm):
+                self.house.engine.lost = self.house.switch.media_lost
+                self.house.engine.start()
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
         except ConfigError as error:
             refuse(error)

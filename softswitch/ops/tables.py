@@ -404,11 +404,15 @@ class MediaTable:
     :ivar engine: "relay" carries the audio, "bypass" lets the phones send it to each other.
     :ivar ports: of the relay, for RTP and RTCP.
     :ivar quarantine_seconds: how long a port rests after a call.
+    :ivar processes: of the relay; 0 for none of its own, so that it runs within the switch.
+    :ivar grace_seconds: for which they go on when the switch is gone without a word.
     """
 
     engine: Literal["relay", "bypass"] = "relay"
     ports: PortRange = attrs.field(default=PortRange(16384, 32767))
     quarantine_seconds: Seconds = 5.0
+    processes: int = 1
+    grace_seconds: Seconds = 60.0
 
 
 @attrs.frozen
