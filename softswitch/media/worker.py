@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -48,14 +48,48 @@ class WorkerUser(Protocol):
 class _Talk(amp.AMP):
     """The connection to a relay process."""
 
-    def __init__(self, lost: Callable[[], None]) -> None:
+    def __init__(self, opened: Callable[[amp.AMP], None], lost: Callable[[], None]) -> None:
         amp.AMP.__init__(self)
+        self._opened = opened
         self._lost = lost
+
+    def connectionMade(self) -> None:
+        """It stands."""
+        amp.AMP.connectionMade(self)
+        self._opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The process is gone, or has another master."""
         amp.AMP.connectionLost(self, reason)
         self._lost()
+
+
+class _Door(ClientFactory):
+    """Where a relay process is knocked at, once.
+
+    :param opened: told of the connection.
+    :param closed: told when nobody is there.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        lost: Callable[[], None],
+        opened: Callable[[amp.AMP], None],
+        closed: Callable[[str], None],
+    ) -> None:
+        self._lost = lost
+        self._opened = opened
+        self._closed = closed
+
+    def buildProtocol(self, addr: IAddress | None) -> _Talk:
+        """Somebody is there."""
+        return _Talk(self._opened, self._lost)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """Nobody is."""
+        self._closed(reason.getErrorMessage())
 
 
 class RelayWorker:
@@ -107,11 +141,8 @@ class RelayWorker:
 
     def _connect(self) -> None:
         self._again = None
-        endpoint = UNIXClientEndpoint(self._reactor, str(self._path))
-        talk = _Talk(self._lost)
-        connected = connectProtocol(endpoint, talk)
-        connected.addCallbacks(self._greet, self._not_there)
-        connected.addErrback(_broken)
+        door = _Door(self._lost, self._greet, self._not_there)
+        self._reactor.connectUNIX(str(self._path), door)
 
     def _greet(self, talk: amp.AMP) -> None:
         if self._stopped:
@@ -139,7 +170,7 @@ class RelayWorker:
             command, arguments, asker = self._waiting.popleft()
             self.send(command, asker, **arguments)
 
-    def _not_there(self, failure: Failure) -> None:
+    def _not_there(self, reason: str) -> None:
         """Nobody listens: start a process, unless one that was started is on its way."""
         if self._stopped:
             return
@@ -147,7 +178,7 @@ class RelayWorker:
             self._spawn()
         now = self._reactor.seconds()
         if now >= self._complains_at:
-            _log.error("the media relay does not start: {why}", why=failure.getErrorMessage())
+            _log.error("the media relay does not start: {why}", why=reason)
             self._complains_at = now + COMPLAINT
         self._again = self._reactor.callLater(AGAIN, self._connect)
 
