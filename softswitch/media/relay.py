@@ -12,7 +12,6 @@ call without audio would be the alternative.
 """
 
 import errno
-import ipaddress
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -22,42 +21,21 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
-from softswitch.media.latch import SocketAddress
+from softswitch.media.lines import Line, Lines, lines_of
 from softswitch.media.path import (
     DATAGRAM,
     Channel,
     Counters,
     PacketPath,
-    Shape,
-    shapes,
-    socket_address,
 )
 from softswitch.media.ports import PortPool
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaNetwork, MediaQuestion, Tell
-from softswitch.sdp.rewrite import media_addresses, point_at, renumbering
-from softswitch.sdp.session import Address, SessionDescription
+from softswitch.sdp.rewrite import point_at, renumbering
+from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
 
 #: Pairs tried when another process holds ports of the range.
 TRIES = 64
-
-
-@attrs.frozen
-class Line:
-    """What one leg said of an ``m=`` line that is in use.
-
-    :ivar shapes: what its protocol's packets look like, on both ports.
-    :ivar rtp: where it wants its packets; None while held by ``c=0.0.0.0``.
-    :ivar rtcp: where it wants RTCP.
-    """
-
-    shapes: tuple[Shape, Shape]
-    rtp: SocketAddress | None
-    rtcp: SocketAddress | None
-
-
-#: By ``m=`` line; None where it is refused.
-Lines = tuple[Line | None, ...]
 
 
 @attrs.frozen
@@ -144,6 +122,16 @@ class RelaySession:
         """Let an older agreement hold again, unless its partner has gone."""
         if agreement.partner in self.sides:
             self.agree(leg, agreement)
+
+    def own_addresses(self) -> set[tuple[str, int]]:
+        """Where its own ports are, and are said to be."""
+        return {
+            (host, channel.port)
+            for side in self.sides.values()
+            for stream in side.streams.values()
+            for channel in (stream.rtp, stream.rtcp)
+            for host in (side.network.bind, side.network.advertise)
+        }
 
     def needed(self, leg: str) -> set[int]:
         """The ``m=`` lines for which a leg needs ports: agreed, or in an open offer."""
@@ -254,7 +242,7 @@ class RelayEngine:
         try:
             near = session.sides.setdefault(offerer, Side(question.near))
             far = session.sides.setdefault(answerer, Side(question.far))
-            lines = _lines(document, near.network.bind, session)
+            lines = lines_of(document, near.network.bind, session.own_addresses())
             for index, line in enumerate(lines):
                 for side in (near, far):
                     if line is not None and index not in side.streams:
@@ -280,7 +268,7 @@ class RelayEngine:
         if len(document.media) != len(fork.lines):
             raise SdpSyntaxError("Answer and offer differ in their number of m= lines")
         near, far = session.sides[answerer], session.sides[offerer]
-        said = _lines(document, near.network.bind, session)
+        said = lines_of(document, near.network.bind, session.own_addresses())
         both = [
             None not in pair and at in near.streams and at in far.streams
             for at, pair in enumerate(zip(fork.lines, said, strict=True))
@@ -409,45 +397,6 @@ class PathReader:
     def logPrefix(self) -> str:
         """Our name in the log."""
         return "media relay"
-
-
-def _lines(document: SessionDescription, bind: str, session: RelaySession) -> Lines:
-    """What an SDP says of its m= lines; None for those refused, by it or by us."""
-    own = {
-        (host, channel.port)
-        for side in session.sides.values()
-        for stream in side.streams.values()
-        for channel in (stream.rtp, stream.rtcp)
-        for host in (side.network.bind, side.network.advertise)
-    }
-    lines: list[Line | None] = []
-    for section, where in zip(document.media, media_addresses(document), strict=True):
-        form = shapes(section.protocol)
-        if section.refused or form is None:
-            lines.append(None)
-            continue
-        rtp, rtcp = (None if at is None else _usable(at, bind) for at in where or (None, None))
-        if {at[:2] for at in (rtp, rtcp) if at is not None} & own:
-            raise SdpSyntaxError("SDP leads the media back to the relay's own port")
-        lines.append(Line(form, rtp, rtcp))
-    return tuple(lines)
-
-
-def _usable(address: Address, bind: str) -> SocketAddress | None:
-    """An SDP's address as a socket that is bound to ``bind`` can use it; None for no place.
-
-    :raises SdpSyntaxError: it cannot be used from there.
-    """
-    try:
-        known = ipaddress.ip_address(address.host)
-        where = socket_address(address.host, address.port)
-    except (ValueError, OSError) as error:
-        raise SdpSyntaxError("Media address in SDP is not an IP address") from error
-    if known.is_unspecified or address.port == 0:
-        return None
-    if known.is_multicast or (known.version == 6) != (":" in bind):
-        raise SdpSyntaxError("Media address in SDP cannot be reached from here")
-    return where
 
 
 def _pointed(document: SessionDescription, side: Side, lines: Lines) -> bytes:

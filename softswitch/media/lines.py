@@ -1,0 +1,67 @@
+"""What a session description says of where media go, as a relay can use it. Pure."""
+
+import ipaddress
+from collections.abc import Container
+
+import attrs
+
+from softswitch.errors import SdpSyntaxError
+from softswitch.media.latch import SocketAddress
+from softswitch.media.path import Shape, shapes, socket_address
+from softswitch.sdp.rewrite import media_addresses
+from softswitch.sdp.session import Address, SessionDescription
+
+
+@attrs.frozen
+class Line:
+    """What one leg said of an ``m=`` line that is in use.
+
+    :ivar shapes: what its protocol's packets look like, on both ports.
+    :ivar rtp: where it wants its packets; None while held by ``c=0.0.0.0``.
+    :ivar rtcp: where it wants RTCP.
+    """
+
+    shapes: tuple[Shape, Shape]
+    rtp: SocketAddress | None
+    rtcp: SocketAddress | None
+
+
+#: By ``m=`` line; None where it is refused.
+Lines = tuple[Line | None, ...]
+
+
+def lines_of(document: SessionDescription, bind: str, own: Container[tuple[str, int]]) -> Lines:
+    """What an SDP says of its m= lines; None for those refused, by it or by us.
+
+    :param bind: our local address that faces its sender.
+    :param own: the relay's own addresses, to which nothing may lead back.
+    :raises SdpSyntaxError: an address cannot be used from there, or is the relay's own.
+    """
+    lines: list[Line | None] = []
+    for section, where in zip(document.media, media_addresses(document), strict=True):
+        form = shapes(section.protocol)
+        if section.refused or form is None:
+            lines.append(None)
+            continue
+        rtp, rtcp = (None if at is None else _usable(at, bind) for at in where or (None, None))
+        if any(at is not None and at[:2] in own for at in (rtp, rtcp)):
+            raise SdpSyntaxError("SDP leads the media back to the relay's own port")
+        lines.append(Line(form, rtp, rtcp))
+    return tuple(lines)
+
+
+def _usable(address: Address, bind: str) -> SocketAddress | None:
+    """An SDP's address as a socket that is bound to ``bind`` can use it; None for no place.
+
+    :raises SdpSyntaxError: it cannot be used from there.
+    """
+    try:
+        known = ipaddress.ip_address(address.host)
+        where = socket_address(address.host, address.port)
+    except (ValueError, OSError) as error:
+        raise SdpSyntaxError("Media address in SDP is not an IP address") from error
+    if known.is_unspecified or address.port == 0:
+        return None
+    if known.is_multicast or (known.version == 6) != (":" in bind):
+        raise SdpSyntaxError("Media address in SDP cannot be reached from here")
+    return where
