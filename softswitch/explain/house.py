@@ -21,6 +21,7 @@ from softswitch.plugin.views import House as OfferedHouse
 from softswitch.plugin.views import RequestView, User
 from softswitch.policy.budget import Asked
 from softswitch.policy.chain import Policy, PolicyChain
+from softswitch.policy.waiting import then
 from softswitch.sip import digest
 from softswitch.trunk.group import Trunk
 
@@ -161,9 +162,10 @@ class _Witness:
         """The user who is taken for proved, or whose proof is right but for a nonce that only the
         running switch knows; else as the house says."""
         house = self._house
-        if self._as_user and (user := house.find_user(self._as_user)) is not None:
+        if self._as_user:
             self._diary.assume(f"{self._as_user} has proved a password (--as-user)")
-            return self._note("authenticate", (request,), user)
+            found = then(house.look_up_user(self._as_user), _whoever)
+            return self._note("authenticate", (request,), found)
         answer = house.authenticate(request)
         if isinstance(answer, Challenge) and answer.stale:
             user = house.find_user(_username(request, house.realm))
@@ -221,6 +223,11 @@ def where_raised(failure: Failure) -> str:
         if not Path(file).is_relative_to(Path(__file__).parent):
             return f"raised {text} ({file}:{line})"
     return f"raised {text}"
+
+
+def _whoever(user: User | None) -> User | Reject:
+    """The user who is taken for proved; a directory may not know him after all."""
+    return Reject(403) if user is None else user
 
 
 def _username(request: RequestView, realm: str) -> str:

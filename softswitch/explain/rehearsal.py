@@ -150,7 +150,8 @@ def rehearse(
         report=_heedless,
     )
     StoredUsers(house, config.user_file).start(snapshot.users(config.user_file))
-    if wishes.as_user and house.premises.find_user(wishes.as_user) is None:
+    # A directory that must be waited for may know him yet.
+    if wishes.as_user and house.premises.look_up_user(wishes.as_user) is None:
         raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")
     stage = Nowhere(house.transport, clock)
     place_phones(house, stage, wishes.registered)

@@ -19,7 +19,9 @@ from softswitch.flow import Flow
 from softswitch.ops.config import load
 from softswitch.plain import to_plain
 from softswitch.plugin.decisions import Proxy, Reject, Route, Target
-from softswitch.plugin.interfaces import ICallObserver, IRouter
+from softswitch.plugin.interfaces import ICallObserver, IRouter, IUserDirectory
+from softswitch.plugin.maker import PolicyMaker
+from softswitch.plugin.views import User
 from softswitch.policy import load as policy_loading
 from softswitch.registrar.bindings import Binding
 from softswitch.sip import digest
@@ -429,6 +431,14 @@ def test_nothing_is_opened_written_or_told(explain, tmp_path, monkeypatch):
 # Plug-ins: loaded by the names below, from this very module.
 
 
+@implementer(IUserDirectory)
+class Elsewhere:
+    """A directory that must be waited for; it knows one user."""
+
+    async def find(self, name):
+        return User("zoe", {}, "Zoe Z.") if name == "zoe" else None
+
+
 @implementer(IRouter, ICallObserver)
 @attrs.define
 class Odd:
@@ -451,6 +461,9 @@ class Odd:
     def forwards(self):
         return Proxy([Target("sip:x@127.89.0.30")])
 
+    def meek(self):
+        return None
+
     async def later(self):
         return None
 
@@ -467,19 +480,18 @@ class Odd:
 def odd(explain, tmp_path, monkeypatch):
     """Explains a call that such a policy is asked about."""
 
-    class Maker:
-        name = "odd"
-        factory = f"{__name__}:Odd"
-        description = ""
-
-    known = policy_loading.makers()
-    monkeypatch.setattr(policy_loading, "makers", lambda: {**known, "odd": Maker()})
+    known = {
+        **policy_loading.makers(),
+        "odd": PolicyMaker("odd", f"{__name__}:Odd", ""),
+        "elsewhere": PolicyMaker("elsewhere", f"{__name__}:Elsewhere", ""),
+    }
+    monkeypatch.setattr(policy_loading, "makers", lambda: known)
 
     def odd(mood: str, *further: str):
         (file := tmp_path / "odd.toml").write_text(
-            CONFIG % f'[[policy]]\nuse = "odd"\nmood = "{mood}"\n'
+            CONFIG % f'[[policy]]\nuse = "odd"\nmood = "{mood}"\n[[policy]]\nuse = "elsewhere"\n'
         )
-        return explain("--to", "0044123", *ALICE_CALLS, *further, config=file)
+        return explain("--to", "0044123", *(further or ALICE_CALLS), config=file)
 
     return odd
 
@@ -539,8 +551,18 @@ def test_it_can_be_another_time(explain, odd, monkeypatch):
     houses, seen = [], []
     monkeypatch.setattr(Odd, "start", lambda self, house: houses.append(house), raising=False)
     monkeypatch.setattr(Odd, "rejects", lambda self: seen.append(houses[0].now()))
-    status, _ = odd("rejects", "--at", "2026-12-24T18:30+00:00")
+    status, _ = odd("rejects", "--at", "2026-12-24T18:30+00:00", *ALICE_CALLS)
     assert (status, seen) == (0, [1798137000.0])
+
+
+def test_a_user_whom_a_directory_knows_may_call(odd):
+    """--as-user asks the directories, too; whom none of them knows is told at once."""
+    code, found = odd("meek", "--as-user", "zoe", "--source", "127.89.0.20")
+    assert code == 0
+    assert found["caller"] == {"kind": "user", "name": "zoe"}
+    code, told = odd("meek", "--as-user", "nobody", "--source", "127.89.0.20")
+    assert code == 1
+    assert "knows no user nobody" in told
 
 
 LIVE = """
