@@ -27,6 +27,7 @@ from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.transaction.server import Server
+from softswitch.trunk.traffic import OUT_OF_ORDER
 from softswitch.wheel import Timer
 
 #: Method -> the fields that cross with it whatever the profile says, for they are its meaning.
@@ -143,6 +144,9 @@ class Errand:
         if isinstance(decision, Route):
             self.transaction.adopt(self.scope, None)
             data.steps = steps(self._wanted(decision.targets))
+            if not decision.targets:  # no member of the trunk is up
+                status = self.shared.traffic.no_trunk_status
+                data.best = Failure(status, "", [OUT_OF_ORDER])
             self._go_on()
         elif isinstance(decision, Proxy):
             self.end()
@@ -240,8 +244,12 @@ class Errand:
         Requester(self.shared.agent, dialog, told, self.scope, credentials).start(built)
 
     def _answered(self, number: int, status: int, reason: str, response: Response | None) -> None:
-        if number not in self.data.trials:
+        trial = self.data.trials.get(number)
+        if trial is None:
             return
+        if trial.target.trunk is not None and trial.dialog is not None:
+            flow = trial.dialog.flow
+            self.shared.traffic.refused(trial.target, flow, status, response)
         if response is not None and 200 <= status < 300:
             self.answer(status, reason, self.crossed_back(response))
         else:

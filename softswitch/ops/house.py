@@ -184,6 +184,7 @@ class House:
         self._registering = RegisterHandler(registrar, self.fronts, self.policies)
         self.agent.handlers["REGISTER"] = self._registering.received
         Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
+        self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
         self.proxy = Forwarder(
             clock,
             self.transport,
@@ -192,11 +193,11 @@ class House:
             self.domains,
             self.auditor,
             os.urandom(16),
+            self.traffic,
         )
         self.occupancy = Occupancy(lambda name: self.premises.find_user(name), clock.seconds)
         self.occupancy.emergency = frozenset(config.switch.emergency)
         shared.occupancy = self.occupancy
-        self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
         shared.traffic = self.traffic
         self.checks = Checks(
             self.premises.trunks,

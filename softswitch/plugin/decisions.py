@@ -193,7 +193,7 @@ class Proxy:
     A target's ``call_to`` and the credentials of its trunk are of no use here: a proxy leaves To
     as it is, and passes challenges on.
 
-    :ivar targets: at least one; ``steps`` says in which order they are tried.
+    :ivar targets: ``steps`` says in which order they are tried; none at all as in a ``Route``.
     :ivar record_route: whether the further requests of a dialog that the request makes come this
         way too. Without it the record of a call ends with the answer.
     """

@@ -51,7 +51,7 @@ def fault(decision: object, known_trunk: Callable[[str], bool] | None = None) ->
     :param known_trunk: whether a trunk of that name exists; None: any may be named.
     """
     if isinstance(decision, _LEADING):
-        if not decision.targets and not isinstance(decision, Route):
+        if not decision.targets and not isinstance(decision, _BY_TRUNKS):
             return "no targets"
         for target in decision.targets:
             if wrong := _target(target, known_trunk):
@@ -265,6 +265,8 @@ def _first(faults: Iterable[str]) -> str:
 
 #: What leads to targets.
 _LEADING: Final = (Route, Proxy, Follow, Front)
+#: Of those, what may have none: a trunk has none while no member of it is up.
+_BY_TRUNKS: Final = (Route, Proxy)
 #: What else is looked at in those.
 _FURTHER: Final[dict[type, Callable[[Any, Callable[[str], bool] | None], str]]] = {
     Route: _route,

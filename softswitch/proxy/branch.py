@@ -21,6 +21,7 @@ from softswitch.transaction.client import Client
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock, Timer
 
 #: Seconds without a final response, or a provisional one other than 100, after which an INVITE is
@@ -63,6 +64,7 @@ class Core(Protocol):
     clock: Clock
     transactions: TransactionLayer
     transport: TransportLayer
+    traffic: Traffic
 
     def find(self, uri: Uri, tell: "Finding") -> None:
         """Call ``tell`` with the destinations to which a URI leads, now or later."""
@@ -156,6 +158,8 @@ class Branch(Machine):
     def response_received(self, response: Response, transaction: InviteClient | Client) -> None:
         """A response, with our Via still on it."""
         status = response.status
+        if self.target.trunk is not None and status > 100:
+            self._core.traffic.refused(self.target, transaction.flow, status, response)
         if status < 200:
             self.fire(Event.PROVISIONAL, response)
         elif status < 300:
@@ -165,10 +169,12 @@ class Branch(Machine):
 
     def timed_out(self, transaction: InviteClient | Client) -> None:
         """As if a 408 had come (16.6 step 7)."""
+        self._core.traffic.refused(self.target, transaction.flow, 408, None)
         self.fire(Event.FAILED, 408)
 
     def transport_failed(self, transaction: InviteClient | Client, reason: str) -> None:
         """As if a 503 had come (16.9)."""
+        self._core.traffic.refused(self.target, transaction.flow, 503, None)
         self.fire(Event.FAILED, 503)
 
     # Actions of the table.
@@ -188,6 +194,7 @@ class Branch(Machine):
             except TransportError:
                 continue
             if self._core.transport.is_alive(flow):
+                self._core.traffic.tried(self.target, flow)
                 self._send(flow)
                 return
         self.fire(Event.NOWHERE)

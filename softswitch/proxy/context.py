@@ -185,6 +185,8 @@ class ResponseContext:
             attempt.ended = self._core.clock.seconds()
             attempt.status = status
             attempt.reason = REASONS.get(status, "") if response is None else response.reason
+        if self.call is not None:
+            self.call.failed(attempt)
         back = None if response is None else routes.returned(response)
         if status:
             self._failures.append((status, back))
@@ -197,7 +199,8 @@ class ResponseContext:
     def _go_on(self) -> None:
         """Begin the next step, unless something still runs; after the last one, conclude."""
         while not self._running and self._steps and not self._stopped:
-            step = [self._new_branch(target) for target in self._steps.pop(0)]
+            wanted = [self._new_branch(target) for target in self._steps.pop(0)]
+            step = [branch for branch in wanted if branch is not None]
             self._branches += step
             self._running.update(step)
             for each in step:
@@ -208,13 +211,27 @@ class ResponseContext:
             self._conclude()
         self._core.concluded(self)
 
-    def _new_branch(self, target: Target) -> Branch:
+    def _new_branch(self, target: Target) -> Branch | None:
+        """None for a call that its trunk cannot bear."""
         attempt = Attempt(
             target.uri, self.received.call_id, self._core.clock.seconds(), target.trunk
         )
         if self.call is not None:
-            self.call.tried(attempt)
+            over = self._over_limit(target)
+            self.call.tried(attempt, target, over is None)
+            if over is not None:
+                attempt.ended, (attempt.status, attempt.limit) = attempt.started, over
+                attempt.reason = REASONS[attempt.status]
+                self._failures.append((attempt.status, None))
+                return None
         return Branch(self._core, self, target, attempt)
+
+    def _over_limit(self, target: Target) -> tuple[int, str] | None:
+        """The limit of its trunk that a call would break: a status, and which."""
+        if target.trunk is None:
+            return None
+        dialled = self.received.request_uri.user, Uri.parse(target.uri).user
+        return self._core.traffic.over(target.trunk, "out", *dialled)
 
     def _stop(self, fields: list[Field]) -> None:
         """Begin no branch more, and cancel those that run."""

@@ -43,6 +43,7 @@ from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.server import Screened, Server
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.trunk.traffic import OUT_OF_ORDER, Traffic
 from softswitch.wheel import Clock
 
 #: Status, reason phrase and fields of a refusal.
@@ -54,6 +55,7 @@ class Forwarder:
 
     :ivar ledger: those records.
     :ivar counters: "INVITE forwarded" and the like -> how often.
+    :ivar traffic: the trunks, as calls see them.
     :param domains: which URIs are ours.
     :param secret: makes our routes and branches such as nobody else can make.
     """
@@ -67,12 +69,14 @@ class Forwarder:
         domains: Domains,
         auditor: Auditor,
         secret: bytes,
+        traffic: Traffic,
     ) -> None:
         self.clock = clock
         self.transport = transport
         self.transactions = transactions
         self.counters: Counter[str] = Counter()
-        self.ledger = Ledger(clock, auditor, self.counters)
+        self.traffic = traffic
+        self.ledger = Ledger(clock, auditor, self.counters, self.traffic)
         self._resolver = resolver
         self._domains = domains
         self._auditor = auditor
@@ -168,6 +172,8 @@ class Forwarder:
         context = self._context(came, request, transaction)
         if told is not None:
             context.call = self.ledger.open(request, told[0], decision.record_route, told[1])
+        if refusal is None and not decision.targets:
+            refusal = self.traffic.no_trunk_status, None, [OUT_OF_ORDER]
         if refusal is not None:
             context.refuse(*refusal)
             return

@@ -11,10 +11,12 @@ from typing import Final, Protocol
 import attrs
 
 from softswitch.flow import Flow
+from softswitch.plugin.decisions import Target
 from softswitch.plugin.record import Attempt, CallRecord
 from softswitch.scope import Auditor, Scope
 from softswitch.sip.fields import seconds
 from softswitch.sip.message import Request, Response
+from softswitch.trunk.traffic import Place, Traffic
 from softswitch.wheel import Clock, Timer
 
 #: Seconds after which a call in which nothing passes is over, when its session has no timer.
@@ -50,6 +52,8 @@ class CallData:
     :ivar from_callee: flow on which the callee was.
     :ivar life: seconds for which nothing may pass.
     :ivar unheard_until: when the call is taken for over; None until it is answered.
+    :ivar places: what it takes up at trunks: number of an attempt, or -1 for where it is from ->
+        that.
     """
 
     call_id: str
@@ -61,6 +65,7 @@ class CallData:
     from_callee: Flow | None = None
     life: int = UNHEARD_SECONDS
     unheard_until: float | None = None
+    places: dict[int, Place] = attrs.Factory(dict)
 
 
 class ForwardedCall:
@@ -89,9 +94,25 @@ class ForwardedCall:
         """The name of its timer while it is set (for the scope)."""
         return [] if self._timer is None else ["unheard"]
 
-    def tried(self, attempt: Attempt) -> None:
-        """A target is tried."""
-        self.data.record.attempts.append(attempt)
+    def tried(self, attempt: Attempt, target: Target, goes_out: bool = True) -> None:
+        """A target is tried.
+
+        :param goes_out: whether its trunk bears it.
+        """
+        attempts = self.data.record.attempts
+        if target.trunk is not None and goes_out:
+            self._take(len(attempts), Place(target.trunk, target.member, "out"))
+        attempts.append(attempt)
+
+    def failed(self, attempt: Attempt) -> None:
+        """Nothing has come of it."""
+        for number, each in enumerate(self.data.record.attempts):
+            if each is attempt:
+                self._leave(number)
+
+    def came_from(self, trunk: str) -> None:
+        """A trunk calls, which has been counted when the INVITE came."""
+        self._take(-1, Place(trunk, "", "in"), anew=False)
 
     def rang(self, attempt: Attempt, response: Response) -> None:
         """A provisional response went to the caller."""
@@ -162,12 +183,24 @@ class ForwardedCall:
         record.ended, record.hung_up = now, who
         record.reason = record.reason if reason is None else reason
         for attempt in record.attempts:
+            record.limit = record.limit or attempt.limit
             if attempt.ended is None:
                 attempt.ended = now
+        for number in list(self.data.places):
+            self._leave(number)
         self._stop()
         self._ledger.forget(self)
         self._scope.release(self)
         self._scope.end()
+
+    def _take(self, number: int, place: Place, anew: bool = True) -> None:
+        self.data.places[number] = place
+        self._ledger.traffic.leg_began(place, anew)
+
+    def _leave(self, number: int) -> None:
+        place = self.data.places.pop(number, None)
+        if place is not None:
+            self._ledger.traffic.leg_ended(place)
 
     def _wait(self) -> None:
         """Something has passed; wait anew."""
@@ -189,12 +222,16 @@ class ForwardedCall:
 class Ledger:
     """The calls that are forwarded and have not ended.
 
+    :ivar traffic: the trunks, as calls see them.
     :param counters: "ended" -> how often.
     """
 
-    def __init__(self, clock: Clock, auditor: Auditor, counters: Counter[str]) -> None:
+    def __init__(
+        self, clock: Clock, auditor: Auditor, counters: Counter[str], traffic: Traffic
+    ) -> None:
         self.clock = clock
         self.auditor = auditor
+        self.traffic = traffic
         self._counters = counters
         self._calls: dict[tuple[str, str], list[ForwardedCall]] = {}
 
@@ -212,6 +249,8 @@ class Ledger:
         tag = request.from_.tag or ""
         call = ForwardedCall(self, CallData(request.call_id, tag, record, stays), observer)
         self._calls.setdefault((request.call_id, tag), []).append(call)
+        if record.identity_kind == "trunk":
+            call.came_from(record.identity)
         return call
 
     def find(self, request: Request, by_caller: bool) -> list[ForwardedCall]:

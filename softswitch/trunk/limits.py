@@ -59,9 +59,14 @@ class Load:
                 return f"{name} {most}"
         return ""
 
-    def began(self, limits: Limits, direction: Direction, now: float) -> None:
-        """A call begins, be it within the limits or, as an emergency call may, beyond them."""
+    def began(self, limits: Limits, direction: Direction, now: float, anew: bool = True) -> None:
+        """A call begins, be it within the limits or, as an emergency call may, beyond them.
+
+        :param anew: whether it is a call more, and does not go on in another way.
+        """
         self.now[direction] += 1
+        if not anew:
+            return
         self.total[direction] += 1
         for name, most in _rates(limits, direction):
             begun = self._begun.get(name)

@@ -7,6 +7,8 @@ that nothing it counts under is ever left behind.
 
 from typing import Any, Literal, Protocol
 
+import attrs
+
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.sip.fields import seconds
@@ -36,6 +38,15 @@ class TrunkLeg(Protocol):
     peer: str
     member: str
     counts: Literal["", "in", "out"]
+
+
+@attrs.define
+class Place:
+    """What a call that is only forwarded takes up at a trunk, as a ``TrunkLeg``; plain data."""
+
+    peer: str
+    member: str = ""
+    counts: Literal["", "in", "out"] = ""
 
 
 class Traffic:
@@ -72,12 +83,15 @@ class Traffic:
         limit = state.load.over(trunk.limits, direction, state.around.now())
         return (trunk.limits.status, f"trunk {name}: {limit}") if limit else None
 
-    def leg_began(self, leg: TrunkLeg) -> None:
-        """A leg from or to a trunk has been made."""
+    def leg_began(self, leg: TrunkLeg, anew: bool = True) -> None:
+        """A leg from or to a trunk has been made.
+
+        :param anew: whether it is a call more, and does not go on as another leg before it.
+        """
         trunk = self._trunks.find(leg.peer)
         if trunk is not None and leg.counts:
             state = trunk.state
-            state.load.began(trunk.limits, leg.counts, state.around.now())
+            state.load.began(trunk.limits, leg.counts, state.around.now(), anew)
             if leg.member in state.states:
                 state.states[leg.member].calls += 1
                 state.states[leg.member].total += 1

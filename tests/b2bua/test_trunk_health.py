@@ -86,6 +86,20 @@ def test_silence_delays_those_calls_only_that_meet_it(carriers):
     assert len({invite.call_id for invite in invites}) == 1
 
 
+def test_a_connection_that_is_refused(make_stage):
+    """A member without a listener fails its call at once, and is skipped by the next."""
+    stage = make_stage({"trunks": two(transport="tcp")}, transport="TCP")
+    second, alice = stage.trunk("carrier", 1), stage.phone("alice")
+    for _ in range(2):
+        talk(stage, alice, second)
+    tried = [[attempt.status for attempt in record.attempts] for record in stage.records]
+    assert tried == [[503, 200], [200]]
+    figures = stage.house.stats()["trunks"]["carrier"]["members"][f"{FIRST}:5060"]
+    (gateway,) = figures["gateways"].values()
+    assert (gateway["state"], gateway["failures"]) == ("out", 1)
+    assert gateway["why"] == "cannot be reached"
+
+
 @pytest.mark.parametrize("status", [404, 486, 480, 500, 603])
 def test_other_refusals_take_nobody_out(carriers, status):
     """A gateway that refuses is there."""

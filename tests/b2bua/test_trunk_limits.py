@@ -143,6 +143,25 @@ def test_calls_per_second(limited, limits, name):
     assert call()
 
 
+def test_calls_per_second_from_the_trunk(limited):
+    """The same for those that come from it; calls to it have a count of their own."""
+    stage, gateway, alice, bob = limited(per_second_in=1, per_second_out=1)
+    for phone in (alice, bob):
+        phone.answers(486)
+    assert final(gateway.call("alice")) == [486]
+    stage.run(0)
+    assert bob.lines == []
+    assert final(gateway.call("bob")) == [486]
+    assert bob.lines == []
+    assert stage.records[-1].limit == "trunk carrier: per_second_in 1"
+    line = alice.call("0123")
+    gateway.refuse(404)
+    assert final(line) == [404]
+    stage.run(1)
+    assert final(gateway.call("bob")) == [486]
+    assert len(bob.lines) == 1
+
+
 def test_a_cancelled_call_gives_its_place_back(limited):
     """At once, whenever it is cancelled: before the callee was heard, or while it rings."""
     stage, gateway, alice, _ = limited(calls_out=1)

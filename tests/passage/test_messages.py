@@ -269,3 +269,17 @@ def test_a_notify_that_cannot_be_read(udp, phones, state, status):
         fields.append(("Subscription-State", state))
     assert send(alice, "bob", *fields, method="NOTIFY", body=b"").status == status
     assert len(bob.requests) == (status == 200)
+
+
+def test_a_trunk_that_is_out_of_order(udp, phones):
+    """A gateway that has answered 503 is skipped by the next message; without any that is up the
+    sender hears 500 with Q.850 cause 38, and no gateway anything."""
+    (alice,) = phones(udp, "alice")
+    gateways = [udp.trunk("carrier"), udp.trunk("carrier", 1)]
+    for gateway in gateways:
+        gateway.can()
+        gateway.answers["MESSAGE"] = 503
+    assert plain(alice, "9123").status == 500
+    refused = plain(alice, "9123")
+    assert (refused.status, refused.get("Reason")) == (500, "Q.850;cause=38")
+    assert [len(gateway.requests) for gateway in gateways] == [1, 1]

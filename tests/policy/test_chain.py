@@ -11,7 +11,6 @@ from softswitch.plugin.decisions import (
     Challenge,
     Follow,
     PassOn,
-    Proxy,
     Redirect,
     Reject,
     Route,
@@ -150,7 +149,6 @@ def test_a_policy_that_raises_fails_its_own_request(chain, view, logged):
         True,
         Accept(),
         Allow(Identity("user", "alice")),
-        Proxy([]),
         Route([7]),
     ],
 )

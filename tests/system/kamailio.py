@@ -92,7 +92,7 @@ class Kamailio(Process):
         modules: str = "",
     ) -> None:
         own = folder / f"kamailio-{host}"
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         file = own / "kamailio.cfg"
         file.write_text(
             CONFIGURATION.format(

@@ -30,6 +30,10 @@ bind = "{network}.1"
 
 [trunks.pbx]
 addresses = ["{network}.5"]
+try_seconds = 0.5
+[trunks.pbx.health]
+check_seconds = 0.5
+fail_after = 2
 
 [trunks.carriers]
 addresses = ["{network}.3", "{network}.4"]
@@ -68,8 +72,17 @@ class World:
         configuration = CONFIGURATION.format(network=network, try_seconds=TRY_SECONDS)
         self.switch = Switch(configuration, folder)
         leaving.callback(self.switch.kill)
-        self.pbx = Kamailio(folder, f"{network}.5", f"{network}.1")
-        leaving.callback(self.pbx.stop)
+        self.start_pbx()
+
+    def start_pbx(self) -> None:
+        """Have the PBX run, at first or again."""
+        self.pbx = Kamailio(self.folder, f"{self.network}.5", f"{self.network}.1")
+        self._leaving.callback(self.pbx.stop)
+
+    def is_up(self, trunk: str) -> bool:
+        """Whether any member of a trunk is up."""
+        members = self.switch.stats()["trunks"][trunk]["members"].values()
+        return any(member["up"] for member in members)
 
     def carrier(self, host: int) -> Sipp:
         """A carrier that takes calls."""
@@ -111,18 +124,28 @@ def seconds(later: str, earlier: str) -> float:
 
 def test_a_call_to_a_phone_of_the_pbx(world: World):
     """The phone registers at the PBX, a carrier calls its number: the switch sends the call to the
-    PBX, and that to the phone."""
+    PBX, and that to the phone. When the PBX has gone, its checks say so, and the carrier hears at
+    once that it is out of order; a PBX that is back gets calls again."""
     phone = world.phone("200", 11)
     assert phone.register().status == 200
     carrier = world.phone("carrier", 3, at=1)
-    talk(carrier, phone, f"sip:200@{world.network}.1")
+    number = f"sip:200@{world.network}.1"
+    talk(carrier, phone, number)
     (record,) = world.records(1)
-    assert (record["status"], record["identity"], record["attempts"][0]["trunk"]) == (
-        200,
-        "carriers",
-        "pbx",
-    )
+    assert (record["status"], record["identity"]) == (200, "carriers")
+    assert [attempt["trunk"] for attempt in record["attempts"]] == ["pbx"]
+    assert world.is_up("pbx")
+    world.pbx.stop()
+    world.switch.until(lambda: not world.is_up("pbx"), 10)
+    _, refusal = carrier.ask(carrier.invite(number))
+    assert (refusal.status, refusal.get("Reason")) == (500, "Q.850;cause=38")
+    assert world.records(2)[1]["attempts"] == []
+    world.start_pbx()
+    world.switch.until(lambda: world.is_up("pbx"), 10)
+    assert phone.register().status == 200
+    talk(carrier, phone, number)
     assert world.switch.stats()["leaks"] == 0
+    assert world.switch.stop() == 0
 
 
 def test_a_carrier_fails_in_the_middle_of_the_load(world: World):
