@@ -72,12 +72,16 @@ class MediaError(SoftswitchError):
 class PolicyError(SoftswitchError):
     """A plug-in raised, was late or answered something that is no decision.
 
+    One that raises it itself knows what is wrong: the log has its reason, and no stack.
+
     :ivar policy: the name under which the configuration uses it.
+    :ivar reason: what was wrong.
     """
 
     def __init__(self, policy: str, reason: str) -> None:
         super().__init__(f"policy {policy!r}: {reason}")
         self.policy = policy
+        self.reason = reason
 
 
 class ConfigError(SoftswitchError):

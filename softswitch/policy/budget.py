@@ -6,6 +6,7 @@ when a second's worth stands in it, the policy rests until half of that has drai
 alone, however long, never makes it rest: the whole machine may have been held up meanwhile.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -133,8 +134,9 @@ class Asked:
 
     def figures(self) -> dict[str, Any]:
         """For an operator."""
-        cost = self.cost
+        cost, own = self.cost, getattr(self.plug_in, "figures", None)
         return {
+            **({} if own is None else {"own": _shielded(own)}),
             "questions": cost.questions,
             "seconds": round(cost.seconds, 6),
             "worst": round(cost.worst, 6),
@@ -168,6 +170,14 @@ class Asked:
                 " that has been made up for",
                 policy=self.label,
             )
+
+
+def _shielded(figures: Callable[[], object]) -> object:
+    """What a policy counts itself; one that raises spoils no other figures."""
+    try:
+        return figures()
+    except Exception as error:
+        return repr(error)
 
 
 @attrs.define

@@ -259,7 +259,9 @@ class PolicyChain:
         return policy.fallback
 
     def raised(self, policy: Asked, subject: Subject, failure: Failure) -> Reject | None:
-        """The same for an exception that a policy let out."""
+        """The same for an exception that a policy let out; with a reason of its own, or a stack."""
+        if isinstance(failure.value, PolicyError):
+            return self.failed(policy, "raised", subject, failure.value.reason)
         self.failures[policy.name, "raised"] += 1
         error = PolicyError(policy.name, "raised")
         log.failure(

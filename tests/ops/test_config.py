@@ -102,7 +102,7 @@ def test_the_commented_file_shows_every_key():
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
         *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
-        *("follow", "front", "rates", "ring_groups"),
+        *("follow", "front", "rates", "ring_groups", "webhook"),
     }
 
 

@@ -61,6 +61,11 @@ located = PolicyMaker(
     "softswitch.policy.located:Located",
     "Rings the phones that a user registered.",
 )
+webhook = PolicyMaker(
+    "webhook",
+    "softswitch.policy.webhook:Webhook",
+    "Asks a server of one's own where calls go, and tells it what becomes of them.",
+)
 follow = PolicyMaker(
     "follow",
     "softswitch.policy.redirects:FollowRedirects",
