@@ -58,6 +58,7 @@ from softswitch.trunk.group import escape_user
 from softswitch.trunk.registering import RegistrationData, World
 from softswitch.trunk.registrations import UpstreamRegistrations
 from softswitch.trunk.traffic import Traffic
+from softswitch.trunk.veils import Veils
 from softswitch.wheel import Clock
 
 USER_AGENT = f"softswitch/{__version__}"
@@ -132,6 +133,7 @@ class House:
         self._retired: list[tuple[finalize[..., PolicyChain], Sequence[Policy]]] = []
         self.attention = Attention()
         self.premises = Premises(config, self)
+        self.transactions.veil = self._veil(self.premises)
         self.policies = self._chain(self.premises, None)
         resolver = Resolver(look_up, self.transport.listeners, look_up_service)
         self.agent = UserAgent(
@@ -230,6 +232,7 @@ class House:
         # Nothing below can fail.
         self._retire()
         self.premises, self.policies = premises, policies
+        self.transactions.veil = self._veil(premises)
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
         self.occupancy.emergency = frozenset(config.switch.emergency)
@@ -342,6 +345,17 @@ class House:
             return None
         alive = binding.reachable and self.transport.is_alive(binding.flow)
         return _view(binding) if alive else attrs.evolve(_view(binding), flow=None)
+
+    def _veil(self, premises: Premises) -> Veils | None:
+        """What hides from others what lies behind the trunks; None for nothing."""
+        veils = Veils(
+            premises.trunks,
+            self.transport.facing,
+            self.transport.listeners,
+            premises.config.switch.domains,
+            sessions=self.engine is not None,
+        )
+        return veils if veils.needed else None
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""

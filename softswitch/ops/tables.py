@@ -1,6 +1,7 @@
 """The tables of the configuration: a class for each, its fields named as the file's keys. Pure."""
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, Literal
 
 import attrs
@@ -15,6 +16,7 @@ from softswitch.ops.values import (
     HostPort,
     Network,
     NumberPattern,
+    Place,
     Port,
     PortRange,
     Refusal,
@@ -281,6 +283,12 @@ class TrunkTable:
     :ivar limits: what it may carry.
     :ivar register: how we register at it; None where we do not.
 
+    What others hear of it:
+
+    :ivar topology: whether its addresses and names, where they stand in what crosses the switch,
+        are hidden from everybody else; "show" leaves what it says as it is.
+    :ivar inside: further names, addresses and networks that are hidden with them.
+
     How it calls us, see ``trunk.inbound.Inbound``:
 
     :ivar inbound_username: with which it proves itself; "" where only its address tells.
@@ -323,6 +331,9 @@ class TrunkTable:
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
     register: RegisterTable | None = None
+
+    topology: Literal["hide", "show"] = "hide"
+    inside: tuple[Place, ...] = ()
 
     inbound_username: str = ""
     inbound_password: Secret | None = attrs.field(default=None, repr=False)
@@ -376,6 +387,9 @@ class TrunkTable:
             limits=Limits(**attrs.asdict(self.limits)),
             upstream=None if register is None else register.upstream(self.username, places),
             shape=self.shape,
+            hides=self.topology == "hide",
+            inside=tuple(place for place in self.inside if "/" not in place),
+            inside_networks=tuple(ip_network(place) for place in self.inside if "/" in place),
         )
 
     @property

@@ -28,6 +28,8 @@ Port = Annotated[int, "Port"]
 Amount = Annotated[int, "Amount"]
 #: 1 or more.
 Count = Annotated[int, "Count"]
+#: A host name in lower case, an address literal without brackets, or a network.
+Place = Annotated[str, "Place"]
 #: A number, or a regular expression for whole numbers.
 NumberPattern = Annotated[str, "NumberPattern"]
 #: What a header field may hold: one line, without controls.
@@ -85,6 +87,11 @@ def read_host(value: object) -> Host:
         return read_address(text)
     except ValueError:
         raise ValueError(f"a host name or an address is wanted, not {shown(value)}") from None
+
+
+def read_place(value: object) -> Place:
+    """A host name, an address literal, or a network in CIDR notation."""
+    return str(read_network(value)) if "/" in _text(value) else read_host(value)
 
 
 def read_port(value: object) -> Port:
@@ -195,6 +202,7 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     Address: read_address,
     Host: read_host,
     HostPort: read_host_port,
+    Place: read_place,
     Port: read_port,
     PortRange: read_port_range,
     Refusal: read_refusal,

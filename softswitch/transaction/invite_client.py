@@ -112,7 +112,7 @@ class InviteClient(ClientTransaction):
         if self.timer_cancel is not None or self._request is None:
             return
         self.timer_cancel = self._start_timer(self._home.timers.patience, Event.UNANSWERED)
-        request = compose.cancel(self._request, fields)
+        request = self._home.veiled(compose.cancel(self._request, fields), self.flow)
         key = client_key(self._request.top_via.branch or "", "CANCEL")
         self._home.begin(Client(self._home, key, request, self.flow, UNHEARD, self.scope))
 

@@ -48,7 +48,7 @@ class InviteServer(ServerTransaction):
 
     def respond(self, response: Response) -> None:
         status = response.status
-        data = response.encode()
+        data = self._encoded(response)
         if status < 200:
             self.fire(Event.PROVISIONAL, data)
         elif status < 300:

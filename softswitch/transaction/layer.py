@@ -5,9 +5,9 @@ and the user agent above.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from secrets import token_hex
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
@@ -15,6 +15,7 @@ from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Message, Request, Response
 from softswitch.sip.names import METHODS
+from softswitch.sip.veil import Veil
 from softswitch.transaction.client import Client, ClientTransaction, ClientUser, client_key
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.invite_server import InviteServer
@@ -25,6 +26,9 @@ from softswitch.wheel import Clock
 
 #: How the branch of an RFC 3261 client begins: it is unique, so that it tells all.
 COOKIE: Final = "z9hG4bK"
+
+
+_M = TypeVar("_M", bound=Message)
 
 
 class TransactionUser(Protocol):
@@ -53,6 +57,8 @@ class TransactionLayer:
 
     :ivar user: the core above; assigned before anything arrives.
     :ivar counters: what was merged, stray or could not be delivered -> how often.
+    :ivar veil: what hides from the peer on a flow what it is not to see, None for nothing; None
+        where nothing is hidden from anybody. What is forwarded goes as it is.
     """
 
     __slots__ = (
@@ -65,6 +71,7 @@ class TransactionLayer:
         "timers",
         "transport",
         "user",
+        "veil",
     )
 
     user: TransactionUser
@@ -78,6 +85,7 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
         self._secret = token_hex(16)
+        self.veil: Callable[[Flow], Veil | None] | None = None
 
     def __iter__(self) -> Iterator[Transaction]:
         """Every transaction that has not terminated."""
@@ -106,6 +114,8 @@ class TransactionLayer:
         branch = compose.sealed_branch(request.call_id, self._secret)
         if loop:
             branch = f"{branch}.{loop}"
+        else:
+            request = self.veiled(request, flow)
         request = self._with_via(request, flow, branch)
         key = client_key(branch, request.method)
         transaction = (InviteClient if request.method == "INVITE" else Client)(
@@ -121,6 +131,8 @@ class TransactionLayer:
 
         :param branch: of an ACK that is forwarded, the same for each copy (16.11).
         """
+        if not branch:
+            request = self.veiled(request, flow)
         request = self._with_via(request, flow, branch or compose.new_branch())
         try:
             self.transport.send(request.encode(), flow)
@@ -141,7 +153,9 @@ class TransactionLayer:
             self.counters["stateless response not delivered"] += 1
 
     def allow_merging(self, transaction: ServerTransaction) -> None:
-        """A request is forwarded: others that are merged with it are no error (16.3)."""
+        """A request is forwarded: others that are merged with it are no error (16.3), and its
+        responses go back as they are."""
+        transaction.forwarded = True
         self._merged.discard(transaction.merge)
 
     # The transport below.
@@ -174,6 +188,13 @@ class TransactionLayer:
             transaction.flow_failed(flow, reason)
 
     # The transactions.
+
+    def veiled(self, message: _M, flow: Flow) -> _M:
+        """A message as the peer on a flow may see it."""
+        if self.veil is None:
+            return message
+        veil = self.veil(flow)
+        return message if veil is None else veil.over(message)
 
     def begin(self, transaction: ClientTransaction) -> None:
         """Keep a client transaction and start it."""

@@ -56,9 +56,19 @@ class ServerTransaction(Transaction):
     :ivar user: who hears of CANCEL and failures; ``UNADOPTED`` until ``adopt``, and once there
         is nothing left to tell.
     :ivar merge: hash under which the layer finds requests merged with this one; 0 for none.
+    :ivar forwarded: whether the request is forwarded, and its responses are somebody else's.
     """
 
-    __slots__ = ("_back", "_data", "_request", "_way_back", "merge", "screened", "user")
+    __slots__ = (
+        "_back",
+        "_data",
+        "_request",
+        "_way_back",
+        "forwarded",
+        "merge",
+        "screened",
+        "user",
+    )
 
     def __init__(
         self, home: Home, key: str, request: Request, flow: Flow, screened: Screened, merge: int = 0
@@ -67,6 +77,7 @@ class ServerTransaction(Transaction):
         self.screened = screened
         self.user: ServerUser = UNADOPTED
         self.merge = merge
+        self.forwarded = False
         self._request: Request | None = request
         self._way_back: Request | None = request
         self._back: Flow | None = None
@@ -113,6 +124,10 @@ class ServerTransaction(Transaction):
         That it cannot be delivered is told later, by ``transaction_failed``.
         """
         raise NotImplementedError
+
+    def _encoded(self, response: Response) -> bytes:
+        """A response as it leaves: one of ours tells nothing that its receiver is not to see."""
+        return (response if self.forwarded else self._home.veiled(response, self.flow)).encode()
 
     def retransmitted(self, flow: Flow) -> None:
         """The request has come again; over a stream, answers now go where it came from."""
@@ -227,7 +242,7 @@ class Server(ServerTransaction):
 
     def respond(self, response: Response) -> None:
         event = Event.PROVISIONAL if response.status < 200 else Event.FINAL
-        self.fire(event, response.encode())
+        self.fire(event, self._encoded(response))
 
     def _provide(self, data: bytes) -> None:
         self._data = data

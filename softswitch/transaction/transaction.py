@@ -5,12 +5,12 @@ tells its user last, so that the user may call back into it, or into the layer, 
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from softswitch.flow import Flow
 from softswitch.machine import Machine
 from softswitch.scope import Scope
-from softswitch.sip.message import Request, Response
+from softswitch.sip.message import Message, Request, Response
 from softswitch.transaction.timers import Timers
 from softswitch.transport.listener import Facing
 from softswitch.wheel import Clock, Timer
@@ -18,6 +18,9 @@ from softswitch.wheel import Clock, Timer
 if TYPE_CHECKING:
     from softswitch.transaction.client import ClientTransaction
     from softswitch.transaction.server import ServerTransaction
+
+
+_M = TypeVar("_M", bound=Message)
 
 
 class Event(StrEnum):
@@ -70,6 +73,9 @@ class Home(Protocol):
     clock: Clock
     timers: Timers
     transport: Transport
+
+    def veiled(self, message: _M, flow: Flow) -> _M:
+        """A message as the peer on a flow may see it."""
 
     def begin(self, transaction: "ClientTransaction") -> None:
         """Keep a client transaction and start it."""

@@ -64,6 +64,9 @@ class Trunk:
     :ivar shape: how it wants our calls to look; None for as they are.
     :ivar numbering: how it writes numbers.
     :ivar home: how those write them who have numbers dialled over it.
+    :ivar hides: whether its addresses and names are hidden from all others.
+    :ivar inside: further names and addresses that are hidden with them.
+    :ivar inside_networks: likewise networks.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -89,6 +92,9 @@ class Trunk:
     shape: Shape | None = None
     numbering: Numbering = PLAIN
     home: Numbering = PLAIN
+    hides: bool = True
+    inside: tuple[str, ...] = ()
+    inside_networks: tuple[Network, ...] = ()
     state: Members = attrs.field(init=False, eq=False, repr=False)
 
     @state.default
