@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops.tables import RingGroupTable, UserTable
+from softswitch.ops.user_tables import RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.views import CallLimits, RingGroup, User

@@ -21,18 +21,16 @@ from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.tables import (
     AuthTable,
-    GroupTable,
     LimitsTable,
     ListenTable,
     MediaTable,
     RecordsTable,
-    RingGroupTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
     TrunkTable,
-    UserTable,
 )
+from softswitch.ops.user_tables import GroupTable, RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS, HostPort
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.numbering import PLAIN, Numbering

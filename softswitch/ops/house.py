@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, ClassVar
 from weakref import finalize, ref
 
-import attrs
 from twisted.internet.defer import Deferred
 
 from softswitch import __version__
@@ -24,13 +23,12 @@ from softswitch.b2bua.switch import Switch
 from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import ConfigError
-from softswitch.flow import Flow
 from softswitch.ops.config import Config
 from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
+from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.plugin.media import IMediaEngine
-from softswitch.plugin.views import BindingView
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
 from softswitch.policy.budget import Attention
@@ -39,7 +37,7 @@ from softswitch.policy.located import dialled
 from softswitch.policy.users import Ask
 from softswitch.policy.waiting import Found
 from softswitch.proxy.forwarder import Forwarder
-from softswitch.registrar.bindings import Binding, Bindings
+from softswitch.registrar.bindings import Bindings
 from softswitch.registrar.front import Fronts
 from softswitch.registrar.handler import RegisterHandler
 from softswitch.registrar.moves import Moves
@@ -79,6 +77,7 @@ class House:
     :ivar proxy: what it forwards.
     :ivar fronts: registrations that it passes on.
     :ivar bindings: its registrations.
+    :ivar whereabouts: the same as policies see them.
     :ivar auditor: its proof that nothing leaks.
     :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
     :param clock: a wheel, or a virtual clock.
@@ -125,6 +124,7 @@ class House:
         self.auditor = Auditor(clock, report)
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
+        self.whereabouts = Whereabouts(self.bindings, self.transport.is_alive)
         self.random = random or Random()
         self.upstream = UpstreamRegistrations(secret or os.urandom(32))
         self.transport.on_closed.append(self.upstream.flow_closed)
@@ -143,7 +143,7 @@ class House:
             self.domains,
             self.policies,
             self.auditor,
-            lambda user: self.locate(user, self.domain),
+            lambda user: self.whereabouts.locate(user, self.domain),
         )
         self._world = World(
             clock,
@@ -322,29 +322,9 @@ class House:
         """The premises as the policy that the configuration calls so is handed them."""
         return premises
 
-    def locate(self, user: str, domain: str) -> list[BindingView]:
-        """Where a user can be reached now, the preferred contact first."""
-        return [
-            _view(binding)
-            for binding in self.bindings.lookup(f"{user}@{domain}")
-            if self.transport.is_alive(binding.flow)
-        ]
-
     def idle_since(self, user: str) -> float | None:
         """When the last call of a user ended; None while he is in one."""
         return self.occupancy.idle_since(user)
-
-    def registered_on(self, flow: Flow) -> list[BindingView]:
-        """Who has registered on a flow."""
-        return [_view(binding) for binding in self.bindings.on_flow(flow)]
-
-    def fronted(self, token: str) -> BindingView | None:
-        """The contact that a PBX knows by this user part of a Contact of ours."""
-        binding = self.bindings.with_token(token)
-        if binding is None:
-            return None
-        alive = binding.reachable and self.transport.is_alive(binding.flow)
-        return _view(binding) if alive else attrs.evolve(_view(binding), flow=None)
 
     def _veil(self, premises: Premises) -> Veils | None:
         """What hides from others what lies behind the trunks; None for nothing."""
@@ -439,19 +419,3 @@ def _call_settings(config: Config) -> CallSettings:
 def _subscription_settings(config: Config) -> SubscriptionSettings:
     table = config.subscriptions
     return SubscriptionSettings(table.per_user, table.min_expires, table.max_expires)
-
-
-def _view(binding: Binding) -> BindingView:
-    """A binding as policies see it."""
-    grant = binding.grant
-    return BindingView(
-        binding.aor,
-        binding.contact,
-        binding.flow,
-        binding.q,
-        binding.expires_at,
-        binding.user_agent,
-        binding.instance,
-        grant.registrar if grant is not None else "",
-        grant is not None and bool(grant.username),
-    )

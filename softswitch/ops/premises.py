@@ -14,6 +14,7 @@ from softswitch.dialog.proof import Credentials
 from softswitch.errors import ConfigError
 from softswitch.flow import Flow
 from softswitch.ops.config import Config, names
+from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
@@ -38,6 +39,7 @@ class Building(Protocol):
     domains: Domains
     random: Random
     upstream: UpstreamRegistrations
+    whereabouts: Whereabouts
 
     @property
     def listeners(self) -> list[Listener]:
@@ -45,16 +47,6 @@ class Building(Protocol):
 
     def idle_since(self, user: str) -> float | None:
         """When the last call of a user ended; None while he is in one."""
-
-    def locate(self, user: str, domain: str) -> list[BindingView]:
-        """Where a user can be reached now, the preferred contact first."""
-
-    def registered_on(self, flow: Flow) -> list[BindingView]:
-        """Who has registered on a flow."""
-
-    def fronted(self, token: str) -> BindingView | None:
-        """The contact that a PBX knows by this user part of a Contact of ours; one that cannot be
-        reached has no flow."""
 
 
 class Premises:
@@ -75,7 +67,7 @@ class Premises:
         self._house = house
         configured = Roll(config.directory_of_users().values())
         self.users = Users(configured, house.clock, config.auth.remember_seconds)
-        trunks = located(config.trunk_groups(), house.locate, house.domains.primary)
+        trunks = located(config.trunk_groups(), house.whereabouts.locate, house.domains.primary)
         trunks = house.upstream.known_to(trunks)
         now, emergency = house.clock.seconds, config.switch.emergency
         self.trunks = Trunks(trunks, now, emergency, house.random)
@@ -164,15 +156,15 @@ class Premises:
 
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
-        return self._house.locate(user, domain)
+        return self._house.whereabouts.locate(user, domain)
 
     def registered_on(self, flow: Flow) -> list[BindingView]:
         """Who has registered on a flow."""
-        return self._house.registered_on(flow)
+        return self._house.whereabouts.registered_on(flow)
 
     def fronted(self, token: str) -> BindingView | None:
         """The contact that a PBX knows by this user part of a Contact of ours."""
-        return self._house.fronted(token)
+        return self._house.whereabouts.fronted(token)
 
     def e164(self, number: str, caller: Identity | None = None) -> str:
         """A number as its caller writes it, in E.164; "" for what is no telephone number."""

@@ -18,7 +18,7 @@ import attrs
 from softswitch.errors import ConfigError
 from softswitch.ops.accounts import faults, is_fit, read_settings, settings_of, written
 from softswitch.ops.config import Config, load
-from softswitch.ops.tables import UserTable
+from softswitch.ops.user_tables import UserTable
 from softswitch.sip.digest import ALGORITHMS, ha1
 from softswitch.store.users import UserFile
 

@@ -90,7 +90,7 @@ def test_a_router_that_takes_its_time(make_stage, transport):
     line = alice.call("carol")
     stage.run(1)
     assert [response.status for response in line.responses] == [100]
-    (binding,) = stage.house.locate("bob", stage.house.domain)
+    (binding,) = stage.house.whereabouts.locate("bob", stage.house.domain)
     answer.callback(Route([binding.contact]))
     stage.run(0)
     bob.answer()

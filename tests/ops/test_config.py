@@ -10,18 +10,16 @@ from softswitch.errors import ConfigError
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.tables import (
     AuthTable,
-    GroupTable,
     LimitsTable,
     ListenTable,
     MediaTable,
     RecordsTable,
-    RingGroupTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
     TrunkTable,
-    UserTable,
 )
+from softswitch.ops.user_tables import GroupTable, RingGroupTable, UserTable
 from softswitch.ops.values import HostPort, PortRange
 from softswitch.plugin.numbering import Numbering
 from softswitch.plugin.profile import DEFAULT, Profile

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from softswitch.ops.cli import main
-from softswitch.ops.tables import UserTable
+from softswitch.ops.user_tables import UserTable
 from softswitch.ops.users import HELP
 from softswitch.sip.digest import ha1
 from softswitch.store.users import UserFile

@@ -181,7 +181,7 @@ def test_a_policy_may_have_it_forwarded(phones):
     @implementer(IRouter)
     class Forwards:
         def route(self, invite):
-            (binding,) = stage.house.locate("bob", stage.house.domain)
+            (binding,) = stage.house.whereabouts.locate("bob", stage.house.domain)
             return Proxy(Target(binding.contact, flow=binding.flow))
 
     with Stage(plug_ins=[Forwards()]) as stage:

@@ -59,7 +59,7 @@ def proxying():
     def make(*targets, record_route=True, strangers=False, **options):
         policy = Forwarding(list(targets), record_route, strangers)
         made = Stage(plug_ins=[policy], **options)
-        policy.locate = lambda user, domain: made.house.locate(user, made.house.domain)
+        policy.locate = lambda user, domain: made.house.whereabouts.locate(user, made.house.domain)
         made.policy = policy
         stages.append(made)
         return made
