@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -187,13 +188,15 @@ def names(patient: Patient) -> Iterator[Finding]:
 def open_files(patient: Patient) -> Iterator[Finding]:
     """Whether there may be as many files open as the calls that are wanted need."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    relayed = patient.config.media.engine == "relay"
-    of_each = SOCKETS_OF_A_CALL if relayed else 0
-    needed = patient.calls * of_each + OTHER_FILES
+    media = patient.config.media
+    of_each = SOCKETS_OF_A_CALL if media.engine == "relay" else 0
+    # The limit is each process's, and the relay's processes share the calls.
+    shares = max(1, media.processes)
+    needed = ceil(patient.calls / shares) * of_each + OTHER_FILES
     if hard in (resource.RLIM_INFINITY, -1) or hard >= needed:
         yield Finding("files", "OK", f"{hard} files may be open, {needed} are needed")
     else:
-        possible = max(0, hard - OTHER_FILES) // of_each if of_each else 0
+        possible = max(0, hard - OTHER_FILES) // of_each * shares if of_each else 0
         yield Finding(
             "files",
             "FAIL",

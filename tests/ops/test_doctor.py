@@ -226,10 +226,14 @@ def test_names_of_trunks(patient):
     assert "nowhere.invalid of the trunk b leads nowhere" in found[1].found
 
 
-@pytest.mark.parametrize(("limit", "calls", "state"), [(64, 100, "FAIL"), (600, 100, "OK")])
-def test_open_files(patient, limit, calls, state):
-    """The hard limit is what counts: the switch raises the soft one."""
-    looked_at = patient(calls=calls)
+@pytest.mark.parametrize(
+    ("limit", "processes", "state"),
+    [(64, 1, "FAIL"), (599, 1, "FAIL"), (600, 1, "OK"), (400, 2, "OK"), (600, 0, "OK")],
+)
+def test_open_files(patient, limit, processes, state):
+    """The hard limit is what counts, since the switch raises the soft one; each process has its
+    own."""
+    looked_at = patient(f"[media]\nprocesses = {processes}", calls=100)
     (found,) = elsewhere(
         lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
         lambda: list(examine.open_files(looked_at)),
