@@ -1,4 +1,4 @@
-"""The tables of users, their groups and their ring groups, fields named as the file's keys. Pure."""
+"""The tables of users, groups and ring groups, their fields named as the file's keys. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
