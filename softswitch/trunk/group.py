@@ -286,7 +286,10 @@ class Trunks:
 
 def is_emergency(numbers: frozenset[str], *dialled: str | None) -> bool:
     """Whether any of these is an emergency number, parameters apart."""
-    return any(each and each.partition(";")[0] in numbers for each in dialled)
+    for each in dialled:
+        if each is not None and (each in numbers or each.partition(";")[0] in numbers):
+            return True
+    return False
 
 
 def escape_user(text: str) -> str:

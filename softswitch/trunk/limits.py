@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal
 
 import attrs
@@ -34,6 +35,22 @@ class Limits:
     per_second_out: int | None = None
     status: int = 486
 
+    @cached_property
+    def rates(self) -> dict[Direction, list[tuple[str, int]]]:
+        """Direction -> the limits on calls per second that are set."""
+        both = [] if self.per_second is None else [("per_second", self.per_second)]
+        own: dict[Direction, int | None] = {"in": self.per_second_in, "out": self.per_second_out}
+        return {
+            way: both if rate is None else [*both, (f"per_second_{way}", rate)]
+            for way, rate in own.items()
+        }
+
+    @cached_property
+    def unset(self) -> bool:
+        """Whether there is none."""
+        counts = (self.calls, self.calls_in, self.calls_out)
+        return not any(self.rates.values()) and counts == (None, None, None)
+
 
 class Load:
     """What a trunk carries.
@@ -53,6 +70,8 @@ class Load:
     def over(self, limits: Limits, direction: Direction, now: float) -> str:
         """The limit that one call more would break, as ``calls_out 30``; "" for none. It is
         counted, for whoever asks turns that call away."""
+        if limits.unset:
+            return ""
         for name, most, reached in self._measured(limits, direction, now):
             if reached:
                 self.refused[name] = self.refused.get(name, 0) + 1
@@ -68,7 +87,7 @@ class Load:
         if not anew:
             return
         self.total[direction] += 1
-        for name, most in _rates(limits, direction):
+        for name, most in limits.rates[direction]:
             begun = self._begun.get(name)
             if begun is None or begun.maxlen != most:
                 begun = self._begun[name] = deque(begun or (), most)
@@ -88,19 +107,10 @@ class Load:
             yield "calls", limits.calls, sum(self.now.values()) >= limits.calls
         if own is not None:
             yield f"calls_{direction}", own, self.now[direction] >= own
-        for name, most in _rates(limits, direction):
+        for name, most in limits.rates[direction]:
             yield name, most, self._is_full(name, most, now)
 
     def _is_full(self, name: str, most: int, now: float) -> bool:
         """Whether so many calls have begun within the last second."""
         begun = self._begun.get(name, ())
         return len(begun) >= most and begun[-most] + WINDOW > now
-
-
-def _rates(limits: Limits, direction: Direction) -> Iterator[tuple[str, int]]:
-    """The limits on calls per second that are set."""
-    own = limits.per_second_in if direction == "in" else limits.per_second_out
-    if limits.per_second is not None:
-        yield "per_second", limits.per_second
-    if own is not None:
-        yield f"per_second_{direction}", own

@@ -106,6 +106,9 @@ class Members:
         state = self.states.get(address)
         if state is None or not state.gateways:
             return True
+        for gateway in state.gateways.values():
+            if gateway.state is State.UP:
+                return True
         now, health = self.around.now(), self._health
         return any(each.can_be_tried(health, now) for each in state.gateways.values())
 
@@ -120,8 +123,12 @@ class Members:
         :param address: the member's; "" for whichever has that address.
         :param place: None for nowhere.
         """
-        if address in self.states:
-            return self.states[address].gateways.setdefault(place, Gateway())
+        state = self.states.get(address)
+        if state is not None:
+            gateway = state.gateways.get(place)
+            if gateway is None:
+                gateway = state.gateways[place] = Gateway()
+            return gateway
         for state in self.states.values() if place is not None else ():
             if place in state.gateways:
                 return state.gateways[place]
