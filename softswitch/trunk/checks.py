@@ -7,19 +7,26 @@ but for those that the trunk's settings name.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
+
+import attrs
 
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.requester import Inquiry, Requester, Sender
 from softswitch.flow import Flow
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Response
 from softswitch.sip.names import REASONS
 from softswitch.transport.layer import Destination
 from softswitch.trunk.group import Trunk, Trunks
 from softswitch.trunk.selection import Member
+from softswitch.trunk.shape import Shape
 from softswitch.wheel import Clock, Timer
+
+#: A trunk that says nothing of how it wants us to look.
+AS_IT_IS: Final = Shape()
 
 
 class Ways(Protocol):
@@ -119,25 +126,34 @@ class Checks:
                 check.expect_answer_in(
                     min(trunk.try_seconds or self._patience, trunk.health.check_seconds)
                 )
-                self._send(trunk.place(member), flow, check)
+                self._send(trunk, member, flow, check)
 
-    def _send(self, uri: str, flow: Flow, check: "_Check") -> None:
-        contact = self._ways.contact("", flow)
+    def _send(self, trunk: Trunk, member: Member, flow: Flow, check: "_Check") -> None:
+        shape = trunk.shape or AS_IT_IS
+        uri, contact = shape.request_uri(trunk.place(member)), self._ways.contact("", flow)
+        us = NameAddr.parse(contact).uri
+        us = attrs.evolve(us, host=shape.from_domain or us.host, port=None, params={})
         tag = compose.new_tag()
         dialog = Dialog(
-            call_id=compose.new_call_id(flow.local_host),
+            call_id=compose.new_call_id(us.host),
             local_tag=tag,
             remote_tag="",
-            local=f"{contact};tag={tag}",
+            local=f"<{us}>;tag={tag}",
             remote=f"<{uri}>",
             contact=contact,
             remote_target=uri,
             flow=flow,
             symmetric=True,
         )
+        fields = [
+            *[("Route", route) for route in shape.route_set],
+            ("Contact", shape.contact(contact)),
+            ("Accept", "application/sdp"),
+            *shape.own_fields(self._fields),
+        ]
         scope = Scope(f"OPTIONS {dialog.call_id}", self._auditor)
         requester = Requester(self._sender, dialog, Inquiry(check.answered), scope)
-        requester.start(dialog.request("OPTIONS", [("Accept", "application/sdp"), *self._fields]))
+        requester.start(dialog.request("OPTIONS", fields))
         scope.end()
 
 

@@ -410,6 +410,28 @@ def test_checks_go_on_when_the_configuration_is_read_anew(carriers):
     assert members(stage)["1"] == "up"
 
 
+def test_what_a_check_says(make_stage):
+    """It goes through the trunk's outbound proxy, and bears our name as the trunk wants it."""
+    trunk = {
+        "addresses": ["10.9.9.9"],
+        "health": {"check_seconds": 10},
+        "outbound_proxy": FIRST,
+        "from_domain": "sbc.example.org",
+        "contact_host": "sbc.example.org:5061",
+        "user_agent": "Exchange 7",
+    }
+    stage = make_stage({"trunks": {"carrier": trunk}})
+    proxy = stage.phone("proxy", host=FIRST)
+    stage.run(1)
+    (request,) = proxy.requests
+    assert (request.method, request.uri) == ("OPTIONS", "sip:10.9.9.9")
+    assert request.all("Route") == [f"<sip:{FIRST};lr>"]
+    assert str(request.from_.uri) == "sip:sbc.example.org"
+    assert [str(contact.uri) for contact in request.contacts] == ["sip:sbc.example.org:5061"]
+    assert request.all("User-Agent") == ["Exchange 7"]
+    assert request.max_forwards == 70
+
+
 def test_a_house_that_stops_asks_no_more(carriers):
     """No check is sent any more; the stage sees that no timer of one is left."""
     stage, first, _, _ = carriers(health={"check_seconds": 10})
