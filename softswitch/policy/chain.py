@@ -211,9 +211,11 @@ class PolicyChain:
                 policy.took(began, ended)
                 if answer is None:
                     continue
-                if isinstance(answer, Failure):
+                if isinstance(answer, place.decisions):
+                    decision = self.checked(place, policy, subject, answer)
+                elif isinstance(answer, Failure):
                     decision = self.raised(policy, subject, answer)
-                elif isinstance(answer, place.decisions) or not isinstance(answer, Awaitable):
+                elif not isinstance(answer, Awaitable):
                     decision = self.checked(place, policy, subject, answer)
                 else:
                     wait = _Wait(self, place, policy, rest, tell, args)
