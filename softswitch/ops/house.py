@@ -181,6 +181,7 @@ class House:
             lambda kind, name: self.config.profile_of(kind, name),
             clock.seconds,
             lambda target: self.traffic.patience(target, self.config.switch.try_seconds),
+            lambda name: self.traffic.outages(name),
         )
         registrar = Registrar(self.bindings, self.domains, clock.seconds)
         self._registering = RegisterHandler(registrar, self.fronts, self.policies)

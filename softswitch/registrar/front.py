@@ -80,6 +80,7 @@ class Fronts:
     :param contact: our Contact value, for a user part, towards a flow's peer.
     :param profile: how the "trunk" of that name is treated.
     :param now: wall-clock seconds, the same as the bindings'.
+    :param outages: how often the trunk of that name has been found out.
     :param patience: seconds for which an address of the PBX may be silent while it has others.
     """
 
@@ -94,6 +95,7 @@ class Fronts:
         profile: Callable[[str, str], Profile],
         now: Callable[[], float],
         patience: Callable[[Target], float],
+        outages: Callable[[str], int],
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._bindings = bindings
@@ -105,6 +107,7 @@ class Fronts:
         self._profile = profile
         self._now = now
         self._patience = patience
+        self._outages = outages
         self._secret = os.urandom(32)
         self._cseq = 0
         self._under_way: set[Passing] = set()
@@ -122,6 +125,7 @@ class Fronts:
     ) -> None:
         """A REGISTER that is for a PBX."""
         grantor = self._grantor(decision.targets[0].trunk or "")
+        grantor.noted(self._outages(grantor.name), self._now())
         try:
             asked = read(request, self._domains, decision.min_expires)
             self._check_order(request, asked)

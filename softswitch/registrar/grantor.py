@@ -33,6 +33,7 @@ class Grantor:
     :ivar name: of its trunk.
     :ivar least: the shortest interval that it takes, seconds; 0 while none was refused.
     :ivar renewed_at: grants from before are to be had anew, wall-clock seconds.
+    :ivar outages: how often it has been found out, by calls or checks.
     :ivar silent: whether nobody there has answered the last time.
     :ivar knows_path: whether it has said that it knows Path (RFC 3327).
     """
@@ -40,6 +41,7 @@ class Grantor:
     name: str
     least: int = 0
     renewed_at: float = 0.0
+    outages: int = 0
     silent: bool = False
     knows_path: bool = False
     _nonces: dict[str, None] = attrs.field(factory=dict, repr=False)
@@ -56,6 +58,12 @@ class Grantor:
             and grant.until >= until
             and grant.at >= self.renewed_at
         )
+
+    def noted(self, outages: int, now: float) -> None:
+        """How often it has been found out by now: each time it may have forgotten everything."""
+        if outages != self.outages:
+            self.outages = outages
+            self.renewed_at = now
 
     def heard(self, response: Response, now: float) -> None:
         """It has answered. One that was silent may have forgotten everything meanwhile."""

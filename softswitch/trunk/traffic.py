@@ -169,6 +169,12 @@ class Traffic:
         if trunk is not None and gateway is not None:
             gateway.failed(trunk.health, trunk.state.around.now(), why, seconds)
 
+    def outages(self, name: str) -> int:
+        """How often members of a trunk have gone out."""
+        trunk = self._trunks.find(name)
+        states = () if trunk is None else trunk.state.states.values()
+        return sum(each.failures for state in states for each in state.gateways.values())
+
     def figures(self) -> dict[str, Any]:
         """For an operator: each trunk's."""
         return {trunk.name: trunk.state.figures() for trunk in self._trunks}

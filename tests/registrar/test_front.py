@@ -344,6 +344,19 @@ def test_after_silence_every_grant_is_had_anew():
         assert set(house.pbx.contacts) == {"dave", "erin"}
 
 
+def test_a_pbx_that_calls_have_found_out_may_have_forgotten():
+    """What calls or checks find out of a trunk's member counts: once it is back, the next refresh
+    of each phone goes to it."""
+    with Stage(config()) as stage:
+        house = House(stage)
+        house.pbx.restart()
+        house.dave.call("200")
+        house.pbx.refuse(503)
+        stage.run(20)
+        assert house.dave.register(again=True) == 200
+        assert list(house.pbx.contacts) == ["dave"]
+
+
 def test_a_restart_that_is_known_of_renews_every_grant():
     """``Fronts.renew``: whoever knows that the PBX has come back says so."""
     with Stage(config()) as stage:
