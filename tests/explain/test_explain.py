@@ -7,7 +7,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import attrs
 import pytest
@@ -598,10 +600,60 @@ def test_policies_may_ask_the_world_if_that_is_wished(tmp_path, options, status)
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "mine")},
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 3, done.stderr
     found = json.loads(done.stdout)
     assert found["answers"][0]["status"] == status
     assert any("--live" in each for each in found["assumed"]) is not bool(options)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Notes what is posted, and rejects every call."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted.append(json.loads(body))
+        answer = b'{"decision": "reject", "status": 487}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        """Nothing is printed."""
+
+
+@pytest.mark.parametrize(("options", "posts", "status"), [([], 0, 500), (["--live"], 1, 487)])
+def test_a_webhook_is_asked_only_if_that_is_wished_and_told_of_nothing(
+    tmp_path, options, posts, status
+):
+    """No event of a call that never was; and without --live, nothing at all."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.posted = []
+    with server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        (file := tmp_path / "hooked.toml").write_text(
+            CONFIG
+            % f"""
+[[policy]]
+use = "webhook"
+url = "http://127.0.0.1:{server.server_port}/"
+secret = "{"s" * 40}"
+events = ["started", "ringing", "answered", "ended"]
+"""
+        )
+        command = ["explain", "--json", "--config", str(file), "--to", "0044123", *ALICE_CALLS]
+        done = subprocess.run(
+            [sys.executable, "-m", "softswitch", *command, *options],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        server.shutdown()
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["answers"][0]["status"] == status
+    assert len(server.posted) == posts
