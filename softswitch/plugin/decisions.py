@@ -190,8 +190,8 @@ class Proxy:
     """The request is forwarded to these targets as it is (RFC 3261 16): of a call no
     back-to-back agent is made, and no audio is relayed.
 
-    A target's ``call_to`` and the credentials of its trunk are of no use here: a proxy leaves To
-    as it is, and passes challenges on.
+    A target's ``call_to`` and ``route`` and the credentials of its trunk are of no use here: a
+    proxy leaves To as it is, and passes challenges on.
 
     :ivar targets: ``steps`` says in which order they are tried; none at all as in a ``Route``.
     :ivar record_route: whether the further requests of a dialog that the request makes come this

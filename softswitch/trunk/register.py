@@ -79,7 +79,7 @@ class Registration(DataMachine):
         """Whether it can go on with other settings: the Contact that is bound stays the same, and
         where it is bound is still asked."""
         same = upstream.contact_user == self._upstream.contact_user
-        return same and (self.data.registrar in registrars or not self.is_bound)
+        return same and (self.data.accepted_by in registrars or not self.is_bound)
 
     def become(self, trunk: Trunk, upstream: Upstream, registrars: Sequence[str]) -> None:
         """Go on with these settings; at once, where they are others."""
@@ -157,6 +157,8 @@ class Registration(DataMachine):
             data.reason = "the answer does not name our contact"
             self._fail(elsewhere=False)
             return
+        if data.accepted_by != data.registrar:
+            data.accepted_by, data.since = data.registrar, None
         data.flow = data.dialog.flow
         data.bound_until = self._world.clock.seconds() + granted
         data.service_route = service_route(response)

@@ -56,12 +56,13 @@ class RegistrationData:
     :ivar trunk: name of the trunk.
     :ivar token: in our Contact.
     :ivar state: how far it has come.
-    :ivar registrar: the one that is being asked, or that has accepted.
+    :ivar registrar: the one that is being asked, or was last.
     :ivar untried: those that are still to be asked in this round.
     :ivar destinations: addresses of ``registrar`` that are still to be asked.
     :ivar tried: addresses that have been asked in this round.
     :ivar dialog: Call-ID, CSeq, flow and challenges; None before the first REGISTER.
-    :ivar flow: on which it was accepted; None before, and when that is gone.
+    :ivar accepted_by: the registrar that has accepted us last.
+    :ivar flow: on which it did; None before, and when that is gone.
     :ivar bound_until: when what was granted ends; None before.
     :ivar since: since when it is registered without a break; None while it is not.
     :ivar service_route: the Service-Route of the registrar (RFC 3608), Route field values.
@@ -85,6 +86,7 @@ class RegistrationData:
     destinations: list[Destination] = attrs.Factory(list)
     tried: list[Destination] = attrs.Factory(list)
     dialog: Dialog | None = None
+    accepted_by: str = ""
     flow: Flow | None = None
     bound_until: float | None = None
     since: float | None = None

@@ -86,7 +86,7 @@ class UpstreamRegistrations:
     def accepted(self, trunk: str) -> list[Accepted]:
         """Where we are registered at a trunk now."""
         return [
-            Accepted(each.data.registrar, each.data.flow, tuple(each.data.service_route))
+            Accepted(each.data.accepted_by, each.data.flow, tuple(each.data.service_route))
             for each in self
             if each.data.trunk == trunk and each.is_bound and each.data.flow is not None
         ]

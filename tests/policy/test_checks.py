@@ -42,6 +42,7 @@ URI = "sip:bob@10.0.0.1"
         Route([URI, "sips:a@[2001:db8::1]:5061;transport=tcp", "tel:+44-123"]),
         Route([Target(URI, 20, 1, 0.5, None, {"Alert-Info": "<urn:x>"}, FLOW, "sip:bob@x")]),
         Route([URI], dialog={"refer": "relay", "crossing": ["Subject", "X-*"]}),
+        Route([Target(URI, route=["<sip:edge.example;lr>", "Core <sip:core.example>"])]),
         Route([Target(URI, dialog={"min_se": 120, "session_expires": 240, "trusted": True})]),
         Route(
             [URI],
@@ -92,6 +93,10 @@ def test_sound(sound):
         Route([URI + "\r\nX: y"]),
         Route([URI, Target("sip:a b@c")]),
         Route([Target(7)]),
+        Route([Target(URI, route=["<sip:a b>"])]),
+        Route([Target(URI, route=["<tel:+1>"])]),
+        Route([Target(URI, route=[7])]),
+        Route([Target(URI, route=["<sip:a;lr>\r\nVia: x"])]),
         Route([Target(URI, ring_seconds=0)]),
         Route([Target(URI, ring_seconds=nan)]),
         Route([Target(URI, ring_seconds=inf)]),

@@ -316,6 +316,22 @@ def test_a_second_registrar_takes_over(play, chance):
     assert figures(stage)["state"] == "registered"
 
 
+def test_where_the_binding_is_while_another_is_asked(play, chance):
+    """Until the second has accepted us, calls go where the first has, on its flow."""
+    stage, first, second = play(FIRST, SECOND, registrars=[FIRST, SECOND])
+    first.granted = 600
+    stage.run(1)
+    first.answers, second.answers = [503], [None]
+    stage.run(refreshed_after(chance, 600))
+    assert (figures(stage)["state"], figures(stage)["registrar"]) == ("registering", SECOND)
+    (target,) = stage.house.premises.trunks.find("carrier").targets("1")
+    assert (target.uri, target.flow.remote_host) == (f"sip:1@{FIRST}", FIRST)
+    second.accept(second.last)
+    stage.run(0)
+    target = stage.house.premises.trunks.find("carrier").targets("1")[0]
+    assert (target.uri, target.flow.remote_host) == (f"sip:1@{SECOND}", SECOND)
+
+
 def test_all_registrars(play):
     """Each has its registration, with a Contact of its own, and fails by itself."""
     stage, first, second = play(FIRST, SECOND, registrars=[FIRST, SECOND], which="all")
