@@ -14,7 +14,7 @@ import attrs
 from softswitch.b2bua import crossing
 from softswitch.b2bua.bodies import Translation
 from softswitch.b2bua.outgoing import begin
-from softswitch.b2bua.shared import Shared, first_hop
+from softswitch.b2bua.shared import Shared
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.requester import Inquiry, Requester
@@ -331,7 +331,8 @@ class Errand:
         """What answers a target's challenges."""
         if target.trunk is None or self.profile(target).challenges == "pass":
             return None
-        return self.shared.credentials(target.trunk, dialog.flow.remote_host, first_hop(target))
+        shared = self.shared
+        return shared.credentials(target.trunk, dialog.flow.remote_host, shared.led_by(target))
 
     def crossed_back(self, response: Response) -> list[Field]:
         """The fields of an answer that whoever sent the request may see."""

@@ -5,7 +5,7 @@ from typing import Protocol
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.leg import Leg, LegData, LegUser
 from softswitch.b2bua.progress import CallData, Loan, State
-from softswitch.b2bua.shared import Shared, first_hop
+from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData, BridgeUser
 from softswitch.b2bua.transfer import State as Moving
 from softswitch.dialog.dialog import Dialog
@@ -79,7 +79,7 @@ class Legs:
         scope = Scope(f"{self._data.id}/{name}", shared.auditor)
         credentials = None
         if kind == "trunk" and profile.challenges == "answer":
-            hop = "" if target is None else first_hop(target)
+            hop = "" if target is None else shared.led_by(target)
             credentials = shared.credentials(peer, flow.remote_host, hop)
         cells = {} if target is None else dict(target.dialog)
         session = Session(

@@ -212,6 +212,13 @@ class Shared:
         proxy = "" if shape is None or target.route else shape.outbound_proxy
         return proxy or first_hop(target)
 
+    def led_by(self, target: Target) -> str:
+        """What has led to where what begins a dialog with a target goes, in the terms of
+        ``credentials``: "" where it has registered from there."""
+        if target.flow is None:
+            return self.hop(target)
+        return "" if self.registered(target) else target.uri
+
     def answering_contact(self, user: str, flow: Flow, identity: Identity) -> str:
         """Our Contact field value in answers to whoever has called."""
         contact = self.contact(user, flow)

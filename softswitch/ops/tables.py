@@ -153,8 +153,9 @@ class TrunkLimitsTable:
 class RegisterTable:
     """``[trunks.NAME.register]``: we register at the trunk; see ``trunk.upstream.Upstream``.
 
-    :ivar registrars: empty for the members of the trunk.
-    :ivar aor: "" for the trunk's ``username`` at the first registrar.
+    :ivar registrars: empty for the trunk's outbound proxy or, without one, its members.
+    :ivar aor: "" for the trunk's ``username`` at its ``from_domain`` or, without one, at the first
+        registrar, a proxy being none.
     """
 
     registrars: tuple[HostPort, ...] = ()
@@ -165,22 +166,25 @@ class RegisterTable:
     retry_seconds: Seconds = 30.0
     retry_max_seconds: Seconds = 1800.0
 
-    def upstream(self, username: str, members: Sequence[HostPort]) -> Upstream:
+    def upstream(self, trunk: "TrunkTable", members: Sequence[HostPort]) -> Upstream:
         """What is meant, with what is left out.
 
-        :param username: of the trunk.
-        :param members: its addresses.
+        :param members: the trunk's addresses.
         """
-        registrars = self.registrars or tuple(members)
-        host = str(HostPort(registrars[0].host)) if registrars else ""
+        named = self.registrars or tuple(members)
+        proxy = None if self.registrars else trunk.outbound_proxy
+        registrars = named if proxy is None else (proxy,)
+        host = trunk.from_domain or (named[0].host if named else "")
+        shape = trunk.shape
         return Upstream(
             tuple(map(str, registrars)),
-            self.aor or f"sip:{escape_user(username)}@{host}",
+            self.aor or f"sip:{escape_user(trunk.username)}@{HostPort(host)}",
             self.which,
             escape_user(self.contact_user),
             self.expires,
             self.retry_seconds,
             self.retry_max_seconds,
+            None if proxy is None or shape is None else tuple(shape.route_set),
         )
 
 
@@ -306,7 +310,7 @@ class TrunkTable:
                 health.hold_seconds,
             ),
             limits=Limits(**attrs.asdict(self.limits)),
-            upstream=None if register is None else register.upstream(self.username, places),
+            upstream=None if register is None else register.upstream(self, places),
             shape=self.shape,
             hides=self.topology == "hide",
             inside=tuple(place for place in self.inside if "/" not in place),

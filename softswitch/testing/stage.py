@@ -144,7 +144,6 @@ class Stage:
         )
         self.house.observe(Policy("stage", self))
         self.network.join(self.house.transport)
-        self.house.start()
         for listener in self.house.transport.listeners:
             self._names.setdefault(listener.bind_host, "switch")
         self.clock.after = self._write_down

@@ -171,7 +171,11 @@ class Trunk:
         self, accepted: Sequence[Accepted], targets: list[Target], number: str
     ) -> list[Target]:
         """The registrars that have accepted us first, on the flows on which they did so; but for
-        those that are members and out."""
+        those that are members and out. Through an outbound proxy, all on its flow."""
+        assert self.upstream is not None
+        if self.upstream.route is not None:
+            flow, route = accepted[0].flow, accepted[0].route or self.upstream.route
+            return [attrs.evolve(target, flow=flow, route=route) for target in targets]
         by_member = {target.member: target for target in targets}
         found = []
         for place in accepted:
@@ -192,10 +196,12 @@ class Trunk:
 
     @cached_property
     def hosts(self) -> frozenset[str]:
-        """The names and address literals that the configuration gives it."""
+        """The names and address literals that the configuration gives it and its proxy."""
         registrars = () if self.upstream is None else self.upstream.registrars
         addresses = (*(member.address for member in self.members), *registrars)
         uris = [Uri.parse(f"sip:{address}") for address in addresses]
+        if self.shape is not None and self.shape.outbound_proxy:
+            uris.append(Uri.parse(self.shape.outbound_proxy))
         return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:

@@ -330,8 +330,11 @@ class Registration(DataMachine):
         """Send a REGISTER."""
         data, world, upstream = self.data, self._world, self._upstream
         data.asked = 0 if leave else max(upstream.expires, data.min_expires)
-        facing = world.transport.facing(flow)
-        contact = upstream.contact(data.token, facing.host, facing.port, flow.transport)
+        facing, shape = world.transport.facing(flow), self._trunk.shape
+        contact = f"<{upstream.contact(data.token, facing.host, facing.port, flow.transport)}>"
+        own_fields = list(world.own_fields)
+        if shape is not None:
+            contact, own_fields = shape.at_our_host(contact), shape.own_fields(own_fields)
         if data.dialog is None:
             tag, aor = compose.new_tag(), named(upstream.aor)
             data.dialog = Dialog(
@@ -344,15 +347,16 @@ class Registration(DataMachine):
                 remote_target=upstream.domain,
                 flow=flow,
             )
-        data.dialog.flow, data.dialog.contact = flow, f"<{contact}>"
+        data.dialog.flow, data.dialog.contact = flow, contact
+        data.dialog.route_set = list(upstream.route or ())
         self._scope = Scope(f"registration of {data.trunk}", world.auditor)
         self._requester = Requester(
             world.agent, data.dialog, self, self._scope, credentials(self._trunk, flow.remote_host)
         )
         fields: list[Field] = [
-            ("Contact", f"<{contact}>;expires={data.asked}"),
+            ("Contact", f"{contact};expires={data.asked}"),
             ("Expires", str(data.asked)),
-            *world.own_fields,
+            *own_fields,
         ]
         self._requester.start(data.dialog.request("REGISTER", fields))
 
@@ -377,7 +381,14 @@ class Registration(DataMachine):
 
 def _terms(trunk: Trunk) -> tuple[object, ...]:
     """All of a trunk that its registrar sees."""
-    return (trunk.upstream, trunk.transport, trunk.username, trunk.password, trunk.realm)
+    return (
+        trunk.upstream,
+        trunk.shape,
+        trunk.transport,
+        trunk.username,
+        trunk.password,
+        trunk.realm,
+    )
 
 
 Registration.TABLE = {

@@ -70,9 +70,14 @@ class Shape:
         """Our Contact value, for the one that we would give."""
         named = NameAddr.parse(value)
         uri = attrs.evolve(named.uri, user=self.contact_user) if self.contact_user else named.uri
-        if self.contact_host:
-            host = Uri.parse(f"sip:{self.contact_host}")
-            uri = attrs.evolve(uri, host=host.host, port=host.port)
+        return self.at_our_host(str(NameAddr("", uri)))
+
+    def at_our_host(self, contact: str) -> str:
+        """A Contact value of ours at the host that the trunk wants in it."""
+        if not self.contact_host:
+            return contact
+        host = Uri.parse(f"sip:{self.contact_host}")
+        uri = attrs.evolve(NameAddr.parse(contact).uri, host=host.host, port=host.port)
         return str(NameAddr("", uri))
 
     def own_fields(self, fields: list[Field]) -> list[Field]:

@@ -26,6 +26,8 @@ class Upstream:
     :ivar retry_seconds: base of the time between attempts (RFC 5626 4.5): after the first failure
         one to two times this, doubled by each further one.
     :ivar retry_max_seconds: the longest time between attempts.
+    :ivar route: None where the registrars are asked themselves; else they stand for the trunk's
+        outbound proxy, and these are Route field values of each REGISTER.
     """
 
     registrars: tuple[str, ...]
@@ -35,6 +37,7 @@ class Upstream:
     expires: int = 3600
     retry_seconds: float = 30.0
     retry_max_seconds: float = 1800.0
+    route: tuple[str, ...] | None = None
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
