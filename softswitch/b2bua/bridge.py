@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from softswitch.b2bua import crossing
+from softswitch.b2bua import crossing, earlyoffer
 from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.leg import Leg
-from softswitch.b2bua.queue import StepQueue
+from softswitch.b2bua.settling import Settling
 from softswitch.b2bua.steps import (
     DESCRIBED,
     OFFERS,
@@ -34,7 +34,7 @@ from softswitch.wheel import Clock
 MEDIA_LOST = "Media Relay Lost"
 
 
-class Bridge(StepQueue):
+class Bridge(Settling):
     """Joins leg ``a``, the one that was there first, and leg ``b``.
 
     :param engine: rewrites session descriptions; None lets them pass unchanged.
@@ -87,6 +87,8 @@ class Bridge(StepQueue):
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
         data, other = self.data, self.other(leg)
+        if self.lacks_answer(leg, response):
+            return
         offered = data.offerer or (response.body and find_sdp(response))
         if self._is_outdated(response) or not offered or data.offerer == self.name(other):
             # The offer was not its own, so the ACK owes it no answer (RFC 3261 13.2.2.4).
@@ -97,6 +99,8 @@ class Bridge(StepQueue):
     def acknowledged(self, leg: Leg, ack: Request) -> None:
         """Carry the ACK to the other leg where the answer to its offer is in it."""
         other = self.other(leg)
+        if self.settles(leg, ack):
+            return
         if other.session.awaits_ack:
             self._cross(Kind.ACKNOWLEDGE, leg, ack, crossing.describing(ack))
         elif leg.session.idle:  # no UPDATE of before the answer is open still
@@ -235,7 +239,7 @@ class Bridge(StepQueue):
             tag,
             method,
         )
-        self.carry(step)
+        self.carry(earlyoffer.heard(self.data.made, step))
 
     def _is_outdated(self, message: Message) -> bool:
         """Whether a message of the first INVITE's describes what counts no more, for offer and
@@ -262,6 +266,8 @@ class Bridge(StepQueue):
             if self.data.inviter:
                 target.give_up_in(self._patience, self._unanswered)
             reliable = bool(body) or (source.can_prack and not source.session.idle)
+            # An early answer to an offer of ours would be one to whoever has asked for it.
+            reliable = reliable and self.data.made is None
             session.invite(step.fields, body, step.max_forwards, reliable=reliable)
             self._user.bridge_invited(self)
         elif step.kind is Kind.PROVISIONAL:
@@ -273,6 +279,8 @@ class Bridge(StepQueue):
         elif step.kind is Kind.UPDATE:
             target.expect_answer_in(self._patience, self._unanswered)
             session.update(step.fields, body)
+        elif step.kind is Kind.SETTLE:
+            self._settled(step)
         elif step.kind is Kind.PRACK:
             self.data.settled = True
             session.prack(self.data.prack_tag, step.fields, body)
@@ -419,6 +427,7 @@ class Bridge(StepQueue):
         self.a.data.media.roll_back()
         self.b.data.media.roll_back()
         data.inviter = ""
+        self._take_back()
         if self._inquiry is not None and data.offerer:
             offerer = self.a if data.offerer == data.a else self.b
             self._inquiry.withdraw(offerer, self.other(offerer))

@@ -7,6 +7,7 @@ path. An answer whose token is no longer current is ignored.
 
 from typing import Literal
 
+from softswitch.b2bua import earlyoffer
 from softswitch.b2bua.inquiry import Inquiry
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import ANSWERS, BridgeData, Kind, Step
@@ -76,6 +77,8 @@ class StepQueue:
             if step.kind is Kind.ACCEPT and self._is_early(step):
                 self._legs(step)[0].give_up_in(PATIENCE, self._again)
                 return
+            if located is None and step.kind is Kind.INVITE and self._inquiry is not None:
+                located = earlyoffer.make(self.data, step, *self._legs(step))
             if located is None:
                 del steps[0]
                 self._deliver(step, step.body)
@@ -136,7 +139,8 @@ class StepQueue:
             self._failed(step, answer.error)
         else:
             try:
-                source.data.media.incoming(step.located.sdp)
+                if self.data.made is None or step.kind is not Kind.INVITE:
+                    source.data.media.incoming(step.located.sdp)
                 sdp = self._described(step, answer)
             except SdpSyntaxError as error:
                 self._failed(step, error)
@@ -153,6 +157,8 @@ class StepQueue:
         :raises SdpSyntaxError: the engine's description cannot be read.
         """
         _, target = self._legs(step)
+        if self.data.made is not None:
+            return earlyoffer.described(self.data, step, target, answer.sdp)
         answers = self.data.offerer != step.source
         held = self._held(step, target)
         if held:

@@ -31,7 +31,8 @@ DESCRIBED: Field = ("Content-Type", SDP)
 
 
 class Kind(StrEnum):
-    """What a step does to the leg that it reaches."""
+    """What a step does to the leg that it reaches; "settle" nothing, for only the media engine is
+    told."""
 
     INVITE = "invite"
     PROVISIONAL = "provisional"
@@ -39,6 +40,7 @@ class Kind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     UPDATE = "update"
     PRACK = "prack"
+    SETTLE = "settle"
 
 
 #: Steps whose description may be an answer that repeats another.
@@ -106,6 +108,18 @@ class Step:
 
 
 @attrs.define
+class MadeOffer:
+    """An offer that we have made for a leg that made none; plain data.
+
+    :ivar leg: name of the leg in whose name we did.
+    :ivar answer: what the other has answered; empty before.
+    """
+
+    leg: str
+    answer: bytes = b""
+
+
+@attrs.define
 class BridgeData:
     """What a bridge knows; plain data.
 
@@ -117,6 +131,7 @@ class BridgeData:
     :ivar settled: whether offer and answer of the first INVITE are done and replaced before its
         2xx, so that what its responses still describe does not count.
     :ivar prack_tag: To tag of the provisional response whose offer the caller's PRACK answers.
+    :ivar made: the offer of ours, until what it comes to is agreed; None for none.
     :ivar inviter: name of the leg that re-negotiates; "" when none does.
     :ivar asked: by what it asked.
     :ivar offers: how many offers of ours followed each other without anybody's asking.
@@ -135,6 +150,7 @@ class BridgeData:
     offerer: str = ""
     settled: bool = False
     prack_tag: str = ""
+    made: MadeOffer | None = None
     inviter: str = ""
     asked: Asked = Asked.INVITE
     offers: int = 0

@@ -323,6 +323,12 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield key, wrong
         for wrong_key, mend in upstream.contradictions(config.trunks[trunk.name]):
             yield f"{key}.{wrong_key}", mend
+    if config.media.engine == "bypass":
+        profiles = {("", ""): config.dialog, **config.profiles}
+        for (kind, name), profile in profiles.items():
+            if profile.late_offer == "offer":
+                key = f"{key_path(f'{kind}s', name)}.dialog" if kind else "dialog"
+                yield f"{key}.late_offer", 'our offers want [media] engine = "relay"'
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

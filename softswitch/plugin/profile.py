@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 import attrs
 
 from softswitch.plugin.numbering import PLAIN, Numbering
-from softswitch.sdp.codecs import Codecs
+from softswitch.sdp.codecs import EVENTS, Codecs
+from softswitch.sdp.early import OFFERABLE
 from softswitch.settings import NOT_IN_FILE
 from softswitch.sip.fields import TOKEN
 from softswitch.sip.names import canonical
@@ -115,6 +116,9 @@ class Profile:
     :ivar codecs: what it may be offered, in this order, and may offer and answer: names such as
         "PCMA", or "video/H264"; empty for all. Media of which nothing is listed are left alone, and
         telephone-event stays, unless "-telephone-event" is listed.
+    :ivar late_offer: how this peer gets an INVITE without a session description: as it came
+        ("relay"), or with an offer of ours ("offer"), where a relay carries the media.
+    :ivar offer_codecs: what that offer has: keys of ``sdp.early.OFFERABLE``, in this order.
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
     :ivar connected: how this peer is told who it talks to after a transfer or a pick-up, or where
         its call was forwarded: "pai", "rpid", or "none".
@@ -150,6 +154,8 @@ class Profile:
     probe_seconds: float = 0.0
     crossing: tuple[str, ...] = CROSSING
     codecs: tuple[str, ...] = ()
+    late_offer: Literal["relay", "offer"] = "relay"
+    offer_codecs: tuple[str, ...] = ("PCMA", "PCMU", "telephone-event")
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
     challenges: Literal["answer", "pass"] = "answer"
@@ -194,6 +200,12 @@ class Profile:
             Codecs.read(self.codecs)
         except ValueError as error:
             raise ValueError(f"codecs: {error}") from None
+        for name in self.offer_codecs:
+            if name.upper() not in OFFERABLE:
+                known = ", ".join(OFFERABLE)
+                raise ValueError(f"offer_codecs: one of {known} is wanted, not {name!r}")
+        if not {name.upper() for name in self.offer_codecs} - {EVENTS}:
+            raise ValueError("offer_codecs: at least one codec for voice is wanted")
         for name in self.crossing:
             lower = canonical(name).lower()
             if not _NAME.fullmatch(name):

@@ -81,7 +81,7 @@ def narrowed(answer: SessionDescription, offer: SessionDescription) -> SessionDe
     for section, offered in zip_longest(answer.media, offer.media):
         if section is None:
             break
-        may = _DUAL[offered.direction] if offered is not None else "sendrecv"
+        may = DUAL[offered.direction] if offered is not None else "sendrecv"
         media.append(_directed(section, _least(section.direction, may)))
     return SessionDescription.of(answer.lines, media)
 
@@ -98,11 +98,17 @@ def opened(own: SessionDescription, told: SessionDescription) -> SessionDescript
     return SessionDescription.of(own.lines, media)
 
 
+def fully_open(own: SessionDescription) -> SessionDescription:
+    """What a peer would offer when asked for a new offer: its sections go both ways."""
+    media = [_directed(section, "sendrecv") for section in own.media]
+    return SessionDescription.of(own.lines, media)
+
+
 #: Directions of an offer that puts its receiver on hold.
 _HOLDING = frozenset(("sendonly", "inactive"))
 
 #: Direction of an offer -> the widest that its answer may have.
-_DUAL = {
+DUAL = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
     "recvonly": "sendonly",
@@ -127,7 +133,7 @@ def _directed(section: MediaSection, direction: str) -> Iterable[str]:
     return [*kept[:at], f"a={direction}{end}", *kept[at:]]
 
 
-_DIRECTION_LINES = frozenset(f"a={direction}" for direction in _DUAL)
+_DIRECTION_LINES = frozenset(f"a={direction}" for direction in DUAL)
 
 
 def address_type(host: str) -> str:

@@ -71,6 +71,8 @@ CELLS: Mapping[str, Sequence[object]] = {
     "refresher": ("us", "peer"),
     "connected": ("none", "pai", "rpid"),
     "transfer_hears": ("ringback", "hold"),
+    "codecs": ([], ["PCMU"], ["PCMA", "PCMU"]),
+    "late_offer": ("relay", "offer"),
 }
 
 #: What phones are able to do: option tags and Session-Expires; None for nothing but RFC 3261.

@@ -129,3 +129,29 @@ def test_what_no_policy_serves_is_refused(read, policies, mistake):
     with pytest.raises(ConfigError) as caught:
         read(registers, policies)
     assert mistake in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ('[dialog]\nlate_offer = "offer"', "dialog.late_offer: our offers want"),
+        (
+            '[trunks.t]\naddresses = ["a"]\ndialog = { late_offer = "offer" }',
+            "trunks.t.dialog.late_offer: our offers want",
+        ),
+        (
+            '[dialog]\noffer_codecs = ["AMR"]',
+            "dialog: offer_codecs: one of PCMU, PCMA",
+        ),
+        (
+            '[dialog]\noffer_codecs = ["telephone-event"]',
+            "dialog: offer_codecs: at least one codec for voice is wanted",
+        ),
+        ('[dialog]\ncodecs = ["PCM A"]', "dialog: codecs: the name of a codec is wanted"),
+    ],
+)
+def test_codecs_and_late_offers_that_cannot_be_are_refused(read, text, mistake):
+    """Without a relay there is nowhere to offer; and what nobody knows to offer is no codec."""
+    with pytest.raises(ConfigError) as caught:
+        read(f'{text}\n[media]\nengine = "bypass"')
+    assert mistake in str(caught.value)
