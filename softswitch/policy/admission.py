@@ -20,6 +20,9 @@ from softswitch.sip import digest
 from softswitch.sip.message import Field
 from softswitch.sip.uri import Uri
 
+#: Requests that show somebody a caller's number.
+SHOWING = frozenset(("INVITE", "MESSAGE"))
+
 #: The hash of nobody's password: an unknown name takes the time of a wrong password.
 _NOBODY = "0" * 64
 
@@ -88,7 +91,7 @@ class TrunkAdmission:
         trunk = self._house.trunk_of(request)
         if trunk is None or isinstance(trunk, Challenge | Reject):
             return trunk
-        number = "" if request.method == "REGISTER" else trunk.shown(request)
+        number = trunk.shown(request) if request.method in SHOWING else ""
         if number is None:
             return Reject(403, "Not Your Number")
         called_from = trunk.reads(request)

@@ -160,6 +160,16 @@ def test_a_trusted_carrier_is_told_the_trunks_number_of_an_anonymous_caller(make
     assert invite.from_.uri.host == "anonymous.invalid"
 
 
+def test_what_shows_nobody_a_number_may_come_under_any(make_stage):
+    """An OPTIONS by which a PBX sees whether we live has no caller; a MESSAGE has one."""
+    stage = make_stage({"pbx": PBX})
+    pbx = stage.peer("127.88.0.102")
+    for method, status in (("OPTIONS", 200), ("MESSAGE", 403)):
+        uri = "sip:127.88.0.1" if method == "OPTIONS" else "sip:alice@127.88.0.1"
+        pbx.send(pbx.request(method, uri, caller="<sip:asterisk@127.88.0.102>;tag=1"))
+        pbx.expect(status)
+
+
 def test_an_asserted_number_is_looked_at_too(make_stage):
     """A From of its own does not let a PBX assert somebody else's number."""
     stage = make_stage({"pbx": {**PBX, "dialog": {"trusted": True}}})
