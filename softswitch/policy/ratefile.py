@@ -22,9 +22,10 @@ import sqlite3
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -44,6 +45,8 @@ _REMEMBERED: Final = 100_000
 _SHARE: Final = 1 << 16
 
 
+#: A row: its place, then prefix, price, trunk and valid_from as they stand there.
+_Cells: TypeAlias = tuple[int, str, str, str, str]
 #: Trunk, and from when until when, of each offer for a prefix, in the order of trying.
 _Offers: TypeAlias = tuple[tuple[int, int, int], ...]
 
@@ -72,31 +75,35 @@ class _Rows:
         self._columns = columns
         self.named: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
-        self._seen_prices: dict[str, float] = {}
-        self._seen_times: dict[str, int] = {}
+        self._costs: dict[str, float] = {}
+        self._times: dict[str, int] = {}
 
-    def add(self, place: int, prefix: str, price: str, trunk: str, valid_from: str) -> None:
-        """A row more.
+    def add(self, rows: Iterable[_Cells]) -> None:
+        """Many rows more; what makes one cheap stands here, for a table has a million.
 
-        :raises BrokenRatesError: it is wrong.
+        :raises BrokenRatesError: one is wrong.
         """
-        digits = prefix[1:] if prefix[:1] == "+" else prefix
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS):
-            raise self.broken(place, "prefix", f"1 to {DIGITS} digits are wanted", prefix)
-        cost = self._seen_prices.get(price)
-        if cost is None:
-            cost = self._price(place, price)
-        index = self._numbers.get(trunk)
-        if index is None:
-            index = self._trunk(place, trunk)
-        moment = self._seen_times.get(valid_from)
-        if moment is None:
-            moment = self._moment(place, valid_from)
-        self.keys.append(int(digits) * WIDTHS[len(digits)] << 4 | len(digits))
-        self.prices.append(cost)
-        self.trunks.append(index)
-        self.valid_from.append(moment)
-        self.places.append(place)
+        keys, prices, valid_from = self.keys, self.prices, self.valid_from
+        trunks, places = self.trunks, self.places
+        costs, numbers, times = self._costs, self._numbers, self._times
+        for place, prefix, price, trunk, since in rows:
+            digits = prefix[1:] if prefix[:1] == "+" else prefix
+            if not (digits.isdigit() and digits.isascii() and len(digits) <= DIGITS):
+                raise self.broken(place, "prefix", f"1 to {DIGITS} digits are wanted", prefix)
+            cost = costs.get(price)
+            if cost is None:
+                cost = self._price(place, price)
+            number = numbers.get(trunk)
+            if number is None:
+                number = self._trunk(place, trunk)
+            moment = times.get(since)
+            if moment is None:
+                moment = self._moment(place, since)
+            keys.append(int(digits) * WIDTHS[len(digits)] << 4 | len(digits))
+            prices.append(cost)
+            trunks.append(number)
+            valid_from.append(moment)
+            places.append(place)
 
     def broken(
         self, place: int, column: str, mend: str, found: str | None = None
@@ -123,8 +130,8 @@ class _Rows:
     def _price(self, place: int, text: str) -> float:
         if not _PRICE.fullmatch(text.strip()):
             raise self.broken(place, "price", "a number such as 0.0125 is wanted", text)
-        if len(self._seen_prices) < _REMEMBERED:
-            self._seen_prices[text] = float(text)
+        if len(self._costs) < _REMEMBERED:
+            self._costs[text] = float(text)
         return float(text)
 
     def _moment(self, place: int, text: str) -> int:
@@ -138,8 +145,8 @@ class _Rows:
                 moment = -1.0
             if not (text.isascii() and 0 <= moment <= LATEST):
                 raise self.broken(place, "valid_from", "a date as 2026-01-31 is wanted", text)
-        if len(self._seen_times) < _REMEMBERED:
-            self._seen_times[text] = int(moment)
+        if len(self._times) < _REMEMBERED:
+            self._times[text] = int(moment)
         return int(moment)
 
 
@@ -171,15 +178,19 @@ def _read_csv(path: Path) -> _Rows:
         prefix, price, trunk = map(columns.index, _WANTED)
         since = columns.index("valid_from") if "valid_from" in columns else -1
         reader = csv.reader(file, delimiter=separator, strict=True)
-        width, add = len(columns), rows.add
-        try:
+        width = len(columns)
+
+        def cells() -> Iterator[_Cells]:
             for row in reader:
                 line = reader.line_num + 1
-                if len(row) != width:
-                    if not row:
-                        continue
+                if len(row) == width:
+                    found = row[since] if since >= 0 else ""
+                    yield line, row[prefix], row[price], row[trunk], found
+                elif row:
                     raise rows.broken(line, "", f"{width} columns are wanted, not {len(row)}")
-                add(line, row[prefix], row[price], row[trunk], row[since] if since >= 0 else "")
+
+        try:
+            rows.add(cells())
         except csv.Error as error:
             raise rows.broken(reader.line_num + 1, "", f"is no CSV: {error}") from None
     return rows
@@ -194,8 +205,12 @@ def _read_sqlite(path: Path) -> _Rows:
             _check_columns(columns, "table rates")
             rows = _Rows("row", columns)
             wanted = ", ".join((*_WANTED, "valid_from" if "valid_from" in columns else "NULL"))
-            for number, row in enumerate(connection.execute(f"SELECT {wanted} FROM rates"), 1):
-                rows.add(number, *("" if cell is None else str(cell) for cell in row))
+            found = connection.execute(f"SELECT {wanted} FROM rates")
+            texts = (["" if cell is None else str(cell) for cell in row] for row in found)
+            rows.add(
+                (number, prefix, price, trunk, since)
+                for number, (prefix, price, trunk, since) in enumerate(texts, 1)
+            )
     except sqlite3.Error as error:
         raise BrokenRatesError(f"is no SQLite that can be read: {error}") from None
     return rows
@@ -254,26 +269,32 @@ class _Rankings:
         self.valid_until = array("I")
         self.trunks = array("H")
         self._rows = rows
-        self._known: dict[tuple[_Offers, _Offers], tuple[int, _Offers]] = {}
+        self._known: dict[tuple[int, ...], tuple[int, _Offers]] = {}
 
-    def add(self, group: list[int], around: _Offers) -> tuple[int, _Offers]:
+    def add(self, group: list[int], number: int, around: _Offers) -> tuple[int, _Offers]:
         """The number of a prefix's ranking, and the ranking.
 
         :param group: the prefix's rows.
-        :param around: ranking of the next shorter prefix.
+        :param number: of the ranking of the next shorter prefix, and
+        :param around: that ranking.
         :raises BrokenRatesError: two rows contradict each other.
         """
         rows = self._rows
+        # Of what is the same for many prefixes nothing is made twice: neither tuples nor rankings.
         if len(group) == 1:
-            row = group[0]
-            own: _Offers = ((rows.trunks[row], rows.valid_from[row], LATEST),)
+            key: tuple[int, ...] = (number, rows.trunks[group[0]], rows.valid_from[group[0]])
+            known = self._known.get(key)
+            if known is not None:
+                return known
+            own: _Offers = ((key[1], key[2], LATEST),)
         else:
             own = _by_price(rows, group)
-        known = self._known.get((own, around))
+            key = (number, *chain.from_iterable(own))
+            known = self._known.get(key)
         if known is None:
             known = self._write((*own, *_not_hidden(around, own)))
             if len(self._known) < _REMEMBERED:
-                self._known[own, around] = known
+                self._known[key] = known
         return known
 
     def _write(self, ranking: _Offers) -> tuple[int, _Offers]:
@@ -328,8 +349,9 @@ def write(rows: _Rows, file: BinaryIO) -> None:
     starts, longest = array("Q", [0]), array("I", [NOTHING])
     shorter, numbers, lengths = array("I"), array("I"), array("B")
     rankings = _Rankings(rows)
-    # The prefixes that lie around the present one: where each ends, which it is, and its ranking.
-    around: list[tuple[int, int, _Offers]] = [(WIDTHS[0] * 2, NOTHING, ())]
+    # The prefixes that lie around the present one: where each ends, which it is, and its
+    # ranking with its number.
+    around: list[tuple[int, int, int, _Offers]] = [(WIDTHS[0] * 2, NOTHING, -1, ())]
 
     def cut(start: int, prefix: int) -> None:
         """From here on it is that prefix's, whoever had it before."""
@@ -344,13 +366,13 @@ def write(rows: _Rows, file: BinaryIO) -> None:
         while around[-1][0] <= start:
             end, *_ = around.pop()
             cut(end, around[-1][1])
-        _, next_shorter, offers = around[-1]
-        number, ranking = rankings.add(group, offers)
+        _, next_shorter, number, ranking = around[-1]
+        number, ranking = rankings.add(group, number, ranking)
         shorter.append(next_shorter)
         numbers.append(number)
         lengths.append(length)
         cut(start, prefix)
-        around.append((start + WIDTHS[length], prefix, ranking))
+        around.append((start + WIDTHS[length], prefix, number, ranking))
     while len(around) > 1:
         end, *_ = around.pop()
         cut(end, around[-1][1])

@@ -86,16 +86,35 @@ class Rates:
     def route(self, invite: InviteView) -> Answer[Route | Reject]:
         """The trunks that have a rate, but for the one that the call came from; None where there
         are none, a route without targets where none of them has a member that is up."""
-        number = dialled(invite.uri, self._house)
-        number = self._house.e164(number, invite.identity) or number
-        if not is_for(self.callers, invite.identity) or not self._pattern.fullmatch(number):
-            return None
-        digits = number[self.strip :].removeprefix("+")
-        if not (digits.isascii() and digits.isdigit()):
+        digits = self._digits(invite)
+        if not digits:
             return None
         if self._source.table is None:
             return self._routed_later(digits, invite)
         return self._routed(digits, invite)
+
+    def explained(self, invite: InviteView) -> str:
+        """Which trunks have a rate, for ``softswitch explain``."""
+        digits, table = self._digits(invite), self._source.table
+        if not digits:
+            return f"no number of those that match {self.match!r}"
+        if table is None:
+            return "there are no rates"
+        trunks = ", ".join(table.look_up(digits, self._house.now()))
+        return (
+            f"{digits} is cheapest over {trunks}" if trunks else f"nobody has a rate for {digits}"
+        )
+
+    def _digits(self, invite: InviteView) -> str:
+        """Country code and number that are called; "" for what is the next policy's."""
+        if not is_for(self.callers, invite.identity):
+            return ""
+        number = dialled(invite.uri, self._house)
+        number = self._house.e164(number, invite.identity) or number
+        if not self._pattern.fullmatch(number):
+            return ""
+        digits = number[self.strip :].removeprefix("+")
+        return digits if digits.isascii() and digits.isdigit() else ""
 
     async def _routed_later(self, digits: str, invite: InviteView) -> Route | Reject | None:
         await self._source.loaded()

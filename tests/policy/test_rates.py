@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import Route
+from softswitch.plugin.numbering import Numbering
 from softswitch.plugin.views import Identity
 from softswitch.policy import ratefile
 from softswitch.policy.rates import NO_RATES, Rates
@@ -137,6 +138,29 @@ def test_what_nobody_has_a_rate_for_is_the_next_policys(rating):
     for number in ("+33123456", "+", "442071838750", "bob", "+44x"):
         assert rating.trunks(policy, number) is None
     assert policy.route(rating._view("sip:+442071838750@example.net")) is None
+
+
+def test_a_number_is_read_as_its_caller_writes_it(rating):
+    """National and international alike, where ``[numbering]`` says how."""
+    rating.house.numberings = {"alice": Numbering("GB")}
+    policy = rating.started()
+    for number in ("02071838750", "00442071838750", "+442071838750"):
+        assert rating.trunks(policy, number) == ["a", "b"]
+    assert rating.trunks(policy, "02071838750", Identity("user", "bob")) is None
+
+
+def test_the_policy_says_how_it_came_to_its_answer(rating):
+    """For ``softswitch explain``: who has a rate, in the order of trying."""
+    policy = rating.started()
+
+    def said(number):
+        return policy.explained(rating._view(f"sip:{number}@example.org", identity=USER))
+
+    assert said("+442071838750") == "442071838750 is cheapest over a, b"
+    assert said("+33123456") == "no trunk has 33123456"
+    assert said("100") == "no number of those that match '\\\\+[0-9]+'"
+    policy._source.table = None
+    assert said("+442071838750") == "there are no rates"
 
 
 def test_a_call_does_not_go_back_to_where_it_came_from(rating):
