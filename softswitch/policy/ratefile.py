@@ -20,6 +20,7 @@ import os
 import re
 import sqlite3
 import sys
+import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from softswitch.policy.ratetable import ARRAYS, DIGITS, LATEST, NOTHING
+from softswitch.policy.ratetable import ARRAYS, DIGITS, LATEST, MOST, NOTHING
 
 #: The first bytes of a SQLite file.
 _SQLITE: Final = b"SQLite format 3\0"
@@ -40,15 +41,15 @@ _PRICE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 #: How many numbers begin with so many digits.
 WIDTHS: Final = tuple(10 ** (DIGITS - length) for length in range(DIGITS + 1))
 #: Values of a column that are remembered, since most occur often.
-_REMEMBERED: Final = 100_000
+_REMEMBERED: Final = 16_384
 #: Rows that are sorted at once.
 _SHARE: Final = 1 << 16
 
 
 #: A row: its place, then prefix, price, trunk and valid_from as they stand there.
 _Cells: TypeAlias = tuple[int, str, str, str, str]
-#: Trunk, and from when until when, of each offer for a prefix, in the order of trying.
-_Offers: TypeAlias = tuple[tuple[int, int, int], ...]
+#: Numbers of offers, in the order of trying.
+_Ranking: TypeAlias = tuple[int, ...]
 
 
 class BrokenRatesError(ValueError):
@@ -259,64 +260,96 @@ def _by_prefix(rows: _Rows) -> Iterator[tuple[int, list[int]]]:
 class _Rankings:
     """What is offered for each prefix, with what is offered for those around it.
 
-    An offer is a trunk and from when until when it is valid; a ranking the offers in the order of
-    trying. Those that occur often are written once.
+    An offer is a trunk and from when until when it is valid; a ranking the numbers of offers in the
+    order of trying. Those that occur often are written once.
+
+    :param now: Unix time.
     """
 
-    def __init__(self, rows: _Rows) -> None:
+    def __init__(self, rows: _Rows, now: float) -> None:
         self.firsts = array("I", [0])
+        self.offers = array("I")
         self.valid_from = array("I")
         self.valid_until = array("I")
         self.trunks = array("H")
         self._rows = rows
-        self._known: dict[tuple[int, ...], tuple[int, _Offers]] = {}
+        self._now = now
+        self._offers: dict[tuple[int, int, int], int] = {}
+        self._joined: dict[tuple[_Ranking, _Ranking], tuple[int, _Ranking]] = {}
+        self._written: dict[_Ranking, int] = {}
 
-    def add(self, group: list[int], number: int, around: _Offers) -> tuple[int, _Offers]:
+    def add(self, group: list[int], around: _Ranking) -> tuple[int, _Ranking]:
         """The number of a prefix's ranking, and the ranking.
 
         :param group: the prefix's rows.
-        :param number: of the ranking of the next shorter prefix, and
-        :param around: that ranking.
+        :param around: ranking of the next shorter prefix.
         :raises BrokenRatesError: two rows contradict each other.
         """
-        rows = self._rows
-        # Of what is the same for many prefixes nothing is made twice: neither tuples nor rankings.
+        rows, offer = self._rows, self._offer
         if len(group) == 1:
-            key: tuple[int, ...] = (number, rows.trunks[group[0]], rows.valid_from[group[0]])
-            known = self._known.get(key)
-            if known is not None:
-                return known
-            own: _Offers = ((key[1], key[2], LATEST),)
+            row = group[0]
+            own: _Ranking = (offer((rows.trunks[row], rows.valid_from[row], LATEST)),)
         else:
-            own = _by_price(rows, group)
-            key = (number, *chain.from_iterable(own))
-            known = self._known.get(key)
-        if known is None:
-            known = self._write((*own, *_not_hidden(around, own)))
-            if len(self._known) < _REMEMBERED:
-                self._known[key] = known
-        return known
+            own = tuple([offer(each) for each in _by_price(rows, group)])
+        joined = self._joined.get((own, around))
+        if joined is None:
+            ranking = self._join(own, around)
+            joined = self._number(ranking), ranking
+            if len(self._joined) < _REMEMBERED:
+                self._joined[own, around] = joined
+        return joined
 
-    def _write(self, ranking: _Offers) -> tuple[int, _Offers]:
-        for trunk, since, until in ranking:
-            self.trunks.append(trunk)
-            self.valid_from.append(since)
-            self.valid_until.append(until)
-        self.firsts.append(len(self.trunks))
-        return len(self.firsts) - 2, ranking
+    def _offer(self, offer: tuple[int, int, int]) -> int:
+        number = self._offers.get(offer)
+        if number is None:
+            number = len(self.trunks)
+            for column, value in zip(
+                (self.trunks, self.valid_from, self.valid_until), offer, strict=True
+            ):
+                column.append(value)
+            if len(self._offers) < _REMEMBERED:
+                self._offers[offer] = number
+        return number
+
+    def _join(self, own: _Ranking, around: _Ranking) -> _Ranking:
+        """First its own offers, then those for shorter prefixes that are not always behind one of
+        the same trunk: from its first on, a trunk has always one that is valid. No more than can
+        be tried."""
+        begun: dict[int, int] = {}
+        ranking = []
+        settled = 0
+        for place, offer in enumerate(chain(own, around)):
+            trunk, since = self.trunks[offer], self.valid_from[offer]
+            first = begun.get(trunk, LATEST)
+            if place >= len(own) and (first <= since or settled >= MOST):
+                continue
+            ranking.append(offer)
+            begun[trunk] = min(first, since)
+            settled += first > self._now >= since
+        return tuple(ranking)
+
+    def _number(self, ranking: _Ranking) -> int:
+        number = self._written.get(ranking)
+        if number is None:
+            number = len(self.firsts) - 1
+            self.offers.extend(ranking)
+            self.firsts.append(len(self.offers))
+            if len(self._written) < _REMEMBERED:
+                self._written[ranking] = number
+        return number
 
 
-def _by_price(rows: _Rows, group: list[int]) -> _Offers:
-    """A prefix's rows, the cheapest first. Each is valid until the next one of its trunk is.
+def _by_price(rows: _Rows, group: list[int]) -> list[tuple[int, int, int]]:
+    """A prefix's offers, the cheapest first. Each is valid until the next one of its trunk is.
 
     :raises BrokenRatesError: two contradict each other.
     """
     prices, trunks, since, places = rows.prices, rows.trunks, rows.valid_from, rows.places
     if len({trunks[row] for row in group}) == len(group):
-        offers = sorted([(prices[row], trunks[row], since[row]) for row in group])
-        return tuple([(trunk, begins, LATEST) for _, trunk, begins in offers])
+        found = sorted([(prices[row], trunks[row], since[row]) for row in group])
+        return [(trunk, begins, LATEST) for _, trunk, begins in found]
     group.sort(key=lambda row: (trunks[row], -since[row], places[row]))
-    found: list[tuple[float, tuple[int, int, int]]] = []
+    priced: list[tuple[float, tuple[int, int, int]]] = []
     other = -1
     for row in group:
         until = LATEST
@@ -327,31 +360,23 @@ def _by_price(rows: _Rows, group: list[int]) -> _Offers:
                     mend = f"another price than in {rows.place} {places[other]}, for the same time"
                     raise rows.broken(places[row], "price", mend)
                 continue
-        found.append((prices[row], (trunks[row], since[row], until)))
+        priced.append((prices[row], (trunks[row], since[row], until)))
         other = row
-    return tuple(offer for _, offer in sorted(found))
+    return [offer for _, offer in sorted(priced)]
 
 
-def _not_hidden(around: _Offers, own: _Offers) -> _Offers:
-    """Of the offers for shorter prefixes those that are not always behind one of the trunk's own
-    for this: from its first on, a trunk has always one that is valid."""
-    first: dict[int, int] = {}
-    for trunk, since, _ in own:
-        first[trunk] = min(since, first.get(trunk, LATEST))
-    return tuple(offer for offer in around if first.get(offer[0], LATEST) > offer[1])
+def write(rows: _Rows, file: BinaryIO, now: float) -> None:
+    """The table as ``ratetable`` maps it, good from now on.
 
-
-def write(rows: _Rows, file: BinaryIO) -> None:
-    """The table as ``ratetable`` maps it.
-
+    :param now: Unix time.
     :raises BrokenRatesError: two rows contradict each other.
     """
     starts, longest = array("Q", [0]), array("I", [NOTHING])
     shorter, numbers, lengths = array("I"), array("I"), array("B")
-    rankings = _Rankings(rows)
+    rankings = _Rankings(rows, now)
     # The prefixes that lie around the present one: where each ends, which it is, and its
-    # ranking with its number.
-    around: list[tuple[int, int, int, _Offers]] = [(WIDTHS[0] * 2, NOTHING, -1, ())]
+    # ranking.
+    around: list[tuple[int, int, _Ranking]] = [(WIDTHS[0] * 2, NOTHING, ())]
 
     def cut(start: int, prefix: int) -> None:
         """From here on it is that prefix's, whoever had it before."""
@@ -366,13 +391,13 @@ def write(rows: _Rows, file: BinaryIO) -> None:
         while around[-1][0] <= start:
             end, *_ = around.pop()
             cut(end, around[-1][1])
-        _, next_shorter, number, ranking = around[-1]
-        number, ranking = rankings.add(group, number, ranking)
+        _, next_shorter, ranking = around[-1]
+        number, ranking = rankings.add(group, ranking)
         shorter.append(next_shorter)
         numbers.append(number)
         lengths.append(length)
         cut(start, prefix)
-        around.append((start + WIDTHS[length], prefix, number, ranking))
+        around.append((start + WIDTHS[length], prefix, ranking))
     while len(around) > 1:
         end, *_ = around.pop()
         cut(end, around[-1][1])
@@ -382,6 +407,7 @@ def write(rows: _Rows, file: BinaryIO) -> None:
         "shorter": shorter,
         "rankings": numbers,
         "firsts": rankings.firsts,
+        "offers": rankings.offers,
         "valid_from": rankings.valid_from,
         "valid_until": rankings.valid_until,
         "trunks": rankings.trunks,
@@ -410,7 +436,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the command line says."""
     (path,) = arguments
     try:
-        write(read(Path(path)), sys.stdout.buffer)
+        write(read(Path(path)), sys.stdout.buffer, time.time())
         sys.stdout.buffer.flush()
     except BrokenRatesError as error:
         print(error, file=sys.stderr)

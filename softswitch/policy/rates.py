@@ -29,6 +29,7 @@ from softswitch.policy.dialplan import is_for
 from softswitch.policy.located import dialled
 from softswitch.policy.numbers import pattern
 from softswitch.policy.ratesource import RateSource, source_of
+from softswitch.policy.ratetable import MOST
 
 #: What answers while there is no table at all: none could be read, though it was tried.
 NO_RATES = Reject(500, "No Rates")
@@ -66,8 +67,8 @@ class Rates:
         self._pattern = pattern("match", self.match)
         if self.strip < 0:
             raise ValueError("strip: 0 or more is wanted")
-        if self.most < 1:
-            raise ValueError("most: 1 or more is wanted")
+        if not 1 <= self.most <= MOST:
+            raise ValueError(f"most: 1 to {MOST} is wanted")
 
     def start(self, house: House) -> None:
         """Have the file read: a million rows take seconds, so that the log says so. While calls

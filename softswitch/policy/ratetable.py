@@ -6,9 +6,9 @@ mapped into memory as it is: nothing is read, copied or held twice.
 A prefix covers an interval of the numbers of fifteen digits, and intervals lie within each other or
 apart. Cut where one begins or ends they are **segments**, each with the longest prefix that covers
 it: so one bisection finds that. Each prefix has a **ranking**, the offers of the trunks for it and
-for the shorter prefixes around it in the order of trying. There are few trunks and moments from
-which prices are valid, so that most prefixes share their ranking with many, and the processor has
-it at hand.
+for the shorter prefixes around it in the order of trying; an offer is a trunk and from when until
+when its price is valid. There are few offers, and prefixes share rankings, so that the processor
+has at hand what is read of either.
 """
 
 import json
@@ -27,24 +27,25 @@ NOTHING: Final = 0xFFFFFFFF
 #: The last moment that a table knows, Unix time.
 LATEST: Final = 2**32 - 1
 
+#: Trunks that are tried for a call at most; a ranking has no more that are valid already.
+MOST: Final = 16
+
 #: The arrays of a table in the order of the file, with their types as ``array`` names them. Of each
 #: segment where it begins, and its prefix; of each prefix how many digits it has, the next shorter
-#: one and its ranking; of each ranking the first offer (one more at the end); of each offer the
-#: trunk, and from when until when it is valid, Unix time.
+#: one and its ranking; of each ranking where it begins among the offers (one more at the end), and
+#: these; of each offer the trunk, and from when until when it is valid, Unix time.
 ARRAYS: Final[Mapping[str, str]] = {
     "starts": "Q",
     "longest": "I",
     "shorter": "I",
     "rankings": "I",
     "firsts": "I",
+    "offers": "I",
     "valid_from": "I",
     "valid_until": "I",
     "trunks": "H",
     "lengths": "B",
 }
-
-#: Rankings that are remembered as they are now.
-_REMEMBERED: Final = 4096
 
 
 class RateTable:
@@ -73,19 +74,18 @@ class RateTable:
         self._prefixes = tuple(
             arrays[name] for name in ("starts", "longest", "lengths", "shorter", "rankings")
         )
-        self._offers = tuple(
-            arrays[name] for name in ("firsts", "valid_from", "valid_until", "trunks")
+        self._rankings = tuple(
+            arrays[name] for name in ("firsts", "offers", "valid_from", "valid_until", "trunks")
         )
-        # A ranking -> from when until when it stays as it is, and how.
-        self._ranked: dict[int, tuple[float, float, tuple[str, ...]]] = {}
 
-    def look_up(self, number: str, now: float) -> tuple[str, ...]:
+    def look_up(self, number: str, now: float, most: int = MOST) -> list[str]:
         """The trunks that reach a number, by name: those of the longest prefix first, among them
         the cheapest first; then those of shorter prefixes.
 
         :param number: ASCII digits, with the country code and without a plus.
         :param now: Unix time; of a trunk's rates for a prefix the latest that is valid by then
             counts.
+        :param most: so many, up to ``MOST``.
         """
         starts, longest, lengths, shorter, rankings = self._prefixes
         key = int(number[:DIGITS].ljust(DIGITS, "0"))
@@ -93,29 +93,17 @@ class RateTable:
         # What was not dialled to its end is filled up with zeros that are no part of it.
         while prefix != NOTHING and lengths[prefix] > len(number):
             prefix = shorter[prefix]
+        found: list[str] = []
         if prefix == NOTHING:
-            return ()
-        ranking = rankings[prefix]
-        known = self._ranked.get(ranking)
-        if known is not None and known[0] <= now < known[1]:
-            return known[2]
-        return self._rank(ranking, now)
-
-    def _rank(self, ranking: int, now: float) -> tuple[str, ...]:
-        """A ranking as it is now; remembered until an offer begins or ends."""
-        firsts, valid_from, valid_until, trunks = self._offers
-        since, until = 0, LATEST + 1
-        found: dict[str, None] = {}
-        for offer in range(firsts[ranking], firsts[ranking + 1]):
-            for moment in (valid_from[offer], valid_until[offer]):
-                if moment <= now:
-                    since = max(since, moment)
-                else:
-                    until = min(until, moment)
-            if valid_from[offer] <= now < valid_until[offer]:
-                found.setdefault(self._names[trunks[offer]])
-        if len(self._ranked) >= _REMEMBERED:
-            self._ranked.clear()
-        names = tuple(found)
-        self._ranked[ranking] = since, until, names
-        return names
+            return found
+        firsts, offers, valid_from, valid_until, trunks = self._rankings
+        ranking, moment = rankings[prefix], int(now)
+        for place in range(firsts[ranking], firsts[ranking + 1]):
+            offer = offers[place]
+            if valid_from[offer] <= moment < valid_until[offer]:
+                name = self._names[trunks[offer]]
+                if name not in found:
+                    found.append(name)
+                    if len(found) == most:
+                        break
+        return found

@@ -131,7 +131,7 @@ def rates_in() -> Callable[[Path], RateTable]:
 
     def make(path: Path) -> RateTable:
         with path.with_suffix(".table").open("w+b") as file:
-            ratefile.write(ratefile.read(path), file)
+            ratefile.write(ratefile.read(path), file, 0.0)
             file.flush()
             return RateTable(file.fileno())
 

@@ -56,7 +56,7 @@ class FakeReactor(Clock):
             ended: Exception = ProcessDone(0)
             with open(file, "wb") as output:
                 try:
-                    ratefile.write(ratefile.read(Path(arguments[-1])), output)
+                    ratefile.write(ratefile.read(Path(arguments[-1])), output, 0.0)
                 except ratefile.BrokenRatesError as error:
                     protocol.errReceived(f"{error}\n".encode())
                     ended = ProcessTerminated(1)
@@ -157,7 +157,7 @@ def test_the_policy_says_how_it_came_to_its_answer(rating):
         return policy.explained(rating._view(f"sip:{number}@example.org", identity=USER))
 
     assert said("+442071838750") == "442071838750 is cheapest over a, b"
-    assert said("+33123456") == "no trunk has 33123456"
+    assert said("+33123456") == "nobody has a rate for 33123456"
     assert said("100") == "no number of those that match '\\\\+[0-9]+'"
     policy._source.table = None
     assert said("+442071838750") == "there are no rates"
@@ -205,7 +205,7 @@ def test_other_ways_to_dial(rating):
     [
         ({"match": "("}, "no regular expression"),
         ({"strip": -1}, "strip: 0 or more"),
-        ({"most": 0}, "most: 1 or more"),
+        ({"most": 0}, "most: 1 to 16"),
     ],
 )
 def test_a_wrong_option(rating, options, mend):

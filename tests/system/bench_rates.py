@@ -52,15 +52,7 @@ bind = "{network}.1"
 [trunks.caller]
 addresses = ["{network}.3"]
 
-[trunks.a]
-addresses = ["{network}.4"]
-
-[trunks.b]
-addresses = ["{network}.4"]
-
-[trunks.c]
-addresses = ["{network}.4"]
-
+{trunks}
 [[policy]]
 use = "trunks"
 
@@ -71,6 +63,10 @@ file = "{file}"
 [media]
 engine = "bypass"
 """
+
+TRUNKS = [f"carrier{number}" for number in range(10)]
+#: Some prices are valid since long, some for some time, some are still to come.
+DATES = ("", "2026-01-01", "2026-10-01", "2035-01-01")
 
 HEAD = "prefix,price,valid_from,trunk"
 
@@ -89,7 +85,7 @@ Content-Length: 0
 
 
 def write_rates(path: Path, seed: int) -> None:
-    """A million prefixes of two to nine digits, in no order; every third has two trunks."""
+    """A million prefixes of two to nine digits, in no order; every third has two of ten trunks."""
     chance = random.Random(seed)
     seen: set[str] = set()
     part = path.with_suffix(".part")
@@ -100,9 +96,9 @@ def write_rates(path: Path, seed: int) -> None:
             prefix = str(chance.randrange(10 ** (length - 1), 10**length))
             if prefix not in seen:
                 seen.add(prefix)
-                for trunk in chance.sample("abc", chance.choice((1, 1, 2))):
+                for trunk in chance.sample(TRUNKS, chance.choice((1, 1, 2))):
                     price = f"0.{chance.randrange(100_000):05}"
-                    print(f"{prefix},{price},2026-01-01,{trunk}", file=file)
+                    print(f"{prefix},{price},{chance.choice(DATES)},{trunk}", file=file)
     os.replace(part, path)
 
 
@@ -238,8 +234,10 @@ def measure(folder: Path, network: str) -> list[str]:
     write_rates(folder / "second.csv", 2)
     table, size = _table(folder / "first.csv")
     print(f"a table of {table.rates} rates for {table.prefixes} prefixes, {size:.0f} MB in memory")
-    file.write_text(f"{HEAD}\n1,1,,a\n")
-    switch = Switch(CONFIGURATION.format(network=network, file=file), folder / "switch")
+    file.write_text(f"{HEAD}\n1,1,,{TRUNKS[0]}\n")
+    trunks = "\n".join(f'[trunks.{name}]\naddresses = ["{network}.4"]' for name in TRUNKS)
+    configuration = CONFIGURATION.format(network=network, file=file, trunks=trunks)
+    switch = Switch(configuration, folder / "switch")
     try:
         before = _megabytes(switch.pid)
         loads, waits, worst = _load(switch, network, folder, file)
@@ -291,7 +289,7 @@ def _table(path: Path) -> tuple[RateTable, float]:
     """The table of a file, and its size in megabytes."""
     whole = path.with_suffix(".table")
     with whole.open("w+b") as file:
-        ratefile.write(ratefile.read(path), file)
+        ratefile.write(ratefile.read(path), file, time.time())
         file.flush()
         return RateTable(file.fileno()), whole.stat().st_size / 1e6
 
@@ -305,7 +303,7 @@ def _look_up(table: RateTable) -> float:
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         for each in numbers:
-            table.look_up(each, now)
+            table.look_up(each, now, 3)
         spent.append((time.perf_counter() - begun) / LOOK_UPS * 1e6)
     return median(spent)
 
