@@ -3,6 +3,9 @@
 A gateway is one address of a member. A call that it fails with 503, by silence or by a broken
 connection takes it out at once, for as long as its ``Retry-After`` says, else for the hold-down.
 Then one call may try it, and all others leave it alone until that one has been heard (half-open).
+A hold-down is no more than a doubt, which a moment's overload can raise: where nobody else is up,
+who is doubted is tried all the same. A gateway that has named a time, or has failed its checks, is
+surely out.
 Where the trunk is checked by OPTIONS, the checks bring it back instead, after so many answers in a
 row, and take it out after so many that did not come.
 """
@@ -58,6 +61,7 @@ class Gateway:
     :ivar answered: checks in a row that were answered.
     :ivar why: what took it out last; "" for nothing yet.
     :ivar failures: how often it has gone out.
+    :ivar surely: whether it is out by its own word, or by its checks.
     """
 
     state: State = State.UP
@@ -66,6 +70,12 @@ class Gateway:
     answered: int = 0
     why: str = ""
     failures: int = 0
+    surely: bool = False
+
+    @property
+    def doubted(self) -> bool:
+        """Whether it is to be tried where nobody else is up."""
+        return self.state is not State.UP and not self.surely
 
     def can_be_tried(self, settings: HealthSettings, now: float) -> bool:
         """Whether a call may go to it now."""
@@ -98,7 +108,8 @@ class Gateway:
         seconds = settings.hold_seconds if retry_after is None else min(retry_after, LONGEST)
         if seconds > 0:
             before = self.until if self.state is State.OUT else 0.0
-            self._go_out(why, max(before, now + seconds))
+            named = retry_after is not None or (self.surely and self.state is State.OUT)
+            self._go_out(why, max(before, now + seconds), surely=named)
 
     def check_answered(self, settings: HealthSettings, now: float) -> None:
         """A check was answered."""
@@ -113,10 +124,11 @@ class Gateway:
         """A check came to nothing."""
         self.answered = 0
         self.missed += 1
-        if self.state is State.UP and self.missed >= settings.fail_after:
-            self._go_out(why, now)
+        if self.missed >= settings.fail_after and (self.state is State.UP or not self.surely):
+            self._go_out(why, max(self.until, now), surely=True)
 
-    def _go_out(self, why: str, until: float) -> None:
+    def _go_out(self, why: str, until: float, *, surely: bool) -> None:
         if self.state is State.UP:
             self.failures += 1
         self.state, self.until, self.why, self.answered = State.OUT, until, why, 0
+        self.surely = surely

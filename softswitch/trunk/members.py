@@ -91,6 +91,7 @@ class Members:
         :param every: have those that are out come last, rather than leave them out.
         """
         usable = [each for each in self._members if self.can_be_tried(each.address)]
+        usable = usable or [each for each in self._members if self._is_doubted(each.address)]
         found = usable
         if len(usable) > 1 and self._method != "priority":
             turn, self._turn = self._turn, self._turn + 1
@@ -111,6 +112,10 @@ class Members:
                 return True
         now, health = self.around.now(), self._health
         return any(each.can_be_tried(health, now) for each in state.gateways.values())
+
+    def _is_doubted(self, address: str) -> bool:
+        """Whether a call may go to a member where nobody else is up."""
+        return any(each.doubted for each in self.states[address].gateways.values())
 
     def can_be_tried_at(self, address: str, place: Destination) -> bool:
         """Whether a call may go to a member at one of its addresses now."""

@@ -210,14 +210,32 @@ def test_all_members_are_down(carriers, status):
     out, then at once, without a try (issue 4)."""
     stage, first, second, alice = carriers({"no_trunk_status": status})
     line = alice.call("0123")
-    first.refuse(503)
-    second.refuse(503)
+    for gateway in (first, second):
+        gateway.line.respond(503, fields=[("Retry-After", "20")])
     (final,) = [response for response in line.responses if response.status >= 200]
     assert (final.status, final.get("Reason")) == (status, OUT_OF_ORDER)
     assert fails(stage, alice) == (status, OUT_OF_ORDER)
     assert [len(gateway.lines) for gateway in (first, second)] == [1, 1]
     last = stage.records[-1]
     assert (last.status, last.hung_up, last.attempts) == (status, "switch", [])
+
+
+def test_who_is_doubted_is_tried_when_nobody_else_is_up(carriers):
+    """A hold-down is no verdict: members that have only been silent, or said 503 without a
+    Retry-After, are tried all the same where there is no other; one moment's overload must not cut
+    the trunk off."""
+    stage, first, second, alice = carriers(try_seconds=1)
+    second.silent = True
+    line = alice.call("0123")
+    first.refuse(503)
+    stage.run(1)
+    assert line.statuses == [500]
+    second.silent = False
+    line = alice.call("0123")
+    first.refuse(503)
+    second.answer()
+    assert line.statuses == [200]
+    alice.hang_up()
 
 
 def test_what_the_far_end_says_of_its_network_stays(carriers):
@@ -238,11 +256,11 @@ def test_emergency_calls_are_tried_everywhere(make_stage):
     stage = make_stage({"trunks": two(), "policy": policies})
     first, second, alice = stage.trunk("carrier"), stage.trunk("carrier", 1), stage.phone("alice")
     alice.call("0123")
-    first.refuse(503)
+    first.line.respond(503, fields=[("Retry-After", "60")])
     second.answer()
     alice.hang_up()
     line = alice.call("112")
-    second.refuse(503)
+    second.line.respond(503, fields=[("Retry-After", "60")])
     first.answer()
     assert line.statuses == [200]
     alice.hang_up()

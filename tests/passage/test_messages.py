@@ -8,6 +8,7 @@ from softswitch.plugin.interfaces import IRouter
 from softswitch.sip import compose
 from softswitch.sip.message import Response
 from softswitch.testing.stage import Stage
+from softswitch.trunk.health import HealthSettings
 
 TEXT = [("Content-Type", "text/plain;charset=UTF-8"), ("X-Colour", "blue"), ("Subject", "tea")]
 
@@ -271,15 +272,19 @@ def test_a_notify_that_cannot_be_read(udp, phones, state, status):
     assert len(bob.requests) == (status == 200)
 
 
-def test_a_trunk_that_is_out_of_order(udp, phones):
-    """A gateway that has answered 503 is skipped by the next message; without any that is up the
-    sender hears 500 with Q.850 cause 38, and no gateway anything."""
+def test_a_gateway_that_fails_is_skipped(udp, phones):
+    """One that has answered 503 gets no further message while another is up; a trunk whose members
+    are surely out is out of order: 500 with Q.850 cause 38, and no gateway hears anything."""
     (alice,) = phones(udp, "alice")
     gateways = [udp.trunk("carrier"), udp.trunk("carrier", 1)]
     for gateway in gateways:
         gateway.can()
-        gateway.answers["MESSAGE"] = 503
-    assert plain(alice, "9123").status == 500
+    gateways[0].answers["MESSAGE"] = 503
+    assert [plain(alice, "9123").status for _ in range(2)] == [200, 200]
+    assert [len(gateway.requests) for gateway in gateways] == [1, 2]
+    for state in udp.house.premises.trunks.find("carrier").state.states.values():
+        for known in state.gateways.values():
+            known.failed(HealthSettings(), udp.clock.seconds(), "503", 60)
     refused = plain(alice, "9123")
     assert (refused.status, refused.get("Reason")) == (500, "Q.850;cause=38")
-    assert [len(gateway.requests) for gateway in gateways] == [1, 1]
+    assert [len(gateway.requests) for gateway in gateways] == [1, 2]

@@ -107,11 +107,11 @@ def test_a_member_that_fails_a_forwarded_call(forwarding):
     """It is skipped by the next; when none is left the caller hears 500 with Q.850 cause 38."""
     _stage, first, second, alice, bob = forwarding()
     line = alice.call("0123")
-    first.refuse(503)
+    first.line.respond(503, fields=[("Retry-After", "60")])
     second.answer()
     line.request("BYE")
     line = bob.call("0123")
-    second.refuse(503)
+    second.line.respond(503, fields=[("Retry-After", "60")])
     assert final(line) == [500]
     assert len(first.lines) == 1
     line = alice.call("0123")
