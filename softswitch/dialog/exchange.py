@@ -423,6 +423,7 @@ Exchange.TABLE = {
     (State.THEIRS, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing),
     (State.THEIRS, Event.REJECT): (State.IDLE, Exchange._reject),
     (State.THEIRS, Event.CANCELLED): (State.IDLE, Exchange._cancelled),
+    (State.HELD, Event.HOLD): (State.HELD, Exchange._hold),
     (State.HELD, Event.PRACKED): (State.ANSWERED, Exchange._accept_held),
     (State.HELD, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing_while_held),
     (State.HELD, Event.REJECT): (State.IDLE, Exchange._reject),

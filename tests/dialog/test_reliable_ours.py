@@ -129,6 +129,21 @@ def test_an_accepted_invite_waits_for_the_prack(alone):
     assert session.idle
 
 
+def test_another_answer_takes_the_place_of_one_that_is_held_back(alone):
+    """Whoever answered first has gone meanwhile, by a transfer or a pick-up; the caller, who knows
+    of neither, is told of the one that is there."""
+    session = alone.be_called(SUPPORTED, body=b"offer")
+    progress = ringing(alone)
+    session.accept([], b"one")
+    session.accept([], b"other")
+    alone.prack(progress)
+    alone.expect(200)
+    accepted = alone.expect(200)
+    assert (accepted.cseq.method, accepted.body) == ("INVITE", b"other")
+    alone.acknowledge(accepted)
+    assert session.idle
+
+
 def test_an_accepted_invite_waits_for_a_description_that_waits_itself(alone):
     """The description goes first; what has none does not go at all after the final answer."""
     session = alone.be_called(REQUIRED, body=b"offer")
