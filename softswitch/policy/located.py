@@ -96,9 +96,11 @@ def quiet_for(user: User, house: House, invite: InviteView | None) -> Reject | N
     """What a caller hears who may not disturb a user; None where he may.
 
     A user of ours is known by his name. Another's number counts as long as it is no user's, whom he
-    might play.
+    might play. Only calls disturb, and OPTIONS hears what they would (RFC 3261 11.2).
     """
     if not user.do_not_disturb:
+        return None
+    if invite is not None and invite.method not in ("INVITE", "OPTIONS"):
         return None
     if user.disturbed_by and invite is not None and invite.identity is not None:
         who = invite.identity

@@ -2,7 +2,8 @@
 
 The first two are in memory. A plug-in that answers at once is asked each time; what one has
 answered after a wait is remembered for a while, so that a call asks it once. Its deadline and its
-failures are the policy chain's, as those of any policy.
+failures are the policy chain's, as those of any policy; so is how many questions it may be thinking
+about at once.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -21,8 +22,6 @@ Ask = Callable[[str, Callable[[Found], None]], None]
 
 #: Answers that are remembered, of those who exist and of those who do not.
 REMEMBERED: Final = 10_000
-#: Names that plug-ins are thinking about; what comes beyond fails.
-_THOUGHT_ABOUT: Final = 1_000
 
 
 class Roll:
@@ -138,8 +137,6 @@ class Users:
         if waiting is not None:
             waiting.append(answer)
             return answer
-        if len(self._asking) >= _THOUGHT_ABOUT:
-            return Reject(500)
         self._asking[name] = [answer]
         at_once: list[Found] = []
         late = False

@@ -29,6 +29,7 @@ from softswitch.registrar.bindings import Binding
 from softswitch.sip import digest
 from softswitch.sip.parser import parse
 from softswitch.store.sqlite import SqliteStore
+from softswitch.store.users import UserFile
 
 CONFIG = """
 [switch]
@@ -657,3 +658,33 @@ events = ["started", "ringing", "answered", "ended"]
     assert done.returncode == 3, done.stderr
     assert json.loads(done.stdout)["answers"][0]["status"] == status
     assert len(server.posted) == posts
+
+
+def test_users_of_the_store_and_of_a_directory_are_known(explain, tmp_path, monkeypatch):
+    """The store is read as it stands, and is not written; that a directory was asked is told."""
+
+    @implementer(IUserDirectory)
+    class Directory:
+        def find(self, name):
+            return User("dave", {}) if name == "300" else None
+
+    class Maker:
+        name = "elsewhere"
+        factory = f"{__name__}:Directory"
+        description = ""
+
+    monkeypatch.setitem(globals(), "Directory", Directory)
+    known = policy_loading.makers()
+    monkeypatch.setattr(policy_loading, "makers", lambda: {**known, "elsewhere": Maker()})
+    (file := tmp_path / "store.toml").write_text(CONFIG % '[[policy]]\nuse = "elsewhere"\n')
+    with UserFile(tmp_path / "var" / "softswitch.sqlite").changing() as users:
+        users["erin"] = json.dumps({"ha1": {"MD5": "0" * 32}, "numbers": ["200"]})
+    before = {path: path.read_bytes() for path in (tmp_path / "var").iterdir()}
+    erin = ["--registered", "erin=sip:erin@127.89.0.30"]
+    _, found = explain("--to", "200", *ALICE_CALLS, *erin, config=file)
+    assert [each["target"] for each in found["tries"]] == ["sip:erin@127.89.0.30"]
+    dave = ["--registered", "dave=sip:dave@127.89.0.31"]
+    _, found = explain("--to", "300", *ALICE_CALLS, *dave, config=file)
+    assert [each["target"] for each in found["tries"]] == ["sip:dave@127.89.0.31"]
+    assert ("elsewhere", "user dave") in policies(found, "user")
+    assert {path: path.read_bytes() for path in (tmp_path / "var").iterdir()} == before

@@ -307,3 +307,18 @@ def test_who_may_disturb(house, view):
     ):
         answer = located.route(view("sip:bob@example.org", identity=identity, sender=sender))
         assert (answer != Reject(486)) is passes, (identity, sender)
+
+
+def test_only_calls_disturb(house, view):
+    """A message comes through; OPTIONS hears what a call would (RFC 3261 11.2)."""
+    house.users["bob"] = User("bob", do_not_disturb="unavailable")
+    house.bindings["bob"] = [BindingView("bob@example.org", "sip:b@c", None)]
+    located = load("located", {}, house).plug_in
+    answers = {
+        method: located.route(view("sip:bob@example.org", method=method))
+        for method in ("INVITE", "OPTIONS", "MESSAGE", "SUBSCRIBE")
+    }
+    assert [method for method, answer in answers.items() if answer == Reject(480)] == [
+        "INVITE",
+        "OPTIONS",
+    ]

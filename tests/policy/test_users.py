@@ -4,11 +4,13 @@ import pytest
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from softswitch.plugin.decisions import Route
+from softswitch.plugin.decisions import Reject, Route
 from softswitch.plugin.interfaces import IRouter, IUserDirectory
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Forwarded, User
+from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import ring
+from softswitch.policy.terms import Terms
 from softswitch.policy.users import REMEMBERED, Roll, Users
 from softswitch.policy.waiting import once_known
 from softswitch.sip.digest import ha1
@@ -261,17 +263,28 @@ def test_memory_is_bounded():
     assert len(made._known) == 5
 
 
-def test_too_many_questions_at_once_are_refused():
-    """500 for those beyond, without asking; the others are answered."""
-    waiting = []
-    made, _ = users(lambda name, tell: waiting.append(tell))
-    answers = [made.look_up(f"{number}") for number in range(1001)]
-    assert len(waiting) == 1000
-    assert answers[-1].status == 500
+def test_too_many_questions_at_once_are_refused(stage):
+    """A directory is asked about so many names at once as any policy; the same name is one."""
+    slow = Directory(account("dave"), account("erin"), seconds=0.3)
+    made = stage(policy=[{"use": "users"}, {"use": "registration"}])
+    users = made.house.premises.users
+    slow.clock = made.clock
+    chain = PolicyChain(
+        [Policy("slow", slow, Terms(most_open=1))],
+        made.clock,
+        challenge_fields=lambda flow, challenge: [],
+    )
+    users.ask = chain.ask_user
     told = []
-    answers[0].addCallback(told.append)
-    waiting[0](User("0"))
-    assert told == [User("0")]
+    for name in ("dave", "dave", "erin"):
+        found = users.look_up(name)
+        if isinstance(found, Reject):
+            told.append(found.status)
+        else:
+            found.addCallback(lambda user: told.append(user.name))
+    made.run(1)
+    assert told == [500, "dave", "dave"]
+    assert chain.failures == {("slow", "crowded"): 1}
 
 
 def test_a_roll_keeps_numbers_with_their_users():
