@@ -24,6 +24,10 @@ UNFIT_IN_A_NAME: Final = frozenset('@:;<>"/ \t\\')
 #: Hex digits of a hash.
 DIGEST_LENGTH: Final = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
+#: Keys of a user's table that say where his calls go, and in how many he may be.
+_PLACES: Final = ("forward_always", "forward_busy", "forward_no_answer", "forward_unreachable")
+_COUNTS: Final = ("max_calls", "max_calls_in", "max_calls_out")
+
 _read = reader(UserTable, HOOKS)
 
 
@@ -71,10 +75,13 @@ def faults(
     for index, number in enumerate(table.numbers):
         if not is_fit(number):
             yield f"numbers[{index}]", "a number or name without @ : ; or spaces is wanted"
-    for key, value in attrs.asdict(table).items():
-        if key.startswith("forward_") and (wrong := _no_place(name, value)):
+    for key in _PLACES:
+        if (place := getattr(table, key)) and (wrong := _no_place(name, place)):
             yield key, wrong
-        if key.startswith("max_calls") and value < 0:
+    if table.forward_after <= 0:
+        yield "forward_after", "more than 0 seconds are wanted"
+    for key in _COUNTS:
+        if getattr(table, key) < 0:
             yield key, "a number of calls is wanted, 0 for any"
     for algorithm, digest in table.ha1.items():
         length = DIGEST_LENGTH[algorithm]
@@ -137,10 +144,8 @@ def settings_of(table: UserTable) -> dict[str, object]:
     return {key: value for key, value in found.items() if value != blank[key]}
 
 
-def _no_place(name: str, place: str | float) -> str:
+def _no_place(name: str, place: str) -> str:
     """Why calls of a user cannot be forwarded to a place; "" where they may be."""
-    if not isinstance(place, str):
-        return "" if place > 0 else "more than 0 seconds are wanted"
     if place == name:
         return "somebody else is wanted"
     if not place or (":" not in place and is_fit(place)):

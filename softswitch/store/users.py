@@ -24,8 +24,8 @@ _log = Logger()
 POLL_SECONDS: Final = 0.5
 #: Seconds for which the command line waits for a lock.
 PATIENCE: Final = 5.0
-#: Changes that are handed on at once, at most.
-_BATCH: Final = 1000
+#: Changes that are handed on at once, at most: the reactor takes them over in a few milliseconds.
+_BATCH: Final = 200
 #: Users of one file: all of them are in memory.
 MOST: Final = 200_000
 
