@@ -141,13 +141,8 @@ class Legs:
         leg = self._legs.pop(name, None)
         if leg is not None:
             del self._data.legs[name]
-            if leg.data.kind == "user":
-                self._shared.lamps.leg_ended(leg.data)
-                self._shared.occupancy.leg_ended(leg.data)
-            elif leg.data.counts:
-                self._shared.traffic.leg_ended(leg.data)
             self._shared.leave_media(self._data.id, leg.scope, name)
-            leg.end()
+            self._end(leg)
 
     def dismiss(self, name: str) -> None:
         """Say goodbye to a leg, and let it go; harmless when it has gone."""
@@ -294,7 +289,7 @@ class Legs:
         else:
             leg.session.break_off()
         if lender._data.state is State.ENDED:
-            leg.end()
+            self._end(leg)
             return
         lender._take(leg, loan.was)
         if was_early and life is not Life.EARLY:
@@ -312,6 +307,15 @@ class Legs:
             leg = self._legs[loan.name]
             self._shared.leave_media(loan.call, leg.scope, loan.was)
             lender._user.replaced()
+
+    def _end(self, leg: Leg) -> None:
+        """A leg is in no call any more, and counts nowhere."""
+        if leg.data.kind == "user":
+            self._shared.lamps.leg_ended(leg.data)
+            self._shared.occupancy.leg_ended(leg.data)
+        elif leg.data.counts:
+            self._shared.traffic.leg_ended(leg.data)
+        leg.end()
 
     def _let_go_of(self, leg: Leg) -> None:
         del self._legs[leg.name], self._data.legs[leg.name]
