@@ -54,6 +54,7 @@ SANS_IO = (
     "registrar",
     "policy.hooks",
     "policy.ratefile",
+    "policy.raterows",
     "policy.ratetable",
     "policy.terms",
     "testing.clock",

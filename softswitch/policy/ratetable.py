@@ -30,7 +30,8 @@ LATEST: Final = 2**32 - 1
 #: Trunks that are tried for a call at most; a ranking has no more that are valid already.
 MOST: Final = 16
 
-#: The arrays of a table in the order of the file, with their types as ``array`` names them. Of each
+#: The arrays of a table in the order of the file, with their types as ``array`` names them (offers
+#: have two bytes instead where that is enough, and the head of the file says so). Of each
 #: segment where it begins, and its prefix; of each prefix how many digits it has, the next shorter
 #: one and its ranking; of each ranking where it begins among the offers (one more at the end), and
 #: these; of each offer the trunk, and from when until when it is valid, Unix time.
@@ -63,9 +64,9 @@ class RateTable:
         size = int.from_bytes(whole[:8], "little")
         head = json.loads(bytes(whole[8:size]))
         arrays: dict[str, Any] = {}
-        for name, kind in ARRAYS.items():
+        for name, kind in {**ARRAYS, **head["kinds"]}.items():
             end = size + head["bytes"][name]
-            arrays[name] = whole[size:end].cast(kind)  # type: ignore[call-overload]
+            arrays[name] = whole[size:end].cast(kind)
             size = end + -end % 8
         self.trunks: dict[str, str] = head["trunks"]
         self.rates: int = head["rates"]

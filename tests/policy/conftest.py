@@ -9,7 +9,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
-from softswitch.policy import ratefile
+from softswitch.policy import ratefile, raterows
 from softswitch.policy.admission import Authenticator
 from softswitch.policy.ratetable import RateTable
 from softswitch.sip.digest import ALGORITHMS, Nonces, ha1
@@ -131,7 +131,7 @@ def rates_in() -> Callable[[Path], RateTable]:
 
     def make(path: Path) -> RateTable:
         with path.with_suffix(".table").open("w+b") as file:
-            ratefile.write(ratefile.read(path), file, 0.0)
+            ratefile.write(raterows.read(path), file, 0.0)
             file.flush()
             return RateTable(file.fileno())
 

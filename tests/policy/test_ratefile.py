@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from softswitch.policy.ratefile import BrokenRatesError, main
+from softswitch.policy.ratefile import main
+from softswitch.policy.raterows import BrokenRatesError
 
 HEAD = "prefix,price,valid_from,trunk"
 

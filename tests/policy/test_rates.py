@@ -14,7 +14,7 @@ from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.numbering import Numbering
 from softswitch.plugin.views import Identity
-from softswitch.policy import ratefile
+from softswitch.policy import ratefile, raterows
 from softswitch.policy.rates import NO_RATES, Rates
 from softswitch.policy.ratesource import LOOK_SECONDS
 from softswitch.settings import structure
@@ -56,8 +56,8 @@ class FakeReactor(Clock):
             ended: Exception = ProcessDone(0)
             with open(file, "wb") as output:
                 try:
-                    ratefile.write(ratefile.read(Path(arguments[-1])), output, 0.0)
-                except ratefile.BrokenRatesError as error:
+                    ratefile.write(raterows.read(Path(arguments[-1])), output, 0.0)
+                except raterows.BrokenRatesError as error:
                     protocol.errReceived(f"{error}\n".encode())
                     ended = ProcessTerminated(1)
             protocol.processEnded(Failure(ended))

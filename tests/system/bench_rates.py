@@ -7,8 +7,10 @@ sends a 100 of its own only where nothing better comes within 200 ms, so that wh
 at once, 180, has gone through it twice when it counts for us.
 
 Memory is that of the switch and of the process that reads for it, taken together at the worst
-moment, as if every page of both tables were in it. Look-ups are those of random numbers, so that
-the processor has nothing at hand; the median of several rounds counts.
+moment, and both tables as if every page of them were in it. Look-ups are those of random numbers,
+so that the processor has nothing at hand; CPU time, the median of several rounds. Loading is
+measured by the clock, and at a low priority: on a machine that has something else to do it says
+nothing, so the load of the machine is told, too.
 """
 
 import os
@@ -23,7 +25,7 @@ from statistics import median, quantiles
 
 from processes import Switch
 
-from softswitch.policy import ratefile
+from softswitch.policy import ratefile, raterows
 from softswitch.policy.ratetable import RateTable
 from softswitch.sip import compose
 from softswitch.sip.message import Request
@@ -215,12 +217,18 @@ def _family(pid: int) -> Iterator[int]:
 
 
 def _megabytes(pid: int) -> float:
-    """Resident memory of a process; 0 for one that is gone."""
+    """Resident memory of a process but for its tables; 0 for one that is gone."""
+    total = 0
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
     except OSError:
         return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    for line in lines:
+        if not line[0].isupper():
+            table = "softswitch-rates-" in line
+        elif line.startswith("Rss:") and not table:
+            total += int(line.split()[1])
+    return total * 1024 / 1e6
 
 
 def measure(folder: Path, network: str) -> list[str]:
@@ -245,6 +253,8 @@ def measure(folder: Path, network: str) -> list[str]:
         switch.kill()
     look_up = _look_up(table)
     print(f"the switch took {before:.0f} MB before; {len(waits)} calls while it loaded")
+    busy, *_ = os.getloadavg()
+    print(f"{os.cpu_count()} processors, {busy:.1f} processes that want one")
     figures = (
         ("load", max(loads), GREATEST_LOAD_SECONDS, "s"),
         ("INVITE to answer, p99", _percentile(waits) * 1e3, GREATEST_WAIT_SECONDS * 1e3, "ms"),
@@ -289,7 +299,7 @@ def _table(path: Path) -> tuple[RateTable, float]:
     """The table of a file, and its size in megabytes."""
     whole = path.with_suffix(".table")
     with whole.open("w+b") as file:
-        ratefile.write(ratefile.read(path), file, time.time())
+        ratefile.write(raterows.read(path), file, time.time())
         file.flush()
         return RateTable(file.fileno()), whole.stat().st_size / 1e6
 
@@ -301,10 +311,10 @@ def _look_up(table: RateTable) -> float:
     now = time.time()
     spent = []
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         for each in numbers:
             table.look_up(each, now, 3)
-        spent.append((time.perf_counter() - begun) / LOOK_UPS * 1e6)
+        spent.append((time.process_time() - begun) / LOOK_UPS * 1e6)
     return median(spent)
 
 
