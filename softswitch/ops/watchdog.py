@@ -1,18 +1,21 @@
 """The watchdog: a thread that says who holds the reactor up.
 
 A policy runs in the switch's own thread, and one that sleeps, computes or waits for a disk keeps
-everybody waiting. The thread looks at the reactor's stack now and then. Where it finds it at work
-it asks for a beat, and when the beat is late the log hears which policy has the reactor, and the
-file and line at which it stands: at once, since some never go on. A reactor that waits for its
-sockets is not disturbed, and no message sets a timer.
+everybody waiting. The chain notes which policy has the reactor, and since when; the thread looks at
+that now and then, and at the reactor's stack where it is too long. So the log hears which policy it
+is, and the file and line at which it stands: at once, since some never go on.
+
+What else may hold the reactor up is looked for less often: where the reactor is found at work it is
+asked for a beat, and must give it before long. No message sets a timer, and a reactor that waits
+for its sockets is not woken.
 """
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from sysconfig import get_path
-from time import monotonic
+from time import perf_counter, sleep
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
@@ -24,10 +27,13 @@ from softswitch.policy.budget import Asked, Attention
 log = Logger()
 
 #: Seconds between two looks.
-TICK: Final = 0.02
+TICK: Final = 0.025
 
-#: Seconds for which a beat may be late: with a tick before it, what blocks for 50 ms is seen.
-LATE: Final = 0.03
+#: Seconds for which a policy may have the reactor, or a beat may be late.
+LATE: Final = 0.05
+
+#: Looks for each one at what is no policy's.
+SELDOM: Final = 4
 
 #: Seconds between two lines of the log about the same place.
 QUIET: Final = 10.0
@@ -63,8 +69,11 @@ class Watchdog:
         self._reactor = reactor
         self._attention = attention
         self._watched = 0
-        self._stopping = threading.Event()
+        self._stopping = False
         self._thread: threading.Thread | None = None
+        self._looks = 0
+        # Since when the policy has had the reactor that was named last.
+        self._named = 0.0
         # When a beat was asked for; None where none is awaited.
         self._asked: float | None = None
         self._beaten = False
@@ -79,34 +88,52 @@ class Watchdog:
 
     def stop(self) -> None:
         """Watch no more."""
-        self._stopping.set()
+        self._stopping = True
         if self._thread is not None:
             self._thread.join()
 
-    def look(self, frame: FrameType | None, now: float) -> None:
+    def look(self, stack: Callable[[], FrameType | None], now: float) -> None:
         """See how the reactor is.
 
-        :param frame: the innermost of its stack.
+        :param stack: gives the innermost frame of its stack.
+        :param now: by what measures the policies, seconds.
         """
+        policy, began = self._attention.policy, self._attention.began
+        if policy is None:
+            self._looks += 1
+            if self._looks % SELDOM == 0:
+                self._look_for_a_beat(stack, now)
+        elif now - began >= LATE and began != self._named:
+            self._named = began
+            self._tell(stack(), policy, now)
+
+    def _look_for_a_beat(self, stack: Callable[[], FrameType | None], now: float) -> None:
         if self._asked is None:
+            frame = stack()
             if frame is not None and frame.f_code.co_name not in _WAITING:
                 self._asked, self._beaten, self._told = now, False, False
                 self._reactor.callFromThread(self._beat)
         elif self._beaten:
             self._asked = None
-        elif not self._told and now - self._asked >= LATE and frame is not None:
+        elif not self._told and now - self._asked >= LATE:
             self._told = True
-            self._tell(frame, self._attention.policy, now)
+            self._tell(stack(), None, now)
 
     def _run(self) -> None:
-        while not self._stopping.wait(TICK):
-            self.look(sys._current_frames().get(self._watched), monotonic())
+        while not self._stopping:
+            sleep(TICK)
+            self.look(self._stack, perf_counter())
+
+    def _stack(self) -> FrameType | None:
+        return sys._current_frames().get(self._watched)
 
     def _beat(self) -> None:
         """In the reactor's thread."""
         self._beaten = True
 
-    def _tell(self, frame: FrameType, policy: Asked | None, now: float) -> None:
+    def _tell(self, frame: FrameType | None, policy: Asked | None, now: float) -> None:
+        if frame is None:
+            return
         place = blamed(frame, of_policy=policy is not None)
         if now - self._heard.get(place, -QUIET) < QUIET:
             return

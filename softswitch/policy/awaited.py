@@ -36,8 +36,8 @@ def _steps(
     go_on: Callable[[Any], Any] = coroutine.send
     value: Any = None
     while True:
-        before, attention.policy = attention.policy, policy
-        began = time()
+        before, began = attention.policy, time()
+        attention.began, attention.policy = began, policy
         try:
             awaited = go_on(value)
         except StopIteration as stop:

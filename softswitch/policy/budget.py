@@ -7,6 +7,7 @@ alone, however long, never makes it rest: the whole machine may have been held u
 """
 
 from collections.abc import Callable
+from inspect import getsourcefile, getsourcelines
 from typing import Any, Final
 
 import attrs
@@ -150,9 +151,10 @@ class Asked:
         self.cost.slow += 1
         if self.may_say(now):
             log.warn(
-                "policy {policy!r} kept everybody waiting for {milliseconds} ms",
+                "policy {policy!r} kept everybody waiting for {milliseconds} ms ({place})",
                 policy=self.label,
                 milliseconds=round(spent * 1000),
+                place=_place(self.plug_in),
             )
 
     def _overdrawn(self, alone: bool, now: float) -> None:
@@ -172,6 +174,16 @@ class Asked:
             )
 
 
+def _place(plug_in: object) -> str:
+    """File and line of a policy's class; the watchdog names the line at which one stands, but is
+    itself kept waiting by C code that keeps the interpreter."""
+    shape = type(plug_in)
+    try:
+        return f"{getsourcefile(shape)}:{getsourcelines(shape)[1]}"
+    except (OSError, TypeError):
+        return f"{shape.__module__}.{shape.__qualname__}"
+
+
 def _shielded(figures: Callable[[], object]) -> object:
     """What a policy counts itself; one that raises spoils no other figures."""
     try:
@@ -185,6 +197,9 @@ class Attention:
     """Which policy has the reactor now; one object per switch, for whoever watches the reactor.
 
     :ivar policy: None for none.
+    :ivar began: since when, by what measures the policies; written before ``policy``, so that who
+        reads it after that, in another thread, never takes an older time for this one's.
     """
 
     policy: Asked | None = None
+    began: float = 0.0

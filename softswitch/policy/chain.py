@@ -200,7 +200,7 @@ class PolicyChain:
             if policy.shut and (why := policy.is_shut(began)):
                 decision = self.shut_out(policy, why, subject)
             else:
-                attention.policy = policy
+                attention.began, attention.policy = began, policy
                 policy.cost.questions += 1
                 try:
                     answer = method(*args)
@@ -300,7 +300,7 @@ class PolicyChain:
             if observer.shut and observer.is_shut(began):
                 self.failures[observer.name, "resting"] += 1
                 continue
-            attention.policy = observer
+            attention.began, attention.policy = began, observer
             observer.cost.questions += 1
             try:
                 getattr(observer.plug_in, fact)(record)

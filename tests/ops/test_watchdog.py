@@ -10,7 +10,7 @@ from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 
 from softswitch.flow import Flow
-from softswitch.ops.watchdog import LATE, QUIET, TICK, Watchdog, blamed
+from softswitch.ops.watchdog import LATE, QUIET, SELDOM, TICK, Watchdog, blamed
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.interfaces import IRouter
 from softswitch.plugin.views import RequestView
@@ -63,6 +63,12 @@ def chained(name, plug_in, attention=None):
     )
 
 
+def looks(watchdog, frame, now):
+    """The watchdog looks until it has looked at everything."""
+    for _ in range(SELDOM):
+        watchdog.look(lambda: frame, now)
+
+
 @pytest.fixture
 def logged():
     events = []
@@ -97,8 +103,9 @@ def test_the_line_of_a_policy_that_blocks_is_named(tmp_path, view, watchdog, att
     sleeper = implementer(IRouter)(room["Sleeper"])()
 
     def look():
-        for moment in (0, TICK, LATE, 10 * LATE):
-            watchdog.look(sys._getframe(1), moment)
+        here = sys._getframe(1)
+        for later in (0, TICK, LATE, 10 * LATE):
+            watchdog.look(lambda: here, attention.began + later)
 
     sleeper.look = look
     chained("sleeper", sleeper, attention).ask_route(view, lambda decision: None)
@@ -150,9 +157,9 @@ def test_a_step_of_a_coroutine_is_named_too(tmp_path, view):
 def test_a_reactor_that_goes_on_is_left_alone(watchdog, reactor, logged):
     """A beat that comes in time, and one that comes before anybody has looked again."""
     for moment in range(10):
-        watchdog.look(sys._getframe(), moment * 1.0)
+        looks(watchdog, sys._getframe(), moment * 1.0)
         reactor.turn()
-        watchdog.look(sys._getframe(), moment + TICK)
+        looks(watchdog, sys._getframe(), moment + TICK)
     assert logged == []
 
 
@@ -160,7 +167,7 @@ def test_a_reactor_that_waits_is_not_even_woken(watchdog, reactor):
     """Where it waits for its sockets it is asked for nothing."""
 
     def doPoll():  # noqa: N802 -- as epoll's reactor calls it
-        watchdog.look(sys._getframe(), 1.0)
+        looks(watchdog, sys._getframe(), 1.0)
 
     doPoll()
     assert reactor.calls == []
@@ -169,8 +176,8 @@ def test_a_reactor_that_waits_is_not_even_woken(watchdog, reactor):
 def test_the_switch_itself_may_be_to_blame(watchdog, reactor, logged):
     """Where no policy has the reactor, the line outside of the switch and of libraries is named:
     a plug-in's timer, here this test."""
-    watchdog.look(sys._getframe(), 0.0)
-    watchdog.look(sys._getframe(), LATE)
+    looks(watchdog, sys._getframe(), 0.0)
+    looks(watchdog, sys._getframe(), LATE)
     (event,) = logged
     assert event["who"] == "the switch itself"
     assert event["file"] == __file__
@@ -182,10 +189,27 @@ def test_the_log_hears_of_a_place_now_and_then(watchdog, reactor, logged):
         begun = number * QUIET * 0.6
 
         for later in (0.0, 1.5 * LATE):
-            watchdog.look(sys._getframe(), begun + later)
+            looks(watchdog, sys._getframe(), begun + later)
         reactor.turn()
-        watchdog.look(sys._getframe(), begun + 2 * LATE)
+        looks(watchdog, sys._getframe(), begun + 2 * LATE)
     assert len(logged) == 2
+
+
+def test_a_policy_that_is_quick_enough_is_not_named(view, watchdog, attention, reactor, logged):
+    """However often it is asked while somebody looks; and the reactor is asked for no beat."""
+    seen = []
+
+    @implementer(IRouter)
+    class Quick:
+        def route(self, invite):
+            here = sys._getframe()
+            watchdog.look(lambda: here, attention.began + 0.9 * LATE)
+            seen.append(attention.policy.name)
+
+    chain = chained("quick", Quick(), attention)
+    for _ in range(2 * SELDOM):
+        chain.ask_route(view, lambda decision: None)
+    assert (seen, logged, reactor.calls) == (["quick"] * 2 * SELDOM, [], [])
 
 
 def test_it_watches_in_a_thread_of_its_own(attention, logged):
