@@ -117,6 +117,8 @@ def test_new_code_and_a_new_configuration(operator: Operator):
     caller, service = operator.caller, operator.service
     running = caller.send(caller.invite(f"sip:1@{operator.network}.1"))
     offered = service.request_received("INVITE")
+    service.answer(offered, 180)
+    caller.response_received(180)
     operator.code('Redirect(["sip:new@192.0.2.1"], 302)')
     operator.write(operator.configuration + "\n[users.new]\npassword = 'new'\n")
     done = operator.reload()
@@ -206,7 +208,7 @@ def test_a_reload_at_50_calls_per_second_drops_none(tmp_path: Path):
     try:
         file = stage.folder / "softswitch.toml"
         good = file.read_text()
-        calls = 400
+        calls = 600
         callee = stage.callee("callee_answers", "-m", str(calls))
         caller = stage.caller("caller_hangs_up", "-m", str(calls), "-r", "50", "-d", "500")
         outcomes = []
@@ -219,7 +221,7 @@ def test_a_reload_at_50_calls_per_second_drops_none(tmp_path: Path):
         # What the command itself has refused the switch must refuse too.
         for _ in range(4):
             stage.switch.send_signal(signal.SIGHUP)
-            caller.pause(0.3)
+            stage.switch.pause(0.3)
         played(callee, caller, seconds=60)
         assert outcomes == [0, 2, 2, 0, 2, 2]
         counts = caller.counts()
