@@ -7,7 +7,7 @@ the place of each of them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeVar
 
@@ -55,62 +55,68 @@ class Veil:
         self._host = f"[{host}]" if ":" in host else host
         self._media_host = media_host
         self._sessions = sessions
-        signs = [re.escape(name) for name in sorted(self._names)]
-        if any(network.version == 4 for network in self._networks):
-            signs.append(r"[0-9]\.[0-9]")
-        if any(network.version == 6 for network in self._networks):
-            signs.append(r"[0-9A-Fa-f]:[0-9A-Fa-f:]")
-        sign = "|".join(signs) or r"(?!)"
-        # Most messages tell nothing, and are to be done with after one look.
-        self._sign = re.compile(sign, re.IGNORECASE)
-        self._body_sign = re.compile(sign.encode(), re.IGNORECASE)
+        signs = [re.escape(name) for name in sorted(self._names) if not _ADDRESS.fullmatch(name)]
+        self._name = re.compile("|".join(signs) or r"(?!)", re.IGNORECASE).search
+        self._hidden = _Memory(self._is_hidden)
 
     def over(self, message: _M) -> _M:
         """The message as the peer may see it; the same where it tells nothing."""
-        sign = self._sign
+        asks = isinstance(message, Request)
+        redirects = isinstance(message, Response) and 300 <= message.status < 400
+        ours = _OURS - {"Contact"} if redirects else _OURS
+        tells = self._tells
         fields = message.fields
         told = [
             place
             for place, (name, value) in enumerate(fields)
-            if sign.search(value) and (name not in UNTOUCHED or name in _NAMED)
+            if name not in ours
+            and (name not in _NAMED or (asks and value[:1] != "<"))
+            and tells(value)
         ]
-        phrase = isinstance(message, Response) and sign.search(message.reason)
-        body = self._looks_into(message)
+        phrase = isinstance(message, Response) and tells(message.reason)
+        body = bool(message.body) and self._looks_into(message)
         if not (told or phrase or body):
             return message
         fields = list(fields)
         for place in told:
-            fields[place] = self._field(message, fields[place])
+            fields[place] = self._field(fields[place])
         content = self._body(message) if body else message.body
         if isinstance(message, Response):
             return type(message)(message.status, self.text(message.reason), fields, content)
         assert isinstance(message, Request)
         return type(message)(message.method, message.uri, fields, content)
 
+    def _tells(self, text: str) -> bool:
+        """Whether a text may name something that is hidden: most do not, and are to be done with
+        after one look."""
+        if self._name(text):
+            return True
+        hidden = self._hidden
+        for address in _ADDRESS.findall(text):  # a generator costs more than it saves
+            if hidden[address]:
+                return True
+        return False
+
     def text(self, text: str) -> str:
         """Text with our name or address in the place of what is hidden."""
         return _PLACE.sub(lambda found: self._shown(found[0], self._host), text)
 
-    def _field(self, message: Message, field: Field) -> Field:
+    def _field(self, field: Field) -> Field:
         name, value = field
-        if name == "Contact":
-            redirects = isinstance(message, Response) and 300 <= message.status < 400
-            return (name, self.text(value)) if redirects else field
         if name not in _NAMED:
-            return (name, self.text(value))
-        if isinstance(message, Response):  # they stand as the peer has written them
-            return field
+            return name, self.text(value)
         display, bracket, rest = value.partition("<")
         return (name, self.text(display) + bracket + rest) if bracket else field
 
     def _looks_into(self, message: Message) -> bool:
         """Whether a body tells something, and is none that a person has written."""
-        if not message.body or not self._body_sign.search(message.body):
-            return False
         kind = (message.get("Content-Type") or "").partition(";")[0].strip().lower()
         if kind == "application/sdp" or b"application/sdp" in message.body:
-            return self._sessions
-        return not kind.startswith(_WRITTEN) and message.get("Content-Encoding") is None
+            if not self._sessions:
+                return False
+        elif kind.startswith(_WRITTEN) or message.get("Content-Encoding") is not None:
+            return False
+        return self._tells(message.body.decode("latin-1"))
 
     def _body(self, message: Message) -> bytes:
         kind = (message.get("Content-Type") or "").lower()
@@ -144,12 +150,34 @@ class Veil:
         return str(address) in self._names or any(address in each for each in self._networks)
 
 
+class _Memory(dict[str, bool]):
+    """Whether an address is hidden, for those that were asked about last."""
+
+    def __init__(self, is_hidden: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_hidden = is_hidden
+
+    def __missing__(self, address: str) -> bool:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        hidden = self[address] = self._is_hidden(address.lower())
+        return hidden
+
+
+#: Addresses that a veil remembers.
+_REMEMBERED: Final = 1024
+#: What a veil does not look at, but where a response redirects: then Contact is somebody else's.
+_OURS: Final = UNTOUCHED - {"From", "To"} | {"Contact"}
 #: Characters of a host name (RFC 1035 2.3.4).
 _LONGEST: Final = 253
 #: Fields of which the display name, or where a response sends a caller, is somebody else's.
 _NAMED: Final = frozenset(("From", "To"))
 #: Media types of what people write to each other.
 _WRITTEN: Final = ("text/", "image/", "audio/", "video/")
+# An address literal, or what may be one.
+_ADDRESS: Final = re.compile(
+    r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}"
+)
 # An escape; an IPv6 address, bare or in brackets; a name or an IPv4 address; the port goes with it.
 _PLACE: Final = re.compile(
     r"%[0-9A-Fa-f]{2}"
