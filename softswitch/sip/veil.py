@@ -92,10 +92,7 @@ class Veil:
         if self._name(text):
             return True
         hidden = self._hidden
-        for address in _ADDRESS.findall(text):  # a generator costs more than it saves
-            if hidden[address]:
-                return True
-        return False
+        return any(map(hidden.__getitem__, _ADDRESS.findall(text)))
 
     def text(self, text: str) -> str:
         """Text with our name or address in the place of what is hidden."""
