@@ -26,14 +26,14 @@ from softswitch.policy.budget import Asked, Attention
 
 log = Logger()
 
-#: Seconds between two looks.
-TICK: Final = 0.025
+#: Seconds between two looks; each wakes a processor that might have slept.
+TICK: Final = 0.05
 
 #: Seconds for which a policy may have the reactor, or a beat may be late.
 LATE: Final = 0.05
 
 #: Looks for each one at what is no policy's.
-SELDOM: Final = 4
+SELDOM: Final = 2
 
 #: Seconds between two lines of the log about the same place.
 QUIET: Final = 10.0

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeVar
 
 from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.names import REASONS
 
 _M = TypeVar("_M", bound=Message)
 
@@ -73,7 +74,11 @@ class Veil:
             and (name not in _NAMED or (asks and value[:1] != "<"))
             and tells(value)
         ]
-        phrase = isinstance(message, Response) and tells(message.reason)
+        phrase = (
+            isinstance(message, Response)
+            and message.reason != REASONS.get(message.status)
+            and tells(message.reason)
+        )
         body = bool(message.body) and self._looks_into(message)
         if not (told or phrase or body):
             return message
@@ -163,8 +168,16 @@ class _Memory(dict[str, bool]):
 
 #: Addresses that a veil remembers.
 _REMEMBERED: Final = 1024
+#: Fields of words and numbers, in which there is no room for a place.
+_PLACELESS: Final = frozenset(
+    (
+        *("Allow", "Supported", "Require", "Unsupported", "Accept", "Accept-Encoding", "Expires"),
+        *("Session-Expires", "Min-SE", "Min-Expires", "RSeq", "RAck", "Event", "MIME-Version"),
+        *("Content-Disposition", "Content-Language", "Privacy"),
+    )
+)
 #: What a veil does not look at, but where a response redirects: then Contact is somebody else's.
-_OURS: Final = UNTOUCHED - {"From", "To"} | {"Contact"}
+_OURS: Final = UNTOUCHED - {"From", "To"} | _PLACELESS | {"Contact"}
 #: Characters of a host name (RFC 1035 2.3.4).
 _LONGEST: Final = 253
 #: Fields of which the display name, or where a response sends a caller, is somebody else's.
