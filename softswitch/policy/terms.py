@@ -5,7 +5,7 @@ for a field of its own.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeGuard
 
 import attrs
 
@@ -73,10 +73,15 @@ def check_shape(shape: type[Any], where: str) -> None:
             )
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """True is none: TOML's types are taken as they are."""
+    return type(value) in (int, float)
+
+
 def _span(value: object) -> float:
-    if type(value) not in (int, float) or not 0 < value < float("inf"):  # type: ignore[operator]
+    if not _is_number(value) or not 0 < value < float("inf"):
         raise ValueError(f"seconds, more than 0, are wanted, not {shown(value)}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _most(value: object) -> int:
@@ -86,9 +91,9 @@ def _most(value: object) -> int:
 
 
 def _share(value: object) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= 1:  # type: ignore[operator]
+    if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"a number from 0 to 1 is wanted, not {shown(value)}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _fallback(value: object) -> Reject | None:
