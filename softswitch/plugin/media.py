@@ -8,13 +8,14 @@ of the asker's choosing ("a", "b1", "b2"). A leg may be offered to several other
 meanwhile, and hears the one whose answer came last.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import attrs
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.plugin.record import MediaStream, Silence
 
 
 @attrs.frozen
@@ -102,3 +103,53 @@ class IMediaEngine(Interface):
 
     def stop() -> None:
         """Free everything; nothing is asked afterwards."""
+
+
+@attrs.frozen
+class MediaNotice:
+    """Something that an engine has seen of a call that talks.
+
+    :ivar session: which.
+    :ivar silence: whose audio is missing, and why.
+    :ivar ends: whether the call should end for it: nothing has come from the leg for as long as
+        the operator wants to wait.
+    """
+
+    session: str
+    silence: Silence
+    ends: bool = False
+
+
+@attrs.frozen
+class MediaReport:
+    """What became of a session's packets.
+
+    :ivar streams: one for each leg and ``m=`` line, those too that left before the end.
+    :ivar recording: name of the file in which it was recorded; "" for none.
+    """
+
+    streams: tuple[MediaStream, ...] = ()
+    recording: str = ""
+
+
+class IMediaWitness(Interface):
+    """A media engine that knows what became of the packets; an ``IMediaEngine`` may be one too."""
+
+    noticed = Attribute(
+        "told of each ``MediaNotice``, each leg and cause once: a callable, assigned at the start"
+    )
+
+    def answered(session: str, record: bool) -> None:
+        """Both sides talk from now on: see whether each is heard, and be quick about it (5 s).
+
+        Said once per call. Nobody expects packets before.
+
+        :param record: whether what they say is to be recorded.
+        """
+
+    def conclude(session: str, tell: Callable[[MediaReport], None]) -> None:
+        """As ``release``, for a session that was ``answered``; and tell what has become of its
+        packets: once, now, later or, when that cannot be known any more, never."""
+
+    def load() -> Mapping[str, Any]:
+        """For an operator, at once: ports in use and the like, as numbers, text and lists."""

@@ -7,6 +7,8 @@ Times are wall-clock seconds since 1970 (a call outlives its process, the monoto
 not); None stands for what never happened.
 """
 
+from typing import Literal
+
 from attrs import define, field
 
 
@@ -24,6 +26,7 @@ class Attempt:
     :ivar status: final SIP status code, 0 when none came.
     :ivar reason: reason phrase, or our own words when none came.
     :ivar limit: the limit of its trunk that it would have broken, as in the record; "" for none.
+    :ivar leg: what ``MediaStream.leg`` calls it; "" where no leg was made.
     """
 
     target: str
@@ -36,6 +39,93 @@ class Attempt:
     status: int = 0
     reason: str = ""
     limit: str = ""
+    leg: str = ""
+
+
+@define
+class MediaStream:
+    """What came from one leg on one ``m=`` line, as whoever carried it has counted.
+
+    What a leg was sent is what came from the other one, but for its ``unsent``; how much of it
+    arrived is in ``heard_lost`` and ``heard_jitter``, as its own RTCP reports say.
+
+    :ivar leg: whose packets these are: "a" for the caller, else as the ``leg`` of an attempt.
+    :ivar line: the ``m=`` line, from 0.
+    :ivar kind: "audio", "video" and the like; "" where that is not known.
+    :ivar codec: name of what was sent last, as "PCMU"; "" where that is not known.
+    :ivar packets: taken from the leg.
+    :ivar bytes: of them, with their RTP header.
+    :ivar lost: packets that their sequence numbers say are missing (RFC 3550 A.3); None where
+        nobody counts them.
+    :ivar jitter: seconds, as in RFC 3550 A.8; None where nobody measures it.
+    :ivar first: when the first packet came.
+    :ivar last: when the last one came.
+    :ivar signalled: "host:port" that the leg's SDP showed last; "" for none.
+    :ivar latched: "host:port" from which its packets really came; "" for none.
+    :ivar foreign: packets that were dropped, for they came from somewhere else.
+    :ivar malformed: packets that were dropped, for they were none.
+    :ivar unsent: packets that were taken and could not be sent on: the other leg was on hold, had
+        no address yet, or the network refused.
+    :ivar rtcp: RTCP packets taken from the leg.
+    :ivar events: DTMF events in them (RFC 4733); which keys is written nowhere.
+    :ivar heard_lost: of what it was sent, the share that got lost, 0.0 to 1.0, as it has reported
+        last; None where it did not.
+    :ivar heard_jitter: seconds, likewise.
+    :ivar round_trip: seconds between us and the leg, as its reports say; None where they do not.
+    :ivar mos: how good what came from the leg sounds at best, 1.0 to 4.4, estimated; None where it
+        cannot be.
+    """
+
+    leg: str
+    line: int
+    kind: str = ""
+    codec: str = ""
+    packets: int = 0
+    bytes: int = 0
+    lost: int | None = None
+    jitter: float | None = None
+    first: float | None = None
+    last: float | None = None
+    signalled: str = ""
+    latched: str = ""
+    foreign: int = 0
+    malformed: int = 0
+    unsent: int = 0
+    rtcp: int = 0
+    events: int = 0
+    heard_lost: float | None = None
+    heard_jitter: float | None = None
+    round_trip: float | None = None
+    mos: float | None = None
+
+
+#: Why nothing is heard of a leg. The documentation says what to do about each.
+SilenceCause = Literal[
+    "nothing sent",
+    "wrong source",
+    "wrong port",
+    "not RTP",
+    "codec not in the answer",
+    "not delivered",
+    "held",
+    "time-out",
+]
+
+
+@define
+class Silence:
+    """A leg of which the other side hears nothing, though the call has been answered.
+
+    :ivar leg: whose audio is missing, as in ``MediaStream``.
+    :ivar cause: why.
+    :ivar detail: what has been seen, in a sentence's part.
+    :ivar at: when that was found.
+    """
+
+    leg: str
+    cause: SilenceCause
+    detail: str
+    at: float
 
 
 @define
@@ -63,6 +153,10 @@ class CallRecord:
     :ivar attempts: the legs B, in the order in which they were tried.
     :ivar limit: the first limit by which it was turned away, as "trunk carrier: calls_out 30"; ""
         for none. A call may have gone elsewhere then.
+    :ivar media: of an answered call, what each leg has sent; empty where nobody was there to count,
+        or did not say so in time.
+    :ivar silences: the legs that were not heard, and why.
+    :ivar recording: name of the file in which the call was recorded; "" for none.
     """
 
     id: str
@@ -82,3 +176,6 @@ class CallRecord:
     reason: str = ""
     attempts: list[Attempt] = field(factory=list)
     limit: str = ""
+    media: list[MediaStream] = field(factory=list)
+    silences: list[Silence] = field(factory=list)
+    recording: str = ""
