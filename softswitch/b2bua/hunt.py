@@ -325,7 +325,7 @@ class Hunt:
         trunk, registered = target.trunk, shared.registered(target)
         if registered and trunk is None and not self._has_room(trial, registered):
             return
-        trial.leg = f"b{number}"
+        trial.leg = trial.attempt.leg = f"b{number}"
         peer = ("user", registered) if trunk is None else ("trunk", trunk)
         far = shared.profile(*peer).changed(target.dialog)
         who = self._view.identity or _NOBODY

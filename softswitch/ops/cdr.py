@@ -21,15 +21,15 @@ from zope.interface import implementer
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.interfaces import ICallObserver
-from softswitch.plugin.record import Attempt, CallRecord
+from softswitch.plugin.record import Attempt, CallRecord, MediaStream, Silence
 from softswitch.store.writer import Writer
 
 #: Seconds for which records are gathered before they are written: a thread that wakes up for each
 #: of them costs the calls more than the writing does.
 GATHER_SECONDS = 0.25
 
-#: Fields of CallRecord and Attempt that hold seconds since 1970.
-_TIMES = ("invited", "started", "ringing", "answered", "ended")
+#: Fields of a record and of its parts that hold seconds since 1970.
+_TIMES = ("invited", "started", "ringing", "answered", "ended", "first", "last", "at")
 
 
 def open_to_append(path: Path) -> FileIO:
@@ -173,19 +173,21 @@ def line(record: CallRecord) -> bytes:
     """A record as one line of JSON in UTF-8; times as ``2026-01-31T12:00:00.000000Z``."""
     plain = _record.read(record)
     plain["attempts"] = [_attempt.read(attempt) for attempt in record.attempts]
+    plain["media"] = [_stream.read(stream) for stream in record.media]
+    plain["silences"] = [_silence.read(silence) for silence in record.silences]
     # Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
     return _encode(plain).encode("utf-8", "replace") + b"\n"
 
 
 class _Shape:
-    """Reads the fields of a record, or of an attempt, all of which are plain but for the times."""
+    """Reads the fields of a record, or of a part, all of which are plain but for the times."""
 
     def __init__(self, kind: type) -> None:
         self._names = [field.name for field in attrs.fields(kind)]
         self._values = attrgetter(*self._names)
         self._times = [name for name in _TIMES if name in self._names]
 
-    def read(self, part: CallRecord | Attempt) -> dict[str, Any]:
+    def read(self, part: CallRecord | Attempt | MediaStream | Silence) -> dict[str, Any]:
         plain = dict(zip(self._names, self._values(part), strict=True))
         for name in self._times:
             if plain[name] is not None:
@@ -202,4 +204,6 @@ def _utc(second: int) -> str:
 
 _record: Final = _Shape(CallRecord)
 _attempt: Final = _Shape(Attempt)
+_stream: Final = _Shape(MediaStream)
+_silence: Final = _Shape(Silence)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode

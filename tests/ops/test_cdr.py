@@ -15,7 +15,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops.cdr import JsonLines, Lines, line
 from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.interfaces import ICallObserver
-from softswitch.plugin.record import Attempt, CallRecord
+from softswitch.plugin.record import Attempt, CallRecord, MediaStream, Silence
 
 PATIENCE = 10.0
 
@@ -41,6 +41,7 @@ def record(number=0):
             Attempt(
                 target="sip:100@127.44.0.7",
                 call_id_b="b1@127.44.0.1",
+                leg="b1",
                 started=1_800_000_000.5,
                 trunk="gate",
                 ended=1_800_000_000.75,
@@ -49,6 +50,8 @@ def record(number=0):
             ),
             Attempt(target="sip:100@127.44.0.8", call_id_b="b2", started=1_800_000_000.875),
         ],
+        media=[MediaStream("a", 0, "audio", packets=2, first=1_800_000_002.5)],
+        silences=[Silence("b1", "held", "it is on hold", 1_800_000_006.5)],
     )
 
 
@@ -100,7 +103,7 @@ def test_a_record_is_plain_data():
 
 def test_one_line_holds_the_call_and_its_attempts():
     """Both legs' identifiers, numbers as received and as sent, times in UTC to the microsecond,
-    who hung up, final status; null for what did not happen."""
+    who hung up, final status, what was counted; null for what did not happen."""
     text = line(record())
     assert text.endswith(b"}\n")
     assert text.count(b"\n") == 1
@@ -132,6 +135,7 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "status": 503,
                 "reason": "Service Unavailable",
                 "limit": "",
+                "leg": "b1",
             },
             {
                 "target": "sip:100@127.44.0.8",
@@ -144,9 +148,44 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "status": 0,
                 "reason": "",
                 "limit": "",
+                "leg": "",
             },
         ],
         "limit": "",
+        "media": [
+            {
+                "leg": "a",
+                "line": 0,
+                "kind": "audio",
+                "codec": "",
+                "packets": 2,
+                "bytes": 0,
+                "lost": None,
+                "jitter": None,
+                "first": "2027-01-15T08:00:02.500000Z",
+                "last": None,
+                "signalled": "",
+                "latched": "",
+                "foreign": 0,
+                "malformed": 0,
+                "unsent": 0,
+                "rtcp": 0,
+                "events": 0,
+                "heard_lost": None,
+                "heard_jitter": None,
+                "round_trip": None,
+                "mos": None,
+            }
+        ],
+        "silences": [
+            {
+                "leg": "b1",
+                "cause": "held",
+                "detail": "it is on hold",
+                "at": "2027-01-15T08:00:06.500000Z",
+            }
+        ],
+        "recording": "",
     }
 
 
