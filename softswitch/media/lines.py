@@ -1,15 +1,18 @@
 """What a session description says of where media go, as a relay can use it. Pure."""
 
 import ipaddress
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 
 import attrs
 
 from softswitch.errors import SdpSyntaxError
 from softswitch.media.latch import SocketAddress
 from softswitch.media.path import Shape, shapes, socket_address
+from softswitch.media.reception import Format
+from softswitch.sdp.codecs import EVENTS, STATIC
 from softswitch.sdp.rewrite import media_addresses
-from softswitch.sdp.session import Address, SessionDescription
+from softswitch.sdp.session import Address, MediaSection, SessionDescription
 
 
 @attrs.frozen
@@ -19,12 +22,17 @@ class Line:
     :ivar shapes: what its protocol's packets look like, on both ports.
     :ivar rtp: where it wants its packets; None while held by ``c=0.0.0.0``.
     :ivar rtcp: where it wants RTCP.
+    :ivar formats: payload type -> what it means, as far as that is known.
     """
 
     shapes: tuple[Shape, Shape]
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
+    formats: Mapping[int, Format] = attrs.field(default=MappingProxyType({}), eq=False)
 
+
+#: Hz; a faster clock is none.
+GREATEST_RATE = 10_000_000
 
 #: By ``m=`` line; None where it is refused.
 Lines = tuple[Line | None, ...]
@@ -46,8 +54,24 @@ def lines_of(document: SessionDescription, bind: str, own: Container[tuple[str, 
         rtp, rtcp = (None if at is None else _usable(at, bind) for at in where or (None, None))
         if any(at is not None and at[:2] in own for at in (rtp, rtcp)):
             raise SdpSyntaxError("SDP leads the media back to the relay's own port")
-        lines.append(Line(form, rtp, rtcp))
+        lines.append(Line(form, rtp, rtcp, formats_of(section)))
     return tuple(lines)
+
+
+def formats_of(section: MediaSection) -> dict[int, Format]:
+    """What the payload types of a section mean: its ``a=rtpmap``, or RFC 3551 6."""
+    formats = {}
+    for number, name in section.codecs.items():
+        codec, _, rest = (name or STATIC.get(number, "")).partition("/")
+        rate = rest.partition("/")[0]
+        if _is_number(number, 127) and _is_number(rate, GREATEST_RATE) and int(rate):
+            formats[int(number)] = Format(int(rate), codec == EVENTS)
+    return formats
+
+
+def _is_number(text: str, greatest: int) -> bool:
+    """Whether it is one of ASCII digits that is not too great."""
+    return text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= greatest
 
 
 def _usable(address: Address, bind: str) -> SocketAddress | None:

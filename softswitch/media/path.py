@@ -13,6 +13,8 @@ from typing import NamedTuple
 import attrs
 
 from softswitch.media.latch import Latch, SocketAddress
+from softswitch.media.reception import GREATEST_JUMP, HEADER, Reception
+from softswitch.media.reports import Reported, Reports
 
 #: Packets served per wake-up, one from each socket that has some; the others come next.
 BATCH = 128
@@ -22,36 +24,108 @@ class Shape(NamedTuple):
     """What a packet has to look like.
 
     :ivar least: bytes that it has at least.
-    :ivar first: for each value of its first byte, whether that may be.
+    :ivar first: for each value of its first byte, what it then is: ``NOTHING`` that may be, and so
+        on.
     :ivar stream: where it says to which stream it belongs (the SSRC); empty for nowhere.
+    :ivar readable: whether what comes after its header is not encrypted.
     """
 
     least: int
     first: bytes
     stream: slice
+    readable: bool = False
 
 
-def _first(*spans: range) -> bytes:
-    return bytes(any(value in span for span in spans) for value in range(256))
-
+#: What the first byte tells.
+NOTHING, STREAMED, CONTROL, OTHER = range(4)
 
 _VERSION_2 = range(128, 192)
 _STUN_OR_DTLS = (range(4), range(20, 64))
 
-#: RFC 3550 5.1; SRTP looks the same.
-RTP = Shape(12, _first(_VERSION_2), slice(8, 12))
+
+def _first(version_2: int, *others: range) -> bytes:
+    """For each value of the first byte, what a packet is."""
+    return bytes(
+        version_2 if value in _VERSION_2 else OTHER if any(value in each for each in others) else 0
+        for value in range(256)
+    )
+
+
+#: RFC 3550 5.1.
+RTP = Shape(12, _first(STREAMED), slice(8, 12), True)
 #: RFC 3550 6.4.
-RTCP = Shape(8, _first(_VERSION_2), slice(4, 8))
-#: RTP or RTCP keyed by DTLS on the same port (RFC 7983).
-DTLS = Shape(8, _first(_VERSION_2, *_STUN_OR_DTLS), slice(0, 0))
+RTCP = Shape(8, _first(CONTROL), slice(4, 8), True)
+#: The same with encrypted payloads (RFC 3711 3).
+SRTP, SRTCP = RTP._replace(readable=False), RTCP._replace(readable=False)
+#: RTP and RTCP keyed by DTLS on the same port (RFC 7983).
+DTLS = Shape(8, _first(STREAMED, *_STUN_OR_DTLS), slice(0, 0))
+DTLS_RTCP = Shape(8, _first(CONTROL, *_STUN_OR_DTLS), slice(0, 0))
 #: Anything: UDPTL and what else goes by UDP.
-DATAGRAM = Shape(1, _first(range(256)), slice(0, 0))
+DATAGRAM = Shape(1, _first(OTHER, range(128), range(192, 256)), slice(0, 0))
+
+
+@attrs.frozen
+class Counters:
+    """What one port saw of its leg, and what it learnt.
+
+    Times are seconds by the path's clock, which is that of the process that it runs in: compare
+    them with ``at``.
+
+    :ivar leg: its name.
+    :ivar line: the ``m=`` line, from 0.
+    :ivar rtcp: whether it is the pair's second port.
+    :ivar packets: taken from the leg.
+    :ivar bytes: of their payloads.
+    :ivar sent: packets that went out to the leg.
+    :ivar sent_bytes: of their payloads.
+    :ivar foreign: dropped: from a source that is not the leg's.
+    :ivar foreign_source: the last of these; None before.
+    :ivar malformed: dropped: not of the shape.
+    :ivar unsent: taken, but the other leg has no address yet, is on hold, or the network refused.
+    :ivar first_at: when the first was taken, seconds; None before.
+    :ivar last_at: when the last was taken.
+    :ivar at: when these figures were taken.
+    :ivar signalled: where the leg wants its packets, by its SDP; None before it has said so.
+    :ivar learnt: where its packets come from; None before there were any.
+    :ivar lost: of the leg's packets on the way to us, by their numbers; less than 0 where more came
+        twice (RFC 3550 A.3).
+    :ivar jitter: of their arrival, now, seconds (RFC 3550 A.8).
+    :ivar ssrcs: the last streams of the leg, the present one last.
+    :ivar payload_types: of the leg's packets, in the order in which they first came.
+    :ivar events: telephone events of the leg (RFC 4733).
+    :ivar digits: what they were, the first 64 of them; empty where they are encrypted. They may be
+        a secret: for a log or a record, their number has to do.
+    :ivar reported: what the leg says of the packets that it gets from us; None before.
+    """
+
+    leg: str
+    line: int
+    rtcp: bool
+    port: int
+    packets: int
+    bytes: int
+    sent: int
+    sent_bytes: int
+    foreign: int
+    foreign_source: tuple[str, int] | None
+    malformed: int
+    unsent: int
+    first_at: float | None
+    last_at: float | None
+    at: float
+    signalled: tuple[str, int] | None
+    learnt: tuple[str, int] | None
+    lost: int = 0
+    jitter: float = 0.0
+    ssrcs: tuple[int, ...] = ()
+    payload_types: tuple[int, ...] = ()
+    events: int = 0
+    digits: str = ""
+    reported: Reported | None = None
 
 
 class Channel:
-    """One port of ours, which faces one leg.
-
-    The counters are about what came from that leg.
+    """One port of ours, which faces one leg; ``Counters`` says what its counters count.
 
     :ivar port: the local port.
     :ivar shape: what its packets look like.
@@ -59,29 +133,36 @@ class Channel:
     :ivar renumbered: RTP payload type of the leg's packets -> the one that goes out; empty for as
         they are.
     :ivar twin: the other leg's port, on which its packets go out; None leads nowhere.
-    :ivar packets: taken from the leg.
-    :ivar bytes: of their payloads.
-    :ivar foreign: dropped: from a source that is not the leg's.
-    :ivar malformed: dropped: not of the shape.
-    :ivar unsent: taken, but the other leg has no address yet, is on hold, or the network refused.
-    :ivar first_at: when the first was taken, by the path's clock; None before.
-    :ivar last_at: when the last was taken.
+    :ivar reception: what RTP packets say of their way to us.
+    :ivar reports: what the leg says of the packets that it gets at this port's pair.
+    :ivar control: of the first port of a pair, the second; else None.
+    :ivar stream: of the second port of a pair, the first; else None.
     """
 
     __slots__ = (
+        "_credited",
+        "_credited_bytes",
         "bytes",
+        "control",
         "first_at",
         "foreign",
+        "foreign_source",
         "last_at",
         "latch",
         "malformed",
         "packets",
         "port",
+        "reception",
         "renumbered",
+        "reports",
+        "sent",
+        "sent_bytes",
         "shape",
         "socket",
+        "stream",
         "twin",
         "unsent",
+        "unsent_bytes",
     )
 
     def __init__(self, sock: socket.socket, port: int, shape: Shape) -> None:
@@ -89,11 +170,23 @@ class Channel:
         self.port = port
         self.shape = shape
         self.latch = Latch()
+        self.reception = Reception()
+        self.reports = Reports()
         self.renumbered: dict[int, int] = {}
         self.twin: Channel | None = None
-        self.packets = self.bytes = self.foreign = self.malformed = self.unsent = 0
+        self.control: Channel | None = None
+        self.stream: Channel | None = None
+        self.packets = self.bytes = self.foreign = self.malformed = 0
+        self.sent = self.sent_bytes = self.unsent = self.unsent_bytes = 0
+        self._credited = self._credited_bytes = 0
+        self.foreign_source: SocketAddress | None = None
         self.first_at: float | None = None
         self.last_at: float | None = None
+
+    def pair(self, control: "Channel") -> None:
+        """Be the first port of a pair."""
+        self.control = control
+        control.stream = self
 
     def _renumbered(self, data: bytes) -> bytes:
         """The packet with the payload type that its receiver knows; the marker bit stays."""
@@ -101,18 +194,32 @@ class Channel:
         new = self.renumbered.get(kind, kind)
         return data if new == kind else b"%c%c%b" % (data[0], data[1] & 0x80 | new, data[2:])
 
+    def lead(self, twin: "Channel | None") -> None:
+        """Have the leg's packets go out on another port; None leads nowhere."""
+        if twin is not self.twin:
+            self.credit()
+            self.twin = twin
+
     def join(self, other: "Channel") -> None:
         """Carry packets between this port and ``other``, and no longer to where they went."""
         for one, twin in ((self, other), (other, self)):
             if one.twin is not twin:
                 one.part()
-            one.twin = twin
+            one.lead(twin)
 
     def part(self) -> None:
         """Carry nothing from here, nor from the twin to here."""
         if self.twin is not None and self.twin.twin is self:
-            self.twin.twin = None
-        self.twin = None
+            self.twin.lead(None)
+        self.lead(None)
+
+    def credit(self) -> None:
+        """Count what has gone out on the twin since this was last done; no packet need do it."""
+        gone, gone_bytes = self.packets - self.unsent, self.bytes - self.unsent_bytes
+        if self.twin is not None:
+            self.twin.sent += gone - self._credited
+            self.twin.sent_bytes += gone_bytes - self._credited_bytes
+        self._credited, self._credited_bytes = gone, gone_bytes
 
     def receive(self, now: float) -> None:
         """Take one packet from the socket and send it on, or count why not."""
@@ -123,22 +230,41 @@ class Channel:
         latch = self.latch
         if latch.locked and source != latch.source:
             self.foreign += 1
+            self.foreign_source = source
             return
-        least, first, stream = self.shape
-        if len(data) < least or not first[data[0]]:
+        least, first, stream, _ = self.shape
+        if len(data) < least or not (form := first[data[0]]):
             self.malformed += 1
             return
         if not latch.locked and not latch.takes(source, data[stream]):
             self.foreign += 1
+            self.foreign_source = source
             return
         self.packets += 1
         self.bytes += len(data)
         self.last_at = now
         if self.first_at is None:
             self.first_at = now
+        if form == STREAMED and len(data) >= HEADER.size:
+            kind, sequence, timestamp, ssrc = HEADER.unpack_from(data)
+            reception = self.reception
+            if sequence == reception.next and ssrc == reception.ssrc and reception.ordinary[kind]:
+                reception.next = (sequence + 1) & 0xFFFF
+                transit = now * reception.rate - timestamp
+                jump = transit - reception.transit
+                reception.transit = transit
+                if jump < 0.0:
+                    jump = -jump
+                if jump < GREATEST_JUMP:
+                    reception.jitter += (jump - reception.jitter) / 16
+            else:
+                reception.notice(data, kind, sequence, timestamp, ssrc, now)
+        elif form == CONTROL and self.shape.readable:
+            self._read(data, now)
         twin = self.twin
         if twin is None or (destination := twin.latch.destination) is None:
             self.unsent += 1
+            self.unsent_bytes += len(data)
             return
         if self.renumbered:
             data = self._renumbered(data)
@@ -146,30 +272,48 @@ class Channel:
             twin.socket.sendto(data, destination)
         except OSError:
             self.unsent += 1
+            self.unsent_bytes += len(data)
 
+    def _read(self, data: bytes, now: float) -> None:
+        """Note what the leg's RTCP says."""
+        stream, twin = self.stream, self.twin
+        if stream is None:
+            return
+        heard = stream.twin.reception if stream.twin is not None else None
+        ssrc, rate = (heard.ssrc, heard.rate) if heard is not None else (None, 0)
+        stream.reports.received(data, now, ssrc, rate)
+        if twin is not None and twin.stream is not None:
+            twin.stream.reports.sent(data, now)
 
-@attrs.frozen
-class Counters:
-    """What one port saw of its leg, and what it learnt; ``Channel`` says what each counts.
-
-    :ivar leg: its name.
-    :ivar line: the ``m=`` line, from 0.
-    :ivar rtcp: whether it is the pair's second port.
-    """
-
-    leg: str
-    line: int
-    rtcp: bool
-    port: int
-    packets: int
-    bytes: int
-    foreign: int
-    malformed: int
-    unsent: int
-    first_at: float | None
-    last_at: float | None
-    signalled: SocketAddress | None
-    learnt: SocketAddress | None
+    def counters(self, leg: str, line: int, now: float) -> Counters:
+        """What there is to say of it; whoever leads here has to have been credited."""
+        latch, reception = self.latch, self.reception
+        return Counters(
+            leg,
+            line,
+            self.stream is not None,
+            self.port,
+            self.packets,
+            self.bytes,
+            self.sent,
+            self.sent_bytes,
+            self.foreign,
+            _host_and_port(self.foreign_source),
+            self.malformed,
+            self.unsent,
+            self.first_at,
+            self.last_at,
+            now,
+            _host_and_port(latch.signalled),
+            _host_and_port(latch.source),
+            reception.lost,
+            reception.jitter_seconds,
+            tuple(reception.ssrcs),
+            tuple(reception.payload_types),
+            reception.events,
+            reception.digits,
+            self.reports.last,
+        )
 
 
 class PacketPath:
@@ -235,9 +379,9 @@ def shapes(protocol: str) -> tuple[Shape, Shape] | None:
     """
     protocol = protocol.upper()
     if protocol.startswith("RTP/"):
-        return RTP, RTCP
+        return (SRTP, SRTCP) if protocol.startswith("RTP/SAVP") else (RTP, RTCP)
     if protocol.startswith("UDP/TLS/RTP/"):
-        return DTLS, DTLS
+        return DTLS, DTLS_RTCP
     if protocol.startswith("UDP") or protocol == "DTLS/SCTP":
         return DATAGRAM, DATAGRAM
     return None
@@ -253,3 +397,8 @@ def socket_address(host: str, port: int) -> SocketAddress:
         literal = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, host))
         return literal, port, 0, 0
     return socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, host)), port
+
+
+def _host_and_port(address: SocketAddress | None) -> tuple[str, int] | None:
+    """Without what only the kernel wants to know."""
+    return None if address is None else address[:2]

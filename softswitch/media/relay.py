@@ -15,129 +15,22 @@ import errno
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-import attrs
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
-from softswitch.media.lines import Line, Lines, lines_of
-from softswitch.media.path import (
-    DATAGRAM,
-    Channel,
-    Counters,
-    PacketPath,
-)
+from softswitch.media.lines import Lines, formats_of, lines_of
+from softswitch.media.path import DATAGRAM, Counters, PacketPath
 from softswitch.media.ports import PortPool
-from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaNetwork, MediaQuestion, Tell
+from softswitch.media.streams import Agreement, Fork, RelaySession, Side, Stream
+from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
 from softswitch.sdp.rewrite import point_at, renumbering
 from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
 
 #: Pairs tried when another process holds ports of the range.
 TRIES = 64
-
-
-@attrs.frozen
-class Agreement:
-    """What holds for a leg.
-
-    :ivar partner: the leg with which it was agreed.
-    """
-
-    partner: str
-    lines: Lines
-
-
-@attrs.define
-class Fork:
-    """An offer and what follows from it.
-
-    :ivar lines: the offerer's.
-    :ivar before: what held for both legs before the first answer; None until it came.
-    """
-
-    lines: Lines
-    before: dict[str, Agreement | None] | None = None
-
-
-@attrs.frozen
-class Stream:
-    """A pair of ports that faces one leg."""
-
-    rtp: Channel
-    rtcp: Channel
-
-    def signal(self, line: Line) -> None:
-        """Take over what the leg said last."""
-        self.rtp.shape, self.rtcp.shape = line.shapes
-        self.rtp.latch.signal(line.rtp)
-        self.rtcp.latch.signal(line.rtcp)
-
-    def join(self, other: "Stream") -> None:
-        """Carry packets both ways."""
-        self.rtp.join(other.rtp)
-        self.rtcp.join(other.rtcp)
-
-    def hear(self, other: "Stream") -> None:
-        """Carry packets that come from ``other``'s leg before it has answered (RFC 3264 5.1)."""
-        for one, early in ((self.rtp, other.rtp), (self.rtcp, other.rtcp)):
-            if early.twin is None:
-                early.twin = one
-
-
-@attrs.define
-class Side:
-    """One leg's ports, by ``m=`` line."""
-
-    network: MediaNetwork
-    streams: dict[int, Stream] = attrs.Factory(dict)
-
-
-@attrs.define
-class RelaySession:
-    """One call's media.
-
-    :ivar sides: by leg.
-    :ivar agreed: by leg.
-    :ivar forks: by (offerer, answerer); the last offer each way, answered or not.
-    """
-
-    sides: dict[str, Side] = attrs.Factory(dict)
-    agreed: dict[str, Agreement] = attrs.Factory(dict)
-    forks: dict[tuple[str, str], Fork] = attrs.Factory(dict)
-
-    def agree(self, leg: str, agreement: Agreement) -> None:
-        """Let an agreement hold for a leg, and its packets flow to and from its partner."""
-        self.agreed[leg] = agreement
-        partner = self.sides[agreement.partner]
-        for index, stream in self.sides[leg].streams.items():
-            line = agreement.lines[index] if index < len(agreement.lines) else None
-            if line is not None:
-                stream.signal(line)
-                if index in partner.streams:
-                    stream.join(partner.streams[index])
-
-    def fall_back(self, leg: str, agreement: Agreement) -> None:
-        """Let an older agreement hold again, unless its partner has gone."""
-        if agreement.partner in self.sides:
-            self.agree(leg, agreement)
-
-    def own_addresses(self) -> set[tuple[str, int]]:
-        """Where its own ports are, and are said to be."""
-        return {
-            (host, channel.port)
-            for side in self.sides.values()
-            for stream in side.streams.values()
-            for channel in (stream.rtp, stream.rtcp)
-            for host in (side.network.bind, side.network.advertise)
-        }
-
-    def needed(self, leg: str) -> set[int]:
-        """The ``m=`` lines for which a leg needs ports: agreed, or in an open offer."""
-        open_ = [f.lines for pair, f in self.forks.items() if leg in pair and f.before is None]
-        agreed = [self.agreed[leg].lines] if leg in self.agreed else []
-        return {at for lines in (*open_, *agreed) for at, line in enumerate(lines) if line}
 
 
 @implementer(IMediaEngine)
@@ -256,6 +149,8 @@ class RelayEngine:
                 if line is not None:
                     near.streams[index].signal(line)
                     near.streams[index].hear(far.streams[index])
+                    if answerer not in session.agreed:
+                        far.streams[index].expect(line, line.formats)
         return _pointed(document, far, lines)
 
     def _answer(self, question: MediaQuestion) -> bytes:
@@ -285,17 +180,26 @@ class RelayEngine:
         if fork.before is None:
             fork.before = {leg: session.agreed.get(leg) for leg in agreements}
         for leg, agreement in agreements.items():
-            if not (repeated and session.agreed.get(leg) == agreement):
+            if repeated and session.agreed.get(leg) == agreement:
+                session.agreed[leg] = agreement
+            else:
                 session.agree(leg, agreement)
+        for leg in agreements:
+            session.understand(leg)
         self._trim(question.session, session)
         return _pointed(document, far, answered)
 
     def _renumber(self, question: MediaQuestion) -> bool:
         """Change the payload numbers of a leg that holds to an older answer; of any other none."""
         changes = renumbering(question.held, question.sdp) if question.held else []
-        side = self._sessions[question.session].sides[question.to_leg]
+        session = self._sessions[question.session]
+        side, lines = session.sides[question.to_leg], session.agreed[question.to_leg].lines
         for index, stream in side.streams.items():
             stream.rtp.renumbered = changes[index] if index < len(changes) else {}
+            line = lines[index] if index < len(lines) else None
+            if line is not None and index < len(changes):
+                held = SessionDescription.parse(question.held).media[index]
+                stream.expect(line, {**line.formats, **formats_of(held)})
         return bool(question.held)
 
     def _withdraw(self, question: MediaQuestion) -> bytes:
@@ -341,7 +245,8 @@ class RelayEngine:
             rtp = None
             try:
                 rtp = self.path.open(host, port, DATAGRAM)
-                return Stream(rtp, self.path.open(host, port + 1, DATAGRAM))
+                rtp.pair(rtcp := self.path.open(host, port + 1, DATAGRAM))
+                return Stream(rtp, rtcp)
             except OSError as error:
                 if rtp is not None:
                     self.path.close(rtp)
@@ -359,24 +264,16 @@ class RelayEngine:
 
     def _count(self, name: str) -> Iterator[Counters]:
         session = self._sessions.get(name)
-        for leg, side in session.sides.items() if session else ():
+        now = self._seconds()
+        sides = session.sides if session else {}
+        for side in sides.values():
+            for stream in side.streams.values():
+                stream.rtp.credit()
+                stream.rtcp.credit()
+        for leg, side in sides.items():
             for index, stream in sorted(side.streams.items()):
                 for channel in (stream.rtp, stream.rtcp):
-                    yield Counters(
-                        leg,
-                        index,
-                        channel is stream.rtcp,
-                        channel.port,
-                        channel.packets,
-                        channel.bytes,
-                        channel.foreign,
-                        channel.malformed,
-                        channel.unsent,
-                        channel.first_at,
-                        channel.last_at,
-                        channel.latch.signalled,
-                        channel.latch.source,
-                    )
+                    yield channel.counters(leg, index, now)
 
 
 @implementer(IReadDescriptor)

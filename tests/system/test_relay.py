@@ -1,5 +1,6 @@
 """The relay with real sockets on loopback: what passes, what is dropped, what is counted."""
 
+import random
 import select
 import socket
 import struct
@@ -8,7 +9,9 @@ import time
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
+from softswitch.media.reception import Format, Reception
 from softswitch.media.relay import RelayEngine
+from softswitch.media.reports import Reported
 from softswitch.plugin.media import MediaNetwork, MediaQuestion
 from softswitch.sdp.session import SessionDescription
 
@@ -48,7 +51,7 @@ class Phone:
         (sock or self.rtp).sendto(header + text, self.there[self.rtp])
 
     def report(self, text):
-        """Send one RTCP packet."""
+        """Send one RTCP packet, a sender's report."""
         packet = struct.pack("!BBHI", 128, 200, 6, 7) + text
         self.rtcp.sendto(packet, self.there[self.rtcp])
 
@@ -142,6 +145,20 @@ class _Time:
     seconds = staticmethod(time.monotonic)
 
 
+class _Watch:
+    """A clock that is put forward by hand.
+
+    :ivar now: seconds.
+    """
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def seconds(self):
+        """What it shows."""
+        return self.now
+
+
 @pytest.fixture
 def relayed():
     """A relay; when the test ends it holds nothing."""
@@ -173,7 +190,8 @@ def test_audio_and_reports_pass_both_ways(relayed, one, other):
     assert (counted.packets, counted.bytes, counted.foreign) == (3, 47, 0)
     assert counted.first_at is not None
     assert counted.first_at <= counted.last_at
-    assert counted.learnt == a.rtp.getsockname()
+    assert counted.learnt == a.rtp.getsockname()[:2]
+    assert (counted.sent, counted.sent_bytes) == (3, 47)
     assert relayed.counters("b", rtcp=True).packets == 1
 
 
@@ -206,6 +224,7 @@ def test_strangers_are_dropped_and_counted(relayed):
     a.say(b"still mine")
     assert relayed.heard(b.rtp) == [b"still mine"]
     assert relayed.counters("a").foreign == 10_000
+    assert relayed.counters("a").foreign_source == stranger.getsockname()
     b.say(b"for a alone")
     assert relayed.heard(a.rtp) == [b"for a alone"]
     assert relayed.silent(stranger)
@@ -320,6 +339,48 @@ def test_payload_numbers_of_who_holds_to_an_older_answer_are_changed(relayed):
     relayed.ask("offer", "a", "other", a.sdp())
     relayed.ask("answer", "other", "a", other.sdp())
     assert heard(101) == 101
+
+
+def test_figures_of_a_leg_that_loses_packets_and_dials(relayed):
+    """However the packets come, late, twice or never, the figures are those that RFC 3550 and RFC
+    4733 would have of them; the leg's own reports say what it lost of ours, and how far it is."""
+    watch, chance = _Watch(), random.Random(5)
+    relayed.engine.stop()
+    relayed.engine = RelayEngine(watch, (22000, 22999), quarantine=0.0)
+    section = "audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000"
+    a, b = Phone(section=section), Phone("127.55.2.2", section=section)
+    relayed.call(a, b)
+    expected = Reception()
+    expected.understand({0: Format(8000, False), 101: Format(8000, True)}, readable=True)
+    numbers = [at for at in range(65400, 66000) if chance.random() > 0.1]
+    numbers += chance.sample(numbers, 40)
+    numbers.sort(key=lambda at: at + chance.choice((0, 0, 0, 3)))
+    for at in numbers:
+        kind = 101 if at % 100 < 5 else 0
+        payload = b"\x05\x0a\x00\xa0" if kind else b"voice"
+        timestamp = 160 * (at - at % 100 if kind else at)
+        packet = struct.pack("!BBHII", 128, kind, at & 0xFFFF, timestamp, 7) + payload
+        watch.now += chance.uniform(0.0, 0.04)
+        a.rtp.sendto(packet, a.there[a.rtp])
+        relayed.serve()
+        expected.notice(packet, kind, at & 0xFFFF, timestamp, 7, watch.now)
+    b.say(b"hello", ssrc=9)
+    b.report(struct.pack("!QIII", 0x1234ABCD0000, 0, 0, 0))
+    relayed.serve()
+    watch.now += 0.75
+    block = struct.pack("!IIIIII", 9, 128 << 24 | 3, 0, 80, 0x1234ABCD, 0x8000)
+    a.rtcp.sendto(struct.pack("!BBHI", 129, 201, 7, 7) + block, a.there[a.rtcp])
+    relayed.serve()
+    counted = relayed.counters("a")
+    assert counted.lost == expected.lost > 10
+    assert counted.jitter == pytest.approx(expected.jitter / 8000) != 0
+    assert (counted.ssrcs, counted.payload_types) == ((7,), (101, 0))
+    assert (counted.events, counted.digits) == (expected.events, expected.digits)
+    assert counted.digits.startswith("555")
+    assert counted.reported == Reported(3, 0.5, 0.01, 0.25, watch.now)
+    assert (counted.packets, counted.sent) == (len(numbers), 1)
+    assert relayed.counters("b").sent == len(numbers)
+    assert relayed.counters("b").ssrcs == (9,)
 
 
 @pytest.mark.parametrize(
