@@ -8,14 +8,17 @@ from array import array
 from contextlib import suppress
 from pathlib import Path
 
+from namespaces import Namespace
+from phones import bracketed
 from processes import Process
 
 from softswitch.testing.tones import RATE, tone
 
 CONFIG = """\
 poll_method epoll
-sip_listen {host}:5060
+sip_listen {at}:5060
 net_interface {host}
+net_prefer_ipv6 {sixth}
 module_path /usr/lib/baresip/modules
 module g711.so
 module aufile.so
@@ -27,12 +30,15 @@ module_app menu.so
 audio_source aufile,{folder}/tone.wav
 audio_player aubridge,{name}
 snd_path {folder}
-ctrl_tcp_listen {host}:4444
+rtp_ports {first}-{last}
+ctrl_tcp_listen {control}:4444
 """
 ACCOUNT = (
     "<sip:{name}@{switch};transport={transport}>"
     ";auth_user={name};auth_pass={password};answermode=auto;audio_codecs=PCMU\n"
 )
+#: For its audio, unless it has some of its own.
+PORTS = range(16384, 32769)
 _RATES = re.compile(rb"audio=(\d+)/(\d+) ")
 
 
@@ -42,8 +48,11 @@ class Baresip(Process):
     Its RTP socket is bound to 0.0.0.0, so that on loopback its packets come from 127.0.0.1 and
     not from the address in its SDP: whoever hears it has learnt.
 
-    :param host: its address; ports 5060 and 4444 are to be free there.
+    :param host: its address, without brackets; ports 5060 and 4444 are to be free there.
+    :param switch: the switch's, as it stands in a URI.
     :param frequency: of its tone, Hz.
+    :param namespace: in which it runs; its control port is on ``control`` then.
+    :param ports: for its audio.
     """
 
     def __init__(
@@ -55,10 +64,25 @@ class Baresip(Process):
         switch: str,
         frequency: int,
         transport: str = "udp",
+        namespace: Namespace | None = None,
+        control: str = "",
+        ports: range = PORTS,
     ) -> None:
         folder = folder / name
         folder.mkdir()
-        (folder / "config").write_text(CONFIG.format(host=host, folder=folder, name=name))
+        control = control or host
+        sixth = "yes" if ":" in host else "no"
+        config = CONFIG.format(
+            host=host,
+            at=bracketed(host),
+            sixth=sixth,
+            control=control,
+            folder=folder,
+            name=name,
+            first=ports[0],
+            last=ports[-1],
+        )
+        (folder / "config").write_text(config)
         (folder / "accounts").write_text(
             ACCOUNT.format(name=name, password=password, switch=switch, transport=transport)
         )
@@ -68,10 +92,11 @@ class Baresip(Process):
             file.setsampwidth(2)
             file.setframerate(RATE)
             file.writeframes(tone(frequency, 30).tobytes())
-        self._socket = socket.socket()
+        self._socket = socket.socket() if namespace is None else namespace.within(socket.socket)
         self._told = b""
-        super().__init__(["baresip", "-f", str(folder)], folder, f"baresip-{name}")
-        self.until(lambda: self._socket.connect_ex((host, 4444)) == 0, 10)
+        prefix = () if namespace is None else namespace.prefix
+        super().__init__([*prefix, "baresip", "-f", str(folder)], folder, f"baresip-{name}")
+        self.until(lambda: self._socket.connect_ex((control, 4444)) == 0, 10)
         self._socket.setblocking(False)
 
     def order(self, command: str, params: str = "") -> None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,7 @@ class Switch(Process):
     :param configuration: TOML; ``@state@`` in it stands for the state directory.
     :param cores: on which it may run, as ``taskset`` takes them; "" for all.
     :param environment: variables besides our own.
+    :param prefix: of the command: where it is to run.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Switch(Process):
         folder: Path,
         cores: str = "",
         environment: Mapping[str, str] = {},
+        prefix: Sequence[str] = (),
     ) -> None:
         self.state = folder / "state"
         self.state.mkdir(parents=True, exist_ok=True)
@@ -139,7 +141,7 @@ class Switch(Process):
         twistd = str(Path(sys.executable).with_name("twistd"))
         pinned = ["taskset", "-c", cores] if cores else []
         super().__init__(
-            [*pinned, twistd, "-n", "--pidfile=", "softswitch", "--config", str(file)],
+            [*prefix, *pinned, twistd, "-n", "--pidfile=", "softswitch", "--config", str(file)],
             folder,
             "switch",
             environment,

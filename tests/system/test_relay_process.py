@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from engines import kill_relays, relays
 from phones import Phone, claimed_network
 from processes import Switch
 
@@ -161,15 +162,7 @@ class Place:
 
     def relays(self) -> list[int]:
         """The process numbers of the switch's relays, the first one first."""
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"softswitch.media.process" in command and bytes(self._folder) in command:
-                found[command.partition(b"relay")[2]] = int(process.name)
-        return [found[key] for key in sorted(found)]
+        return relays(self._folder)
 
     def until(self, holds: Callable[[], object]) -> None:
         """Wait until something holds, while the switch lives."""
@@ -182,8 +175,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with ExitStack() as stack:
         place = Place(stack, tmp_path)
         yield place
-        for relay in place.relays():
-            os.kill(relay, signal.SIGKILL)
+        kill_relays(tmp_path)
 
 
 def test_the_relay_ends_with_the_switch(place: Place):
