@@ -17,8 +17,10 @@ from softswitch.explain.diary import Diary, LookedUp
 from softswitch.explain.house import ExplainedHouse
 from softswitch.explain.nowhere import Nowhere
 from softswitch.flow import Flow
-from softswitch.media.path import Channel, PacketPath, Shape
+from softswitch.media.channel import Channel
+from softswitch.media.path import PacketPath
 from softswitch.media.relay import RelayEngine
+from softswitch.media.shapes import Shape
 from softswitch.ops.config import Config
 from softswitch.plain import from_plain
 from softswitch.plugin.media import IMediaEngine
@@ -32,6 +34,7 @@ from softswitch.wheel import Clock
 
 #: What stands where a port of the relay has its socket.
 _NO_SOCKET: Any = None
+_NO_SOCKETS: Any = None
 
 
 class StillPath(PacketPath):
@@ -46,7 +49,7 @@ class StillPath(PacketPath):
 
     def open(self, host: str, port: int, shape: Shape) -> Channel:
         """A port with a socket that was never opened."""
-        return Channel(_NO_SOCKET, port, shape)
+        return Channel(_NO_SOCKET, port, shape, _NO_SOCKETS)
 
     def close(self, channel: Channel) -> None:
         """Nothing is held."""

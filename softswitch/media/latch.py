@@ -1,18 +1,21 @@
 """Whose packets are taken, and where ours are sent: one port's learning. Pure.
 
 A phone behind a NAT sends from another address than its SDP shows, and a stranger sends to every
-port he can find. So the signalled address is preferred, another source must send three packets
-in a row that belong together, and once a source has been found no other is taken until the next
-negotiation.
+port he can find. So the signalled address is preferred, another source must send packets of one
+stream for a little while, and once a source has been found no other is taken: until the next
+negotiation, or until the signalled address sends a stream of its own.
 """
 
 from collections.abc import Hashable
 
-#: Packets in a row that a source must send to be learnt.
-RUN = 3
-#: Packets in a row by which the source from before a negotiation shows that it stays (2 s of
-#: audio). Until then the address just signalled has time to speak up: its owner may learn later
-#: than we do that the negotiation has ended, and goes on sending as before meanwhile.
+#: Packets that a source must send to be learnt, and seconds over which at least: those of a flood
+#: come all at once, and before they have lasted as long the peer has spoken itself.
+RUN, SPAN = 3, 0.03
+#: Sources that are watched at the same time. One that has sent more pushes out one that has not.
+WATCHED = 4
+#: Packets by which the source from before a negotiation shows that it stays (2 s of audio). Until
+#: then the address just signalled has time to speak up: its owner may learn later than we do that
+#: the negotiation has ended, and goes on sending as before meanwhile.
 FORMER_RUN = 100
 
 #: A socket address as the kernel gives it: host, port, and for IPv6 flow and scope.
@@ -30,10 +33,9 @@ class Latch:
     """
 
     __slots__ = (
-        "_candidate",
         "_former",
         "_held",
-        "_run",
+        "_runs",
         "_towards",
         "destination",
         "locked",
@@ -49,8 +51,8 @@ class Latch:
         self._held = False
         self._towards: SocketAddress | None = None
         self._former: SocketAddress | None = None
-        self._candidate: tuple[SocketAddress, Hashable] | None = None
-        self._run = 0
+        #: Source and its stream -> how many packets, and when the first of them came.
+        self._runs: dict[SocketAddress, tuple[Hashable, int, float]] = {}
 
     def signal(self, address: SocketAddress | None) -> None:
         """A negotiation has ended: the peer wants its packets at ``address``.
@@ -70,29 +72,63 @@ class Latch:
             self.signalled = address
             self._towards = self.source or address
             self.locked = False
-            self._candidate = None
+            self._runs.clear()
         self.destination = None if self._held else self._towards
 
-    def takes(self, address: SocketAddress, stream: Hashable) -> bool:
+    def takes(self, address: SocketAddress, stream: Hashable, now: float) -> bool:
         """Whether a packet from ``address`` is the peer's.
 
-        :param stream: what packets in a row have to share: the SSRC, or None where there is none.
+        :param stream: what a source's packets have to share: the SSRC; "" where there is none.
+        :param now: seconds.
         """
         if self.locked:
             return address == self.source
-        if address in (self.signalled, self.source):
+        if address == self.source or self._is_signalled(address):
             self._lock(address)
             return True
-        candidate = (address, stream)
-        if candidate == self._candidate:
-            self._run += 1
-        else:
-            self._candidate, self._run = candidate, 1
-        former = address == self._former
-        if self._run < (FORMER_RUN if former else RUN):
-            return former
+        run = self._run(address, stream, now)
+        if address == self._former:
+            if run < FORMER_RUN:
+                return True
+        elif run < RUN or now - self._runs[address][2] < SPAN:
+            return False
         self._lock(address)
         return True
+
+    def returns(
+        self, address: SocketAddress, stream: Hashable, heard: Hashable, now: float
+    ) -> bool:
+        """Whether a packet, though another source was found, is the peer's: the signalled address
+        sends a stream of its own, and not what somebody sends twice.
+
+        :param heard: the stream of the source that was found.
+        """
+        if stream == heard or not self._is_signalled(address):
+            return False
+        if self._run(address, stream, now) < RUN:
+            return False
+        self._lock(address)
+        return True
+
+    def reopen(self) -> None:
+        """Learn anew; what was found remains in use until another shows itself."""
+        self.locked = False
+        self._runs.clear()
+
+    def _is_signalled(self, address: SocketAddress) -> bool:
+        """Whether it is the signalled one, whatever its scope: no SDP names that."""
+        return self.signalled is not None and address[:2] == self.signalled[:2]
+
+    def _run(self, address: SocketAddress, stream: Hashable, now: float) -> int:
+        """Count a packet; how many its source has sent of this stream."""
+        runs = self._runs
+        known, number, since = runs.get(address, (None, 0, now))
+        if not number and len(runs) >= WATCHED:
+            del runs[min(runs, key=lambda each: runs[each][1])]
+        if stream != known:
+            number, since = 0, now
+        runs[address] = stream, number + 1, since
+        return number + 1
 
     def _lock(self, address: SocketAddress) -> None:
         """Take ``address`` alone from now on, and send there; but what was signalled last says
@@ -100,5 +136,6 @@ class Latch:
         if address != self._former:
             self._towards = address
         self.source, self.locked = address, True
-        self._former = self._candidate = None
+        self._former = None
+        self._runs.clear()
         self.destination = None if self._held else self._towards

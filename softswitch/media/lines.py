@@ -8,8 +8,9 @@ import attrs
 
 from softswitch.errors import SdpSyntaxError
 from softswitch.media.latch import SocketAddress
-from softswitch.media.path import Shape, shapes, socket_address
+from softswitch.media.path import socket_address
 from softswitch.media.reception import Format
+from softswitch.media.shapes import Shape, shapes
 from softswitch.sdp.codecs import EVENTS, STATIC
 from softswitch.sdp.rewrite import media_addresses
 from softswitch.sdp.session import Address, MediaSection, SessionDescription

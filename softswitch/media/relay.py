@@ -21,8 +21,9 @@ from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.media.lines import Lines, formats_of, lines_of
-from softswitch.media.path import DATAGRAM, Counters, PacketPath
+from softswitch.media.path import Counters, PacketPath, counters_of
 from softswitch.media.ports import PortPool
+from softswitch.media.shapes import DATAGRAM
 from softswitch.media.streams import Agreement, Fork, RelaySession, Side, Stream
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
 from softswitch.sdp.rewrite import point_at, renumbering
@@ -273,7 +274,7 @@ class RelayEngine:
         for leg, side in sides.items():
             for index, stream in sorted(side.streams.items()):
                 for channel in (stream.rtp, stream.rtcp):
-                    yield channel.counters(leg, index, now)
+                    yield counters_of(channel, leg, index, now)
 
 
 @implementer(IReadDescriptor)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from softswitch.media.channel import Channel
 from softswitch.media.lines import Line, Lines
-from softswitch.media.path import Channel
 from softswitch.media.reception import Format
 from softswitch.plugin.media import MediaNetwork
 
@@ -43,16 +43,17 @@ class Stream:
     def signal(self, line: Line) -> None:
         """Take over what the leg said last."""
         self.expect(line, line.formats)
-        self.rtp.latch.signal(line.rtp)
-        self.rtcp.latch.signal(line.rtcp)
+        self.rtp.signal(line.rtp)
+        self.rtcp.signal(line.rtcp)
 
     def expect(self, line: Line, formats: Mapping[int, Format]) -> None:
         """Know what the leg's packets will look like.
 
         :param formats: what their payload types mean.
         """
-        self.rtp.shape, self.rtcp.shape = line.shapes
-        self.rtp.reception.understand(formats, readable=self.rtp.shape.readable)
+        for channel, shape in zip((self.rtp, self.rtcp), line.shapes, strict=True):
+            channel.expect(shape)
+        self.rtp.reception.understand(formats, readable=line.shapes[0].readable)
 
     def join(self, other: "Stream") -> None:
         """Carry packets both ways."""

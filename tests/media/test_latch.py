@@ -4,24 +4,50 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softswitch.media.latch import FORMER_RUN, Latch
+from softswitch.media.latch import FORMER_RUN, SPAN, WATCHED, Latch
 
 SIGNALLED, MOVED = ("192.0.2.1", 4000), ("192.0.2.1", 4002)
 NAT, STRANGER = ("198.51.100.7", 61000), ("203.0.113.66", 666)
 
 
+class Port:
+    """A latch to which packets come every 20 ms."""
+
+    def __init__(self):
+        self.latch = Latch()
+        self.now = 100.0
+
+    def takes(self, address, stream, after=0.02):
+        """The next packet."""
+        self.now += after
+        return self.latch.takes(address, stream, self.now)
+
+    def returns(self, address, stream, heard, after=0.02):
+        """The next packet, though another source was found."""
+        self.now += after
+        return self.latch.returns(address, stream, heard, self.now)
+
+    def learns(self, address, stream=1):
+        """Three packets, which are as many as it takes."""
+        assert [self.takes(address, stream) for _ in range(3)] == [False, False, True]
+
+    def __getattr__(self, name):
+        return getattr(self.latch, name)
+
+
 @pytest.fixture
 def latch():
     """A port whose peer's SDP has come."""
-    latch = Latch()
-    latch.signal(SIGNALLED)
-    return latch
+    port = Port()
+    port.latch.signal(SIGNALLED)
+    return port
 
 
 def test_packets_go_to_the_signalled_address_until_another_is_learnt(latch):
     """Nothing has come yet: what the SDP says is all there is."""
     assert latch.destination == SIGNALLED
-    assert [latch.takes(NAT, 1) for _ in range(4)] == [False, False, True, True]
+    latch.learns(NAT)
+    assert latch.takes(NAT, 1)
     assert latch.destination == NAT
 
 
@@ -33,24 +59,36 @@ def test_the_signalled_address_is_taken_at_once_and_alone(latch):
     assert latch.destination == SIGNALLED
 
 
-@pytest.mark.parametrize(
-    "packets",
-    [
-        [(NAT, 1), (NAT, 1), (NAT, 2), (NAT, 2)],
-        [(NAT, 1), (NAT, 1), (STRANGER, 1), (NAT, 1), (NAT, 1)],
-        [(NAT, 1), (STRANGER, 2)] * 20,
-    ],
-)
-def test_three_packets_in_a_row_of_one_ssrc_and_no_fewer(latch, packets):
-    """Another SSRC or another source between them begins the count anew."""
-    assert not any(latch.takes(*packet) for packet in packets)
+def test_three_packets_of_one_stream_and_no_fewer(latch):
+    """Another SSRC begins the count anew; what others send meanwhile does not, or a stranger could
+    keep a phone from being heard."""
+    for packet in [(NAT, 1), (NAT, 1), (NAT, 2), (NAT, 2)]:
+        assert not latch.takes(*packet)
     assert latch.destination == SIGNALLED
+    assert not latch.takes(STRANGER, 3)
+    assert latch.takes(NAT, 2)
+    assert latch.destination == NAT
+
+
+def test_a_flood_is_not_learnt_before_the_peer_has_spoken(latch):
+    """Its packets come all at once; those of a phone last for a while."""
+    assert not any(latch.takes(STRANGER, 1, after=SPAN / 1001) for _ in range(1000))
+    assert latch.takes(SIGNALLED, 2)
+    assert not any(latch.takes(STRANGER, 1) for _ in range(1000))
+
+
+def test_strangers_from_everywhere_do_not_hide_a_phone(latch):
+    """However many there are, a few are watched, and who has sent more stays among them."""
+    assert not latch.takes(NAT, 1)
+    assert not latch.takes(NAT, 1)
+    for port in range(1000, 1000 + 10 * WATCHED):
+        assert not latch.takes((STRANGER[0], port), port, after=0)
+    assert latch.takes(NAT, 1)
 
 
 def test_once_learnt_no_other_is_taken_not_even_the_signalled(latch):
     """Strict until the next negotiation."""
-    for _ in range(3):
-        latch.takes(NAT, 1)
+    latch.learns(NAT)
     assert not latch.takes(SIGNALLED, 1)
     assert not any(latch.takes(STRANGER, 1) for _ in range(1000))
     assert latch.takes(NAT, 99)
@@ -60,12 +98,11 @@ def test_once_learnt_no_other_is_taken_not_even_the_signalled(latch):
 def test_a_negotiation_at_the_same_address_keeps_what_was_learnt_in_use(latch):
     """A hold or refresh must not send audio back to the private address in the SDP; but a phone
     whose NAT gave it a new port can be learnt again."""
-    for _ in range(3):
-        latch.takes(NAT, 1)
+    latch.learns(NAT)
     latch.signal(SIGNALLED)
     assert latch.destination == NAT
     remapped = (NAT[0], 61002)
-    assert [latch.takes(remapped, 1) for _ in range(3)] == [False, False, True]
+    latch.learns(remapped)
     assert latch.destination == remapped
     latch.signal(SIGNALLED)
     assert latch.takes(remapped, 1)
@@ -102,10 +139,38 @@ def test_a_former_source_that_stays_ends_the_learning(latch):
     assert latch.destination == MOVED
 
 
+def test_the_signalled_address_with_a_stream_of_its_own_is_learnt_again(latch):
+    """A phone's calls come out of its NAT no more, but from where it has said; not one packet that
+    somebody sends twice, nor what comes from anywhere else."""
+    latch.learns(NAT, 1)
+    assert not any(latch.returns(SIGNALLED, 1, heard=1) for _ in range(10))
+    assert not any(latch.returns(STRANGER, 2, heard=1) for _ in range(10))
+    assert [latch.returns(SIGNALLED, 2, heard=1) for _ in range(3)] == [False, False, True]
+    assert latch.destination == SIGNALLED
+    assert latch.takes(SIGNALLED, 2)
+    assert not latch.takes(NAT, 1)
+
+
+def test_an_address_of_a_link_is_known_without_its_scope():
+    """An SDP names none; packets go back with the one that the kernel has told."""
+    port = Port()
+    port.latch.signal(("fe80::1", 4000, 0, 0))
+    assert port.takes(("fe80::1", 4000, 0, 3), 1)
+    assert port.destination == ("fe80::1", 4000, 0, 3)
+
+
+def test_a_reopened_port_prefers_the_signalled_address(latch):
+    """RTCP follows RTP; what was found is taken until another shows itself."""
+    latch.learns(NAT)
+    latch.reopen()
+    assert latch.destination == NAT
+    assert latch.takes(SIGNALLED, 1)
+    assert not latch.takes(NAT, 1)
+
+
 def test_a_hold_without_address_stops_sending_and_nothing_else(latch):
     """c=0.0.0.0 (RFC 3264 8.4): the peer wants nothing; its own packets are still its own."""
-    for _ in range(3):
-        latch.takes(NAT, 1)
+    latch.learns(NAT)
     latch.signal(None)
     assert latch.destination is None
     assert latch.takes(NAT, 1)
@@ -117,9 +182,9 @@ def test_a_hold_without_address_stops_sending_and_nothing_else(latch):
 def test_learning_before_the_answer_came():
     """Early media may outrun the answer (RFC 3264 5.1): a steady source is learnt, and stays in
     use when the answer shows another address."""
-    latch = Latch()
+    latch = Port()
     assert latch.destination is None
-    assert [latch.takes(NAT, 1) for _ in range(3)] == [False, False, True]
+    latch.learns(NAT)
     latch.signal(SIGNALLED)
     assert latch.destination == NAT
     assert latch.takes(NAT, 1)
@@ -127,17 +192,16 @@ def test_learning_before_the_answer_came():
 
 def test_a_held_peer_is_sent_nothing_however_it_is_learnt():
     """An offer that is on hold from the start."""
-    latch = Latch()
+    latch = Port()
     latch.signal(None)
-    for _ in range(3):
-        latch.takes(NAT, 1)
+    latch.learns(NAT)
     assert latch.destination is None
 
 
 @given(st.lists(st.sampled_from([SIGNALLED, MOVED, NAT, STRANGER]), max_size=300))
 def test_at_most_one_source_is_taken_once_locked(sources):
     """Whatever comes in whatever order: after the lock one source alone passes."""
-    latch = Latch()
+    latch = Port()
     latch.signal(SIGNALLED)
     passed = {source for source in sources if latch.takes(source, 7) and latch.locked}
     assert len(passed) <= 1

@@ -1,5 +1,6 @@
 """The relay with real sockets on loopback: what passes, what is dropped, what is counted."""
 
+import errno
 import random
 import select
 import socket
@@ -68,11 +69,26 @@ def _socket(host, port=0):
     return sock
 
 
+class Watch:
+    """A clock that is put forward by hand.
+
+    :ivar now: seconds.
+    """
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def seconds(self):
+        """What it shows."""
+        return self.now
+
+
 class Relayed:
     """A relay, its session, and the phones on it."""
 
     def __init__(self):
-        self.engine = RelayEngine(_Time(), (22000, 22999), quarantine=0.0)
+        self.watch = Watch()
+        self.engine = RelayEngine(self.watch, (22000, 22999), quarantine=0.0)
         self.phones = {}
         self.sockets = []
 
@@ -115,6 +131,13 @@ class Relayed:
                     self.engine.path.serve()
         return packets
 
+    def steadily(self, phone, *texts, ssrc=7):
+        """Have a phone say things 20 ms apart."""
+        for text in texts:
+            phone.say(text, ssrc)
+            self.watch.now += 0.02
+            self.serve()
+
     def serve(self):
         """Carry all that waits."""
         while select.select([self.engine.path], [], [], 0)[0]:
@@ -137,26 +160,6 @@ class Relayed:
     @staticmethod
     def _facing(phone):
         return "::1" if ":" in phone.host else "127.55.2.200"
-
-
-class _Time:
-    """A clock that only tells the time."""
-
-    seconds = staticmethod(time.monotonic)
-
-
-class _Watch:
-    """A clock that is put forward by hand.
-
-    :ivar now: seconds.
-    """
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def seconds(self):
-        """What it shows."""
-        return self.now
 
 
 @pytest.fixture
@@ -200,8 +203,7 @@ def test_a_phone_that_sends_from_elsewhere_is_learnt(relayed):
     after three in a row they pass, and what is for it goes there."""
     a, b = Phone("127.0.0.1", shown="127.55.2.3"), Phone("127.55.2.2")
     relayed.call(a, b)
-    for text in (b"1", b"2", b"3", b"4"):
-        a.say(text)
+    relayed.steadily(a, b"1", b"2", b"3", b"4")
     assert relayed.heard(b.rtp, 2) == [b"3", b"4"]
     b.say(b"back")
     assert relayed.heard(a.rtp) == [b"back"]
@@ -245,14 +247,91 @@ def test_a_port_that_is_closed_for_a_while_ends_nothing(relayed):
     """ICMP port unreachable on the way to one phone: its packets pass when it is there again."""
     a, b = Phone(), Phone("127.55.2.2")
     relayed.call(a, b)
+    b.say(b"here I am")
+    assert relayed.heard(a.rtp) == [b"here I am"]
     port = b.rtp.getsockname()[1]
     b.rtp.close()
     for _ in range(5):
         a.say(b"into the void")
         relayed.serve()
+    there = b.there.pop(b.rtp)
     b.rtp = _socket("127.55.2.2", port)
+    b.there[b.rtp] = there
     a.say(b"again")
     assert relayed.heard(b.rtp) == [b"again"]
+    b.say(b"me too")
+    assert relayed.heard(a.rtp) == [b"me too"]
+
+
+def test_what_comes_while_a_socket_is_connected_is_looked_at(relayed, monkeypatch):
+    """Between its binding and its connecting anybody's packets may come to it."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    stranger = relayed.stranger()
+
+    class Slow(socket.socket):
+        def connect(self, peer):
+            a.say(b"not mine", sock=stranger)
+            a.say(b"2")
+            super().connect(peer)
+
+    monkeypatch.setattr("softswitch.media.sockets.socket.socket", Slow)
+    a.say(b"1")
+    assert relayed.heard(b.rtp, 2) == [b"1", b"2"]
+    assert relayed.counters("a").foreign == 1
+    assert relayed.silent(b.rtp)
+
+
+def test_nobody_shares_a_port_with_the_relay(relayed):
+    """Its second socket is there by an agreement of a moment: another process that would share the
+    port, and hear what is not for it, is refused."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    a.say(b"hello")
+    assert relayed.heard(b.rtp) == [b"hello"]
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        thief = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        relayed.sockets.append(thief)
+        thief.setsockopt(socket.SOL_SOCKET, option, 1)
+        with pytest.raises(OSError, match="in use"):
+            thief.bind(a.there[a.rtp])
+
+
+def test_without_sockets_left_audio_goes_on(relayed, monkeypatch):
+    """A port that can have no second socket does with the first."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+
+    def none_left(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("softswitch.media.sockets.socket.socket", none_left)
+        a.say(b"1")
+        assert relayed.heard(b.rtp) == [b"1"]
+    a.say(b"2")
+    b.say(b"3")
+    assert (relayed.heard(b.rtp), relayed.heard(a.rtp)) == ([b"2"], [b"3"])
+
+
+def test_a_phone_that_comes_out_from_behind_its_nat_is_heard_again(relayed):
+    """Found behind a NAT, and then its next stream comes from the address in its SDP, as after a
+    transfer that the switch has not seen; RTCP follows."""
+    a, b = Phone("127.0.0.1", shown="127.55.2.3"), Phone("127.55.2.2")
+    outside = [_socket("127.55.2.3", each.getsockname()[1]) for each in (a.rtp, a.rtcp)]
+    relayed.sockets += outside
+    relayed.call(a, b)
+    relayed.steadily(a, b"", b"", b"", ssrc=1)
+    assert relayed.heard(b.rtp) == [b""]
+    inside = a.rtp
+    for text in (b"4", b"5", b"6", b"7"):
+        a.say(text, ssrc=2, sock=outside[0])
+    assert relayed.heard(b.rtp, 2) == [b"6", b"7"]
+    b.say(b"back")
+    assert relayed.heard(outside[0]) == [b"back"]
+    assert relayed.silent(inside)
+    b.report(b"####b's")
+    assert relayed.heard(outside[1]) == [b"b's"]
 
 
 def test_media_move_with_a_re_invite_and_stay_without(relayed):
@@ -299,8 +378,7 @@ def test_early_media_of_the_last_answer_are_heard(relayed):
     relayed.sockets += [a, one, other]
     for leg in ("one", "other"):
         relayed.phones[leg].told(relayed.ask("offer", "a", leg, a.sdp()))
-    for text in (b"1", b"2", b"outruns its answer"):
-        one.say(text)
+    relayed.steadily(one, b"1", b"2", b"outruns its answer")
     assert relayed.heard(a.rtp) == [b"outruns its answer"]
     relayed.ask("answer", "one", "a", one.sdp())
     a.told(relayed.ask("answer", "other", "a", other.sdp()))
@@ -344,9 +422,7 @@ def test_payload_numbers_of_who_holds_to_an_older_answer_are_changed(relayed):
 def test_figures_of_a_leg_that_loses_packets_and_dials(relayed):
     """However the packets come, late, twice or never, the figures are those that RFC 3550 and RFC
     4733 would have of them; the leg's own reports say what it lost of ours, and how far it is."""
-    watch, chance = _Watch(), random.Random(5)
-    relayed.engine.stop()
-    relayed.engine = RelayEngine(watch, (22000, 22999), quarantine=0.0)
+    watch, chance = relayed.watch, random.Random(5)
     section = "audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000"
     a, b = Phone(section=section), Phone("127.55.2.2", section=section)
     relayed.call(a, b)
