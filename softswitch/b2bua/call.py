@@ -319,6 +319,7 @@ class Call(DataMachine):
     # Actions of the table.
 
     def _route(self, route: Route) -> None:
+        self.data.recorded = route.record
         self.caller.override(route.dialog)
         self._hunt.begin(route, self.caller.profile)
 
@@ -355,9 +356,7 @@ class Call(DataMachine):
         record.answered = self._shared.clock.seconds()
         record.status, record.reason = 200, REASONS[200]
         self._shared.observer.call_answered(record)
-        for leg in self.data.legs.values():
-            if leg.kind == "user":
-                self._shared.lamps.leg_changed(leg)
+        self.legs.talk()
 
     def _fail_best(self) -> None:
         self._fail(*(self.data.hunt.best or Failure(480, "")).said)
@@ -377,10 +376,10 @@ class Call(DataMachine):
         self._finish("switch" if leg is None else "callee", status, reason)
 
     def _hang_up(
-        self, leg: Leg | None, request: Request | None, reason: str, status: int = 0
+        self, leg: Leg | None, request: Request | None, reason: str, status: int = 0, *own: Field
     ) -> None:
         self._stop_transfer()
-        self.legs.say_goodbye(leg, crossing.reasons(request))
+        self.legs.say_goodbye(leg, [*crossing.reasons(request), *own])
         who = "switch"
         if leg is not None and request is not None:
             who = "caller" if leg is self.caller else "callee"

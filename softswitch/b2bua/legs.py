@@ -128,6 +128,14 @@ class Legs:
         bridge = self.bridges.get(self._data.joined)
         return None if bridge is None or leg not in (bridge.a, bridge.b) else bridge.other(leg)
 
+    def talk(self) -> None:
+        """Both sides talk from now on: for those who watch phones, and media."""
+        for leg in self._data.legs.values():
+            if leg.kind == "user":
+                self._shared.lamps.leg_changed(leg)
+        if self._shared.witness is not None:
+            self._shared.witness.answered(self._data.id, record=self._data.recorded)
+
     def say_goodbye(self, gone: Leg | None, fields: list[Field]) -> None:
         """Send BYE on each confirmed leg but the one that is gone; what was borrowed goes back."""
         self.give_back()
@@ -190,10 +198,14 @@ class Legs:
         self.give_back()
         for name in list(self.bridges):
             self.unbridge(name)
+        shared, session = self._shared, self._data.id
+        if shared.witness is not None and self._data.record.answered is not None:
+            # With all of its ports, so that what follows has nothing left to do.
+            shared.witness.conclude(session)
         for name in list(self._legs):
             self.end(name)
-        if self._shared.engine is not None:
-            self._shared.engine.release(self._data.id)
+        if shared.engine is not None:
+            shared.engine.release(session)
         del self._user
 
     # What a leg negotiates crosses its bridge.

@@ -69,6 +69,7 @@ class CallData:
     :ivar transfer: the last one, under way or over; None before the first.
     :ivar loan: the leg that it has of another call until it talks to it; None for none.
     :ivar joined: name of the bridge over which both sides talk; "" before the answer.
+    :ivar recorded: whether what they say is to be recorded.
     :ivar legs: those that have not ended, by name.
     :ivar bridges: those that have not ended, by the name of leg b.
     """
@@ -82,6 +83,7 @@ class CallData:
     transfer: TransferData | None = None
     loan: Loan | None = None
     joined: str = ""
+    recorded: bool = False
     legs: dict[str, LegData] = attrs.Factory(dict)
     bridges: dict[str, BridgeData] = attrs.Factory(dict)
 

@@ -8,12 +8,13 @@ import attrs
 
 from softswitch.b2bua import crossing
 from softswitch.b2bua.occupancy import Occupancy
+from softswitch.b2bua.witness import Witness
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing, Target
-from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.media import IMediaEngine, IMediaWitness
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity, RequestView
@@ -110,6 +111,7 @@ class Shared:
     """Services and facts, of all calls that begin under one configuration.
 
     :ivar engine: carries the media; None lets session descriptions pass unchanged.
+    :ivar witness: what that has seen of them; None where it does not say.
     :ivar credentials: name of a trunk, address of its that a request goes to, the URI that has led
         there ("" where it has called us from it) -> what answers its challenges, None for nothing.
     :ivar observer: told of every call.
@@ -148,6 +150,7 @@ class Shared:
         self.agent = agent
         self.policies = policies
         self.engine = engine
+        self.witness = Witness(engine, clock) if IMediaWitness.providedBy(engine) else None
         self.auditor = auditor
         self.settings = settings
         self.credentials = credentials

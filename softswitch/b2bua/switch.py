@@ -8,13 +8,15 @@ from typing import Final
 from softswitch.b2bua.call import Call
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
-from softswitch.b2bua.progress import State, new_record
+from softswitch.b2bua.progress import Event, State, new_record
 from softswitch.b2bua.reanchor import reanchor
 from softswitch.b2bua.shared import Observer, Shared
+from softswitch.b2bua.witness import TIMED_OUT, TIMED_OUT_FIELDS
 from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import Life, unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Proxy, Routing
+from softswitch.plugin.media import MediaNotice
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
@@ -115,6 +117,20 @@ class Switch:
                 self.counters["media lost"] += 1
                 reanchor(call)
 
+    def media_noticed(self, notice: MediaNotice) -> CallRecord | None:
+        """The media engine has seen something; the record of the call that it concerns, or None
+        where that has ended."""
+        call = self.calls.get(notice.session)
+        if call is None:
+            return None
+        record, silence = call.data.record, notice.silence
+        record.silences.append(silence)
+        self.counters[f"not heard: {silence.cause}"] += 1
+        if notice.ends and call.state is State.TALKING:
+            self.counters["media timed out"] += 1
+            call.fire(Event.HUNG_UP, None, None, TIMED_OUT, 0, *TIMED_OUT_FIELDS)
+        return record
+
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
         for call in list(self.calls.values()):
@@ -123,7 +139,10 @@ class Switch:
     def _ended(self, call: Call, observer: Observer) -> None:
         del self.calls[call.data.id]
         self.counters["ended"] += 1
-        observer.call_ended(call.data.record)
+        if self._shared.witness is None:
+            observer.call_ended(call.data.record)
+        else:
+            self._shared.witness.deliver(call.data.record, observer.call_ended)
 
     def _handed_over(
         self, call: Call, transaction: InviteServer, decision: Proxy, observer: Observer

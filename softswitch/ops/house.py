@@ -28,7 +28,8 @@ from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
 from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.interfaces import IBindingStore
-from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.media import IMediaEngine, MediaNotice
+from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
 from softswitch.policy.budget import Attention
@@ -91,6 +92,7 @@ class House:
     :param secret: of which the tokens in our Contacts at registrars are made; b"" for a new one.
     :param random: for choices by chance.
     :param registration: told of each of our registrations that has come about, failed or ended.
+    :param noticed: told what the media engine has seen of a call, and of which.
     :raises ConfigError: when a policy cannot be loaded.
     """
 
@@ -112,6 +114,7 @@ class House:
         secret: bytes = b"",
         random: Random | None = None,
         registration: Callable[[RegistrationData], None] = lambda data: None,
+        noticed: Callable[[MediaNotice, CallRecord], None] = lambda notice, record: None,
     ) -> None:
         self.clock = clock
         self.engine = engine
@@ -216,6 +219,9 @@ class House:
         self.switch = Switch(shared)
         self.passage = self._passage(shared)
         self._shared = shared
+        self._noticed = noticed
+        if shared.witness is not None:
+            shared.witness.listen(self._media_noticed)
 
     def reload(self, config: Config) -> None:
         """Have what comes from now on served as another configuration says.
@@ -316,6 +322,7 @@ class House:
             "policies": self.policies.figures(),
             "trunks": self.traffic.figures(),
             "registered_at": self.upstream.figures(),
+            "media": dict(self._shared.witness.load()) if self._shared.witness else {},
             "counters": dict(sorted(counters.items())),
         }
 
@@ -326,6 +333,11 @@ class House:
     def idle_since(self, user: str) -> float | None:
         """When the last call of a user ended; None while he is in one."""
         return self.occupancy.idle_since(user)
+
+    def _media_noticed(self, notice: MediaNotice) -> None:
+        record = self.switch.media_noticed(notice)
+        if record is not None:
+            self._noticed(notice, record)
 
     def _veil(self, premises: Premises) -> Veils | None:
         """What hides from others what lies behind the trunks; None for nothing."""

@@ -174,12 +174,15 @@ class Route:
     :ivar forward: where the call goes on when all targets have failed, by what came of it; such a
         route may have a ``forward`` in its turn. Its ``dialog`` means nothing.
     :ivar diversions: who has forwarded the call to these targets, the first one first.
+    :ivar record: whether the media engine records what both sides say, from the answer on; it may
+        be one that cannot. That of a ``forward`` means nothing.
     """
 
     targets: tuple[Target, ...] = attrs.field(converter=as_targets)
     dialog: Mapping[str, Any] = attrs.field(factory=dict, converter=as_cells)
     forward: Mapping[Outcome, "Route"] = attrs.field(factory=dict)
     diversions: tuple[Diversion, ...] = attrs.field(default=(), converter=as_diversions)
+    record: bool = False
 
 
 attrs.resolve_types(Route)

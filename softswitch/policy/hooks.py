@@ -92,6 +92,7 @@ class Way:
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
     forward: Mapping[str, Any] = attrs.field(factory=dict)
     diversions: tuple[_Diverted, ...] = ()
+    record: bool = False
 
     def route(self, targets: Iterable[Target], forward: Mapping[Any, Route]) -> Route:
         """The route, once they are."""
@@ -100,6 +101,7 @@ class Way:
             dialog=self.dialog,
             forward=forward,
             diversions=[Diversion(each.by, each.reason) for each in self.diversions],
+            record=self.record,
         )
 
 
