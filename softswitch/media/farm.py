@@ -6,7 +6,7 @@ asks about ports is answered from what the relays have said, which is all that m
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,28 @@ from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.media.path import Counters
 from softswitch.media.process import RelaySettings
 from softswitch.media.wire import (
+    Answered,
     Ask,
+    Conclude,
     Drop,
     Figures,
     Release,
     Sessions,
     answer_from_wire,
     question_to_wire,
+    report_from_wire,
 )
 from softswitch.media.worker import RelayWorker
 from softswitch.plain import from_plain
-from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
+from softswitch.plugin.media import (
+    IMediaEngine,
+    IMediaWitness,
+    MediaAnswer,
+    MediaNotice,
+    MediaQuestion,
+    MediaReport,
+    Tell,
+)
 from softswitch.wheel import Clock
 
 _log = Logger()
@@ -44,17 +55,25 @@ class FarmSession:
 
     :ivar worker: number of the relay.
     :ivar ports: by leg, as the relay has said.
+    :ivar talks: whether both sides talk.
+    :ivar recorded: whether what they say is to be recorded.
+    :ivar lost: whether its relay has died, and the one that has taken its place has not been told
+        that they talk.
     """
 
     worker: int
     ports: dict[str, int] = attrs.Factory(dict)
+    talks: bool = False
+    recorded: bool = False
+    lost: bool = False
 
 
-@implementer(IMediaEngine)
+@implementer(IMediaEngine, IMediaWitness)
 class RelayFarm:
     """One or several relay processes.
 
     :ivar lost: told the names of sessions that are gone with their relay.
+    :ivar noticed: told of each silence.
     :param folder: where their unix sockets are.
     :param settings: one for each relay; their ports do not overlap.
     :param leaked: told of a session and a leg that kept ports: a leak.
@@ -69,6 +88,8 @@ class RelayFarm:
         leaked: Callable[[str, str], None],
     ) -> None:
         self.lost: Callable[[list[str]], None] = _nobody_cares
+        self.noticed: Callable[[MediaNotice], None] = lambda notice: None
+        self._loads: dict[int, Mapping[str, Any]] = {}
         self._sessions: dict[str, FarmSession] = {}
         self._clock = clock
         self._leaked = leaked
@@ -111,6 +132,30 @@ class RelayFarm:
             told = partial(self._left, session, "")
             self.workers[known.worker].send(Release, told, session=session)
 
+    def answered(self, session: str, record: bool) -> None:
+        """The relay watches from now on."""
+        known = self._sessions.get(session)
+        if known is not None:
+            known.talks, known.recorded = True, record
+            self._say_that_they_talk(session, known)
+
+    def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """The relay tells with its answer; one that is lost meanwhile, never."""
+        known = self._sessions.pop(session, None)
+        if known is None:
+            tell(MediaReport())
+            return
+
+        def told(response: dict[str, Any] | None) -> None:
+            self._left(session, "", response)
+            tell(report_from_wire(response["report"]) if response else MediaReport())
+
+        self.workers[known.worker].send(Conclude, told, session=session)
+
+    def load(self) -> Mapping[str, Any]:
+        """What each relay has said last."""
+        return {f"relay{number}": load for number, load in sorted(self._loads.items())}
+
     def ports_in_use(self, session: str, leg: str = "") -> int:
         """As far as the relay has said so."""
         known = self._sessions.get(session)
@@ -147,10 +192,28 @@ class RelayFarm:
             began = [name for name in gone if self._sessions[name].ports]
             for name in began:
                 self._sessions[name].ports.clear()
+                self._sessions[name].lost = True
             if began:
                 self.lost(began)
         if sessions:
             self._look_for_strangers(worker, "", [])
+
+    def worker_noticed(self, notice: MediaNotice) -> None:
+        """A side of a call is silent."""
+        self.noticed(notice)
+
+    def worker_warned(self, sentence: str) -> None:
+        """The operator should know."""
+        _log.warn("the media relay: {sentence}", sentence=sentence)
+
+    def worker_loaded(self, worker: RelayWorker, load: dict[str, Any]) -> None:
+        """So much it has to do."""
+        self._loads[self.workers.index(worker)] = load
+
+    def _say_that_they_talk(self, name: str, session: FarmSession) -> None:
+        session.lost = False
+        worker = self.workers[session.worker]
+        worker.send(Answered, _heedless, session=name, record=session.recorded)
 
     def _look_for_strangers(self, worker: RelayWorker, after: str, found: list[str]) -> None:
         """Ask for all names of sessions, page by page."""
@@ -185,6 +248,8 @@ class RelayFarm:
             return
         if session is not None:
             session.ports = json.loads(response["ports"])
+            if session.lost and session.talks and question.kind == "answer":
+                self._say_that_they_talk(question.session, session)
         tell(answer_from_wire(response["answer"]))
 
     def _left(self, session: str, leg: str, response: dict[str, Any] | None) -> None:
@@ -200,6 +265,10 @@ class RelayFarm:
             load[session.worker] += 1
         numbers = range(len(self.workers))
         return min(numbers, key=lambda number: (not self.workers[number].ready, load[number]))
+
+
+def _heedless(response: dict[str, Any] | None) -> None:
+    """Nothing depends on the answer."""
 
 
 def _nobody_cares(sessions: list[str]) -> None:

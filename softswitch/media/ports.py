@@ -13,7 +13,8 @@ class PortPool:
     A pair that was given back waits before it is taken again: late packets of the old call must
     not be heard in the next. Pairs come in random order, so that a stranger cannot guess them.
 
-    :ivar in_use: how many pairs are taken.
+    :ivar pairs: how many there are.
+    :ivar in_use: how many of them are taken.
     :param first: lowest port that may be used.
     :param last: highest port that may be used.
     :param quarantine: seconds that a pair waits.
@@ -30,6 +31,7 @@ class PortPool:
     ) -> None:
         pairs = list(range(first + first % 2, last, 2))
         chance.shuffle(pairs)
+        self.pairs = len(pairs)
         self.in_use = 0
         self._free = deque(pairs)
         self._waiting: deque[tuple[float, int]] = deque()
@@ -41,6 +43,12 @@ class PortPool:
         """How many pairs could be taken now."""
         self._welcome_back()
         return len(self._free)
+
+    @property
+    def resting(self) -> int:
+        """How many wait until they may be taken again."""
+        self._welcome_back()
+        return len(self._waiting)
 
     def take(self) -> int:
         """The even port of a pair.

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -20,26 +21,36 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-from softswitch.media.relay import RelayEngine
+from softswitch.media.watch import Patience
+from softswitch.media.watched import WatchedRelay
 from softswitch.media.wire import (
     LONGEST,
+    Answered,
     Ask,
+    Conclude,
     Drop,
     Figures,
     Hello,
+    Loaded,
+    Noticed,
     Release,
     Sessions,
+    Warned,
     answer_to_wire,
     question_from_wire,
+    report_to_wire,
 )
 from softswitch.plain import to_plain
-from softswitch.plugin.media import MediaAnswer
+from softswitch.plugin.media import MediaAnswer, MediaNotice, MediaReport
 from softswitch.wheel import Wheel
 
 _log = Logger()
 
 #: Names told in one answer about sessions.
 PAGE = 500
+
+#: Seconds between two times that the switch is told how much the relay has to do.
+TELL_LOAD = 5.0
 
 
 @attrs.frozen
@@ -50,12 +61,16 @@ class RelaySettings:
     :ivar last: highest port.
     :ivar quarantine: seconds that a port rests.
     :ivar grace: seconds for which sessions outlive the switch.
+    :ivar timeout: seconds after which a side that sends nothing ends its call; 0 for never.
+    :ivar held_timeout: the same of a call on hold.
     """
 
     first: int
     last: int
     quarantine: float
     grace: float
+    timeout: float = 0.0
+    held_timeout: float = 0.0
 
 
 class RelayServer(Factory):
@@ -69,12 +84,21 @@ class RelayServer(Factory):
     def __init__(self, settings: RelaySettings, reactor: Any) -> None:
         self.settings = settings
         wheel = Wheel(reactor)
-        self.engine = RelayEngine(
-            wheel, (settings.first, settings.last), settings.quarantine, reactor=reactor
+        self.engine = WatchedRelay(
+            wheel,
+            (settings.first, settings.last),
+            settings.quarantine,
+            reactor=reactor,
+            patience=Patience(settings.timeout, settings.held_timeout),
         )
+        self.engine.noticed = self._notice
+        self.engine.warned = self._warn
+        self._told: Mapping[str, Any] = {}
+        self._clock = wheel
         self._reactor = reactor
         self._master: RelayProtocol | None = None
         self._alone = reactor.callLater(settings.grace, self._expire)
+        self._tell_load()
 
     def buildProtocol(self, address: IAddress | None) -> "RelayProtocol":
         """A switch has connected."""
@@ -88,6 +112,7 @@ class RelayServer(Factory):
         if self._alone is not None:
             self._alone.cancel()
             self._alone = None
+        self._told = {}
 
     def lost(self, protocol: "RelayProtocol") -> None:
         """A switch is gone: sessions wait for the next one."""
@@ -99,6 +124,21 @@ class RelayServer(Factory):
                 grace=self.settings.grace,
             )
             self._alone = self._reactor.callLater(self.settings.grace, self._expire)
+
+    def _notice(self, notice: MediaNotice) -> None:
+        if self._master is not None:
+            self._master.tell(Noticed, notice=json.dumps(to_plain(notice)).encode())
+
+    def _warn(self, sentence: str) -> None:
+        if self._master is not None:
+            self._master.tell(Warned, sentence=sentence)
+
+    def _tell_load(self) -> None:
+        load = self.engine.load()
+        if self._master is not None and load != self._told:
+            self._told = load
+            self._master.tell(Loaded, load=json.dumps(load).encode())
+        self._clock.callLater(TELL_LOAD, self._tell_load)
 
     def _expire(self) -> None:
         _log.info("nobody has come back; {n} sessions end", n=len(self.engine.sessions))
@@ -117,6 +157,11 @@ class RelayProtocol(amp.AMP):
         """The switch is gone."""
         amp.AMP.connectionLost(self, reason)
         self._server.lost(self)
+
+    def tell(self, command: type[amp.Command], **arguments: Any) -> None:
+        """Say something; that a switch is gone meanwhile is told elsewhere."""
+        told = amp.AMP.callRemote(self, command, **arguments)
+        told.addErrback(lambda failure: None)
 
     def hello(self) -> dict[str, Any]:
         """See ``wire.Hello``."""
@@ -145,6 +190,18 @@ class RelayProtocol(amp.AMP):
         self._server.engine.release(session)
         return {"left": self._server.engine.ports_in_use(session)}
 
+    def answered(self, session: str, record: bool) -> dict[str, Any]:
+        """See ``wire.Answered``."""
+        self._server.engine.answered(session, record)
+        return {}
+
+    def conclude(self, session: str) -> dict[str, Any]:
+        """See ``wire.Conclude``."""
+        reports: list[MediaReport] = []
+        self._server.engine.conclude(session, reports.append)
+        left = self._server.engine.ports_in_use(session)
+        return {"left": left, "report": report_to_wire(reports[0])}
+
     def sessions(self, after: str) -> dict[str, list[str]]:
         """See ``wire.Sessions``."""
         names = sorted(name for name in self._server.engine.sessions if name > after)
@@ -161,6 +218,8 @@ class RelayProtocol(amp.AMP):
     Ask.responder(ask)
     Drop.responder(drop)
     Release.responder(release)
+    Answered.responder(answered)
+    Conclude.responder(conclude)
     Sessions.responder(sessions)
     Figures.responder(figures)
 

@@ -7,11 +7,12 @@ The switch asks, the relay answers, in order. A question and its answer are the 
 import json
 from typing import Any
 
+import attrs
 from twisted.protocols import amp
 
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plain import from_plain, to_plain
-from softswitch.plugin.media import MediaAnswer, MediaQuestion
+from softswitch.plugin.media import MediaAnswer, MediaQuestion, MediaReport
 
 #: Bytes of the longest value that AMP carries.
 LONGEST = 0xFFFF
@@ -66,6 +67,53 @@ class Figures(amp.Command):
 
     arguments = _named(session=amp.Unicode())
     response = _named(counters=amp.String())
+
+
+class Answered(amp.Command):
+    """Both sides of a session talk from now on."""
+
+    arguments = _named(session=amp.Unicode(), record=amp.Boolean())
+    response = _named()
+
+
+class Conclude(amp.Command):
+    """A session that was answered ends; ``report`` is a ``plugin.media.MediaReport``."""
+
+    arguments = _named(session=amp.Unicode())
+    response = _named(left=amp.Integer(), report=amp.String())
+
+
+class Noticed(amp.Command):
+    """From the relay: a ``plugin.media.MediaNotice``."""
+
+    arguments = _named(notice=amp.String())
+    response = _named()
+
+
+class Warned(amp.Command):
+    """From the relay: a sentence for the switch's log."""
+
+    arguments = _named(sentence=amp.Unicode())
+    response = _named()
+
+
+class Loaded(amp.Command):
+    """From the relay, now and then: figures for an operator, a dict as JSON."""
+
+    arguments = _named(load=amp.String())
+    response = _named()
+
+
+def report_to_wire(report: MediaReport) -> bytes:
+    """A report as AMP carries it; what does not fit is left out."""
+    while len(written := json.dumps(to_plain(report)).encode()) > LONGEST:
+        report = attrs.evolve(report, streams=report.streams[: len(report.streams) // 2])
+    return written
+
+
+def report_from_wire(written: bytes) -> MediaReport:
+    """The report that was given."""
+    return from_plain(MediaReport, json.loads(written))
 
 
 def question_to_wire(question: MediaQuestion) -> bytes:

@@ -21,7 +21,9 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from softswitch.media.process import RelaySettings
-from softswitch.media.wire import Hello
+from softswitch.media.wire import Hello, Loaded, Noticed, Warned
+from softswitch.plain import from_plain
+from softswitch.plugin.media import MediaNotice
 
 _log = Logger()
 
@@ -44,52 +46,70 @@ class WorkerUser(Protocol):
             gone.
         """
 
+    def worker_noticed(self, notice: MediaNotice) -> None:
+        """It has seen something of a call."""
+
+    def worker_warned(self, sentence: str) -> None:
+        """It wants the operator to know something."""
+
+    def worker_loaded(self, worker: "RelayWorker", load: dict[str, Any]) -> None:
+        """So much it has to do."""
+
 
 class _Talk(amp.AMP):
     """The connection to a relay process."""
 
-    def __init__(self, opened: Callable[[amp.AMP], None], lost: Callable[[], None]) -> None:
+    def __init__(self, worker: "RelayWorker", user: WorkerUser) -> None:
         amp.AMP.__init__(self)
-        self._opened = opened
-        self._lost = lost
+        self._worker = worker
+        self._user = user
 
     def connectionMade(self) -> None:
         """It stands."""
         amp.AMP.connectionMade(self)
-        self._opened(self)
+        self._worker.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The process is gone, or has another master."""
         amp.AMP.connectionLost(self, reason)
-        self._lost()
+        self._worker.lost()
+
+    def noticed(self, notice: bytes) -> dict[str, Any]:
+        """See ``wire.Noticed``."""
+        self._user.worker_noticed(from_plain(MediaNotice, json.loads(notice)))
+        return {}
+
+    def warned(self, sentence: str) -> dict[str, Any]:
+        """See ``wire.Warned``."""
+        self._user.worker_warned(sentence)
+        return {}
+
+    def loaded(self, load: bytes) -> dict[str, Any]:
+        """See ``wire.Loaded``."""
+        self._user.worker_loaded(self._worker, json.loads(load))
+        return {}
+
+    Noticed.responder(noticed)
+    Warned.responder(warned)
+    Loaded.responder(loaded)
 
 
 class _Door(ClientFactory):
-    """Where a relay process is knocked at, once.
-
-    :param opened: told of the connection.
-    :param closed: told when nobody is there.
-    """
+    """Where a relay process is knocked at, once."""
 
     noisy = False
 
-    def __init__(
-        self,
-        lost: Callable[[], None],
-        opened: Callable[[amp.AMP], None],
-        closed: Callable[[str], None],
-    ) -> None:
-        self._lost = lost
-        self._opened = opened
-        self._closed = closed
+    def __init__(self, worker: "RelayWorker", user: WorkerUser) -> None:
+        self._worker = worker
+        self._user = user
 
     def buildProtocol(self, addr: IAddress | None) -> _Talk:
         """Somebody is there."""
-        return _Talk(self._opened, self._lost)
+        return _Talk(self._worker, self._user)
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Nobody is."""
-        self._closed(reason.getErrorMessage())
+        self._worker.not_there(reason.getErrorMessage())
 
 
 class RelayWorker:
@@ -141,17 +161,19 @@ class RelayWorker:
 
     def _connect(self) -> None:
         self._again = None
-        door = _Door(self._lost, self._greet, self._not_there)
-        self._reactor.connectUNIX(str(self._path), door)
+        self._reactor.connectUNIX(str(self._path), _Door(self, self._user))
 
-    def _greet(self, talk: amp.AMP) -> None:
+    # From the connection.
+
+    def opened(self, talk: amp.AMP) -> None:
+        """It stands: say who we are."""
         if self._stopped:
             if talk.transport is not None:
                 talk.transport.loseConnection()
             return
         self._talk = talk
         greeted = talk.callRemote(Hello)
-        greeted.addCallbacks(self._greeted, lambda failure: None)  # it is gone: ``_lost`` is told
+        greeted.addCallbacks(self._greeted, lambda failure: None)  # it is gone: ``lost`` is told
         greeted.addErrback(_broken)
 
     def _greeted(self, told: dict[str, Any]) -> None:
@@ -170,7 +192,7 @@ class RelayWorker:
             command, arguments, asker = self._waiting.popleft()
             self.send(command, asker, **arguments)
 
-    def _not_there(self, reason: str) -> None:
+    def not_there(self, reason: str) -> None:
         """Nobody listens: start a process, unless one that was started is on its way."""
         if self._stopped:
             return
@@ -196,7 +218,8 @@ class RelayWorker:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
 
-    def _lost(self) -> None:
+    def lost(self) -> None:
+        """The process is gone, or has another master."""
         self._talk = None
         if self._stopped:
             return

@@ -305,6 +305,11 @@ class House:
         self.upstream.stop()
         self.checks.stop()
 
+    def finish_records(self) -> None:
+        """Have records written that still wait for the media engine's figures."""
+        if self._shared.witness is not None:
+            self._shared.witness.stop()
+
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
         counters: Counter[str] = self.switch.counters + self.transport.counters

@@ -8,10 +8,12 @@ from twisted.logger import Logger
 from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
 from softswitch.media.process import RelaySettings
-from softswitch.media.relay import RelayEngine
+from softswitch.media.watch import Patience
+from softswitch.media.watched import WatchedRelay
 from softswitch.ops.config import Config
 from softswitch.ops.values import PortRange
-from softswitch.plugin.media import IMediaEngine
+from softswitch.plugin.media import IMediaEngine, MediaNotice
+from softswitch.plugin.record import CallRecord
 from softswitch.wheel import Wheel
 
 log = Logger()
@@ -30,13 +32,28 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
         return None
     if not media.processes:
         ports = media.ports.low, media.ports.high
-        return RelayEngine(wheel, ports, media.quarantine_seconds, reactor=reactor)
+        relay = WatchedRelay(
+            wheel,
+            ports,
+            media.quarantine_seconds,
+            reactor=reactor,
+            patience=Patience(media.timeout_seconds, media.held_timeout_seconds),
+        )
+        relay.warned = _warn
+        return relay
     folder = config.state_directory.absolute()
     if len(bytes(folder / "relay00.sock")) > LONGEST_PATH:
         where = f"{config.file}: switch.state_directory"
         raise ConfigError(where, "too long a path for a unix socket: choose a shorter one")
     settings = [
-        RelaySettings(ports.low, ports.high, media.quarantine_seconds, media.grace_seconds)
+        RelaySettings(
+            ports.low,
+            ports.high,
+            media.quarantine_seconds,
+            media.grace_seconds,
+            media.timeout_seconds,
+            media.held_timeout_seconds,
+        )
         for ports in shares(media.ports, media.processes)
     ]
     return RelayFarm(folder, settings, reactor, wheel, _leaked)
@@ -48,6 +65,27 @@ def shares(ports: PortRange, number: int) -> list[PortRange]:
     pairs = (ports.high + 1 - first) // 2
     edges = [first + 2 * (pairs * part // number) for part in range(number + 1)]
     return [PortRange(low, high - 1) for low, high in pairwise(edges)]
+
+
+def noticed(notice: MediaNotice, record: CallRecord) -> None:
+    """Log why somebody is not heard: each cause once a call."""
+    silence = notice.silence
+    call_ids = [each.call_id_b for each in record.attempts if each.leg == silence.leg]
+    say = log.info if silence.cause == "held" else log.warn
+    say(
+        "call {call_id}: nothing is heard of {who}: {cause}: {detail}{ends}",
+        call_id=record.id,
+        leg=silence.leg,
+        who="the caller" if silence.leg == "a" else "the callee",
+        call_id_leg=(call_ids or [record.call_id_a])[0],
+        cause=silence.cause,
+        detail=silence.detail,
+        ends="; the call ends" if notice.ends else "",
+    )
+
+
+def _warn(sentence: str) -> None:
+    log.warn("the media relay: {sentence}", sentence=sentence)
 
 
 def _leaked(session: str, leg: str) -> None:

@@ -20,7 +20,7 @@ from softswitch.media.farm import RelayFarm
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
-from softswitch.ops.media import media_engine
+from softswitch.ops.media import media_engine, noticed
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
@@ -76,6 +76,7 @@ class SwitchService(Service):
             broken=_broken,
             secret=kept_secret(state / "secret") if config.registers else b"",
             registration=_registration,
+            noticed=noticed,
         )
         self.house.observe(Policy("records", self._records))
         self._watchdog = Watchdog(reactor, self.house.attention)
@@ -186,6 +187,7 @@ class SwitchService(Service):
         self._watchdog.stop()
         self._sweep.stop()
         self.house.transport.stop()
+        self.house.finish_records()
         if self.house.engine is not None:
             self.house.engine.stop()
         self.house.bindings.stop()

@@ -345,6 +345,8 @@ class MediaTable:
     :ivar quarantine_seconds: how long a port rests after a call.
     :ivar processes: of the relay; 0 for none of its own, so that it runs within the switch.
     :ivar grace_seconds: for which they go on when the switch is gone without a word.
+    :ivar timeout_seconds: for which a side may send nothing until its call ends; 0 for ever.
+    :ivar held_timeout_seconds: the same of a call on hold, or without audio.
     """
 
     engine: Literal["relay", "bypass"] = "relay"
@@ -352,6 +354,8 @@ class MediaTable:
     quarantine_seconds: Seconds = 5.0
     processes: int = 1
     grace_seconds: Seconds = 60.0
+    timeout_seconds: Seconds = 300.0
+    held_timeout_seconds: Seconds = 3600.0
 
 
 @attrs.frozen

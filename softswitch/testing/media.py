@@ -4,12 +4,22 @@ They test who asks: whatever a call goes through, each of its ports is given bac
 """
 
 import random
+from collections.abc import Callable, Mapping
 from itertools import count
+from typing import Any
 
 from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
-from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
+from softswitch.plugin.media import (
+    IMediaEngine,
+    IMediaWitness,
+    MediaAnswer,
+    MediaNotice,
+    MediaQuestion,
+    MediaReport,
+    Tell,
+)
 from softswitch.sdp.rewrite import point_at
 from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
@@ -98,6 +108,49 @@ class CountingEngine:
     def stop(self) -> None:
         """Free everything."""
         self.sessions.clear()
+
+
+@implementer(IMediaWitness)
+class SeeingEngine(CountingEngine):
+    """One that says what has become of the packets, which are none: a test says what it has seen.
+
+    :ivar talks: session -> whether it was to be recorded, of those that were answered.
+    :ivar reports: session -> what is told at its end; one that is not there is told nothing.
+    :param delay: seconds that it takes for that.
+    """
+
+    def __init__(self, clock: Clock, delay: float = 0.0) -> None:
+        super().__init__()
+        self.noticed: Callable[[MediaNotice], None] = lambda notice: None
+        self.talks: dict[str, bool] = {}
+        self.reports: dict[str, MediaReport] = {}
+        self._clock = clock
+        self._delay = delay
+
+    def answered(self, session: str, record: bool) -> None:
+        """Both sides talk.
+
+        :raises AssertionError: that was said before.
+        """
+        assert session not in self.talks
+        self.talks[session] = record
+
+    def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """Free the session, and tell.
+
+        :raises AssertionError: it was never answered.
+        """
+        assert session in self.talks
+        self.release(session)
+        report = self.reports.get(session)
+        if report is not None and self._delay:
+            self._clock.callLater(self._delay, tell, report)
+        elif report is not None:
+            tell(report)
+
+    def load(self) -> Mapping[str, Any]:
+        """How many sessions there are."""
+        return {"sessions": len(self.sessions)}
 
 
 @implementer(IMediaEngine)
