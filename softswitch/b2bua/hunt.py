@@ -298,7 +298,8 @@ class Hunt:
             return
         target = trial.target
         if target.trunk is not None:
-            places = self._shared.traffic.places(target, places, *self._dialled(target))
+            dialled = partial(self._dialled, target)
+            places = self._shared.traffic.places(target, places, dialled)
         self._call_at(number, trial, places)
 
     def _call_at(self, number: int, trial: Trial, places: list[Destination]) -> None:
@@ -351,7 +352,7 @@ class Hunt:
         """Whether a trunk can bear the call. Its other members could not, either."""
         traffic, data, target = self._shared.traffic, self.data, trial.target
         trial.flow = flow
-        over = traffic.over(trunk, "out", *self._dialled(target))
+        over = traffic.over(trunk, "out", partial(self._dialled, target))
         if over is None:
             traffic.tried(target, flow)
             return True

@@ -190,7 +190,7 @@ class Shared:
         if target.flow is None:
             return ""
         if target.trunk is not None:
-            trunk = self.traffic.trunk(target)
+            trunk = self.traffic.named(target.trunk)
             return "" if trunk is None else trunk.registered_as
         return "" if target.call_to is None else Uri.parse(target.call_to).unquoted_user
 
@@ -201,7 +201,7 @@ class Shared:
 
     def shape(self, target: Target) -> Shape | None:
         """How a target's trunk wants our calls to look; None for as they are."""
-        trunk = self.traffic.trunk(target)
+        trunk = self.traffic.named(target.trunk)
         return None if trunk is None else trunk.shape
 
     def introduction(self, target: Target) -> list[Field]:

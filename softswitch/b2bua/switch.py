@@ -194,7 +194,7 @@ class Switch:
             return self._shared.occupancy.over(identity.name, "out", "", dialled)
         if identity.kind != "trunk":
             return None
-        return self._shared.traffic.over(identity.name, "in", request.request_uri.user)
+        return self._shared.traffic.over(identity.name, "in", lambda: [request.request_uri.user])
 
     def _far_of_replaced(self, request: Request) -> tuple[Legs, Leg] | None:
         """The leg that an INVITE with Replaces is to talk to, and the legs among which it is; None

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from zope.interface import implementer
 
 from softswitch.errors import ConfigError
-from softswitch.plugin.interfaces import ICallObserver
+from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import Attempt, CallRecord, MediaStream, Silence
 from softswitch.store.writer import Writer
 
@@ -37,8 +36,7 @@ def open_to_append(path: Path) -> FileIO:
     return FileIO(path, "a+b")
 
 
-@implementer(ICallObserver)
-class JsonLines:
+class JsonLines(Observer):
     """Appends one line of JSON per call to a file.
 
     :ivar writer: its thread; ``writer.dropped`` counts lost records.
@@ -78,15 +76,6 @@ class JsonLines:
     def move(self, path: Path) -> None:
         """Write to another file from the next record on."""
         self._records.path = path
-
-    def call_started(self, record: CallRecord) -> None:
-        """Nothing: a call is written when it has ended."""
-
-    def call_ringing(self, record: CallRecord) -> None:
-        """Nothing."""
-
-    def call_answered(self, record: CallRecord) -> None:
-        """Nothing."""
 
     def call_ended(self, record: CallRecord) -> None:
         """Have the record written; nobody changes it any more."""

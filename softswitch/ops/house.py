@@ -136,7 +136,7 @@ class House:
         self._retired: list[tuple[finalize[..., PolicyChain], Sequence[Policy]]] = []
         self.attention = Attention()
         self.premises = Premises(config, self)
-        self.transactions.veil = self._veil(self.premises)
+        self.transactions.veils = self._veils(self.premises)
         self.policies = self._chain(self.premises, None)
         resolver = Resolver(look_up, self.transport.listeners, look_up_service)
         self.agent = UserAgent(
@@ -239,7 +239,7 @@ class House:
         # Nothing below can fail.
         self._retire()
         self.premises, self.policies = premises, policies
-        self.transactions.veil = self._veil(premises)
+        self.transactions.veils = self._veils(premises)
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
         self.occupancy.emergency = frozenset(config.switch.emergency)
@@ -344,11 +344,10 @@ class House:
         if record is not None:
             self._noticed(notice, record)
 
-    def _veil(self, premises: Premises) -> Veils | None:
+    def _veils(self, premises: Premises) -> Veils | None:
         """What hides from others what lies behind the trunks; None for nothing."""
         veils = Veils(
             premises.trunks,
-            self.transport.facing,
             self.transport.listeners,
             premises.config.switch.domains,
             sessions=self.engine is not None,

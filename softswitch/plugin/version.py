@@ -1,10 +1,10 @@
 """The version of the plug-in interfaces, and what it promises. Pure.
 
 ``MAJOR.MINOR``. Within a major version nothing that a plug-in uses goes away or changes its
-meaning: names and fields of ``interfaces``, ``decisions``, ``views``, ``record``, ``profile``,
-``media`` and ``maker``, the order of arguments, what None means. A minor version adds: an
-interface, a field with a default, a method of the house. So a plug-in runs where the major version
-is its own and the minor one is at least its own.
+meaning: names and fields of ``interfaces``, ``observer``, ``decisions``, ``views``, ``record``,
+``profile``, ``media`` and ``maker``, the order of arguments, what None means. A minor version
+adds: an interface, a field with a default, a method of the house. So a plug-in runs where the
+major version is its own and the minor one is at least its own.
 """
 
 import re

@@ -36,6 +36,7 @@ from softswitch.plugin.interfaces import (
     IRouter,
     IUserDirectory,
 )
+from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, InviteView, RequestView, User
 from softswitch.policy.awaited import deferred
@@ -55,6 +56,9 @@ _SHUT: Final = {
     "crowded": "thinks about too many questions already",
     "resting": "has taken more than its share of the time",
 }
+
+#: What an observer is told of.
+FACTS: Final = ("call_started", "call_ringing", "call_answered", "call_ended")
 
 #: Policies that are still to be asked, and their method.
 _Rest: TypeAlias = Iterator[tuple[Asked, Callable[..., Any]]]
@@ -136,11 +140,15 @@ class PolicyChain:
             _methods(asked, IRedirectPolicy, "redirected"), get_args(Redirection), PassOn()
         )
         self._users = _Place(_methods(asked, IUserDirectory, "find"), (User,), None)
-        self._observers = [each for each in asked if ICallObserver.providedBy(each.plug_in)]
+        self._told: dict[str, list[tuple[Asked, Callable[[CallRecord], None]]]]
+        self._told = {fact: [] for fact in FACTS}
+        for each in asked:
+            if ICallObserver.providedBy(each.plug_in):
+                self._tell(each)
 
     def observe(self, observer: Policy) -> None:
         """Tell one more ICallObserver, after those that are told already."""
-        self._observers.append(self._entered(observer))
+        self._tell(self._entered(observer))
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """For an operator: what each policy has cost, and how often it failed at what."""
@@ -278,15 +286,18 @@ class PolicyChain:
 
     def call_started(self, record: CallRecord) -> None:
         """Tell the observers; one that raises is logged and touches nothing."""
-        self._observed("call_started", record)
+        if self._told["call_started"]:
+            self._observed("call_started", record)
 
     def call_ringing(self, record: CallRecord) -> None:
         """As above."""
-        self._observed("call_ringing", record)
+        if self._told["call_ringing"]:
+            self._observed("call_ringing", record)
 
     def call_answered(self, record: CallRecord) -> None:
         """As above."""
-        self._observed("call_answered", record)
+        if self._told["call_answered"]:
+            self._observed("call_answered", record)
 
     def call_ended(self, record: CallRecord) -> None:
         """As above."""
@@ -295,7 +306,7 @@ class PolicyChain:
     def _observed(self, fact: str, record: CallRecord) -> None:
         attention, time = self._attention, self._time
         before, ended = attention.policy, time()
-        for observer in self._observers:
+        for observer, tell in self._told[fact]:
             began = ended
             if observer.shut and observer.is_shut(began):
                 self.failures[observer.name, "resting"] += 1
@@ -303,7 +314,7 @@ class PolicyChain:
             attention.began, attention.policy = began, observer
             observer.cost.questions += 1
             try:
-                getattr(observer.plug_in, fact)(record)
+                tell(record)
             except Exception:
                 self.failures[observer.name, "raised"] += 1
                 log.failure(
@@ -316,6 +327,13 @@ class PolicyChain:
             ended = time()
             observer.took(began, ended)
         attention.policy = before
+
+    def _tell(self, observer: Asked) -> None:
+        """From now on, but for the facts of which it wants to know nothing."""
+        for fact, told in self._told.items():
+            tell = getattr(observer.plug_in, fact)
+            if getattr(tell, "__func__", None) is not getattr(Observer, fact):
+                told.append((observer, tell))
 
     def _entered(self, policy: Policy) -> Asked:
         """A policy, as it is asked."""

@@ -230,8 +230,12 @@ class ResponseContext:
         """The limit of its trunk that a call would break: a status, and which."""
         if target.trunk is None:
             return None
-        dialled = self.received.request_uri.user, Uri.parse(target.uri).user
-        return self._core.traffic.over(target.trunk, "out", *dialled)
+        called = self.received.request_uri
+
+        def dialled() -> Iterable[str | None]:
+            return called.user, Uri.parse(target.uri).user
+
+        return self._core.traffic.over(target.trunk, "out", dialled)
 
     def _stop(self, fields: list[Field]) -> None:
         """Begin no branch more, and cancel those that run."""

@@ -5,7 +5,7 @@ and the user agent above.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
@@ -57,8 +57,8 @@ class TransactionLayer:
 
     :ivar user: the core above; assigned before anything arrives.
     :ivar counters: what was merged, stray or could not be delivered -> how often.
-    :ivar veil: what hides from the peer on a flow what it is not to see, None for nothing; None
-        where nothing is hidden from anybody. What is forwarded goes as it is.
+    :ivar veils: listener and address of a peer -> what hides from it what it is not to see, None
+        for nothing; None where nothing is hidden from anybody. What is forwarded goes as it is.
     """
 
     __slots__ = (
@@ -71,7 +71,7 @@ class TransactionLayer:
         "timers",
         "transport",
         "user",
-        "veil",
+        "veils",
     )
 
     user: TransactionUser
@@ -85,7 +85,7 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
         self._secret = token_hex(16)
-        self.veil: Callable[[Flow], Veil | None] | None = None
+        self.veils: Mapping[tuple[str, str], Veil | None] | None = None
 
     def __iter__(self) -> Iterator[Transaction]:
         """Every transaction that has not terminated."""
@@ -191,9 +191,9 @@ class TransactionLayer:
 
     def veiled(self, message: _M, flow: Flow) -> _M:
         """A message as the peer on a flow may see it."""
-        if self.veil is None:
+        if self.veils is None:
             return message
-        veil = self.veil(flow)
+        veil = self.veils[flow.listener, flow.remote_host]
         return message if veil is None else veil.over(message)
 
     def begin(self, transaction: ClientTransaction) -> None:

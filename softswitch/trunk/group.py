@@ -220,6 +220,8 @@ class Trunks:
 
     A source is looked up once per length of prefix in use, whatever the number of networks.
 
+    :ivar find: the trunk of a name; None for none. Every call asks several times, so it is the
+        dictionary's own.
     :param now: the clock, seconds.
     :param emergency: numbers that go out whatever limits and checks say.
     :param random: for choices by chance.
@@ -234,7 +236,8 @@ class Trunks:
     ) -> None:
         around = Surroundings(now, random or Random(), frozenset(emergency))
         self._around = around
-        self._by_name: dict[str, Trunk] = {}
+        self._by_name: dict[str | None, Trunk] = {}
+        self.find: Callable[[str | None], Trunk | None] = self._by_name.get
         self._by_username: dict[str, Trunk] = {}
         by_prefix: dict[tuple[int, int], dict[int, list[Trunk]]] = {}
         for trunk in trunks:
@@ -252,10 +255,6 @@ class Trunks:
         for (version, length), prefixes in sorted(by_prefix.items(), reverse=True):
             bits = 32 if version == 4 else 128
             self._by_source[version].append((bits - length, prefixes))
-
-    def find(self, name: str) -> Trunk | None:
-        """The trunk of that name."""
-        return self._by_name.get(name)
 
     def of_username(self, username: str) -> Trunk | None:
         """The trunk that proves itself under that name."""

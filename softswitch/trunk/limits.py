@@ -1,7 +1,7 @@
 """What a trunk may carry: calls at once, calls per second, each way or both. Pure."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -70,17 +70,18 @@ class Load:
     def over(self, limits: Limits, direction: Direction, now: float) -> str:
         """The limit that one call more would break, as ``calls_out 30``; "" for none. It is
         counted, for whoever asks turns that call away."""
-        if limits.unset:
-            return ""
         for name, most, reached in self._measured(limits, direction, now):
             if reached:
                 self.refused[name] = self.refused.get(name, 0) + 1
                 return f"{name} {most}"
         return ""
 
-    def began(self, limits: Limits, direction: Direction, now: float, anew: bool = True) -> None:
+    def began(
+        self, limits: Limits, direction: Direction, now: Callable[[], float], anew: bool = True
+    ) -> None:
         """A call begins, be it within the limits or, as an emergency call may, beyond them.
 
+        :param now: the clock, seconds: looked at where a limit wants to know.
         :param anew: whether it is a call more, and does not go on in another way.
         """
         self.now[direction] += 1
@@ -91,12 +92,13 @@ class Load:
             begun = self._begun.get(name)
             if begun is None or begun.maxlen != most:
                 begun = self._begun[name] = deque(begun or (), most)
-            begun.append(now)
+            begun.append(now())
 
     def ended(self, direction: Direction) -> None:
         """A call that began has ended; harmless for one that began before a trunk of the name was
         known."""
-        self.now[direction] = max(0, self.now[direction] - 1)
+        if self.now[direction]:
+            self.now[direction] -= 1
 
     def _measured(
         self, limits: Limits, direction: Direction, now: float

@@ -5,6 +5,7 @@ it failed, that a leg to or from the trunk has begun or ended. Every leg that be
 that nothing it counts under is ever left behind.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -52,34 +53,39 @@ class Place:
 class Traffic:
     """The trunks, as calls see them.
 
+    :ivar named: the trunk of a name; None for none.
     :param no_trunk_status: what a caller hears where no member of a trunk is up.
     """
 
     def __init__(self, trunks: Trunks, no_trunk_status: int = 500) -> None:
-        self._trunks = trunks
-        self.no_trunk_status = no_trunk_status
+        self.renew(trunks, no_trunk_status)
 
     def renew(self, trunks: Trunks, no_trunk_status: int) -> None:
         """The configuration has been read anew; calls that run are counted where they were."""
         self._trunks, self.no_trunk_status = trunks, no_trunk_status
+        self.named = trunks.find
 
     def patience(self, target: Target, otherwise: float) -> float:
         """Seconds for which a target may be silent to INVITE."""
-        trunk = self.trunk(target)
+        trunk = self.named(target.trunk)
         own = None if trunk is None else trunk.try_seconds
         return otherwise if own is None else own
 
     # Limits.
 
-    def over(self, name: str, direction: Direction, *dialled: str | None) -> tuple[int, str] | None:
+    def over(
+        self, name: str, direction: Direction, dialled: Callable[[], Iterable[str | None]]
+    ) -> tuple[int, str] | None:
         """What one call more would meet: the status, and the limit as it stands in the record.
 
         :param dialled: the numbers by which an emergency call is known, which meets none.
         """
-        trunk = self._trunks.find(name)
-        if trunk is None or is_emergency(trunk.state.around.emergency, *dialled):
+        trunk = self.named(name)
+        if trunk is None or trunk.limits.unset:
             return None
         state = trunk.state
+        if is_emergency(state.around.emergency, *dialled()):
+            return None
         limit = state.load.over(trunk.limits, direction, state.around.now())
         return (trunk.limits.status, f"trunk {name}: {limit}") if limit else None
 
@@ -88,42 +94,46 @@ class Traffic:
 
         :param anew: whether it is a call more, and does not go on as another leg before it.
         """
-        trunk = self._trunks.find(leg.peer)
+        trunk = self.named(leg.peer)
         if trunk is not None and leg.counts:
             state = trunk.state
-            state.load.began(trunk.limits, leg.counts, state.around.now(), anew)
-            if leg.member in state.states:
-                state.states[leg.member].calls += 1
-                state.states[leg.member].total += 1
+            state.load.began(trunk.limits, leg.counts, state.around.now, anew)
+            member = state.states.get(leg.member)
+            if member is not None:
+                member.calls += 1
+                member.total += 1
 
     def leg_ended(self, leg: TrunkLeg) -> None:
         """It is gone."""
-        trunk = self._trunks.find(leg.peer)
+        trunk = self.named(leg.peer)
         if trunk is not None and leg.counts:
             trunk.state.load.ended(leg.counts)
-            if leg.member in trunk.state.states:
-                member = trunk.state.states[leg.member]
-                member.calls = max(0, member.calls - 1)
+            member = trunk.state.states.get(leg.member)
+            if member is not None and member.calls:
+                member.calls -= 1
         leg.counts = ""
 
     # Health.
 
     def is_out(self, target: Target) -> bool:
         """Whether a target is better left alone: its trunk's member is out."""
-        trunk = self.trunk(target)
+        trunk = self.named(target.trunk)
         return trunk is not None and not trunk.state.can_be_tried(target.member)
 
     def is_up(self, name: str) -> bool:
         """Whether any member of a trunk is up, as far as is known."""
-        trunk = self._trunks.find(name)
+        trunk = self.named(name)
         return trunk is None or trunk.state.is_up
 
     def places(
-        self, target: Target, places: list[Destination], *dialled: str | None
+        self,
+        target: Target,
+        places: list[Destination],
+        dialled: Callable[[], Iterable[str | None]],
     ) -> list[Destination]:
         """Those to which a target leads without those that are out, unless all are; an emergency
         call has them come last."""
-        trunk = self.trunk(target)
+        trunk = self.named(target.trunk)
         if trunk is None or (len(places) < 2 and not target.member):
             return places
         state = trunk.state
@@ -131,7 +141,7 @@ class Traffic:
         if len(places) < 2:
             return places
         usable = [each for each in places if state.can_be_tried_at(target.member, each)]
-        if is_emergency(state.around.emergency, *dialled):
+        if is_emergency(state.around.emergency, *dialled()):
             usable += [each for each in places if each not in usable]
         return usable or places
 
@@ -171,7 +181,7 @@ class Traffic:
 
     def outages(self, name: str) -> int:
         """How often members of a trunk have gone out."""
-        trunk = self._trunks.find(name)
+        trunk = self.named(name)
         states = () if trunk is None else trunk.state.states.values()
         return sum(each.failures for state in states for each in state.gateways.values())
 
@@ -179,16 +189,8 @@ class Traffic:
         """For an operator: each trunk's."""
         return {trunk.name: trunk.state.figures() for trunk in self._trunks}
 
-    def named(self, name: str) -> Trunk | None:
-        """The trunk of that name."""
-        return self._trunks.find(name)
-
-    def trunk(self, target: Target) -> Trunk | None:
-        """The trunk to which a target belongs; None for others."""
-        return None if target.trunk is None else self._trunks.find(target.trunk)
-
     def _gateway(self, target: Target, flow: Flow | None) -> tuple[Trunk | None, Gateway | None]:
-        trunk = self.trunk(target)
+        trunk = self.named(target.trunk)
         if trunk is None:
             return None, None
         return trunk, trunk.state.gateway(target.member, place_of(flow))

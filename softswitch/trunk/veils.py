@@ -5,13 +5,12 @@ in ``inside``, and the address by which it alone knows us. A peer from the trunk
 see them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
-from softswitch.flow import Flow
 from softswitch.sip.veil import Veil
 from softswitch.transport.hosts import is_address
-from softswitch.transport.listener import Facing, Listener, Network
+from softswitch.transport.listener import Listener, Network
 from softswitch.trunk.credentials import is_of
 from softswitch.trunk.group import Trunk
 
@@ -19,12 +18,12 @@ from softswitch.trunk.group import Trunk
 MOST = 4096
 
 
-class Veils:
-    """Finds the veil for the peer on a flow.
+class Veils(dict[tuple[str, str], Veil | None]):
+    """The veil before each peer, by listener and address, made when it is first asked for; None
+    where nothing is hidden from it.
 
     :param trunks: those that hide what lies behind them are looked at.
-    :param facing: what a flow's peer sees of us.
-    :param listeners: ours.
+    :param listeners: ours, as they are when a veil is made.
     :param served: names that everybody may see.
     :param sessions: whether media go through us, so that session descriptions can be veiled.
     """
@@ -32,38 +31,33 @@ class Veils:
     def __init__(
         self,
         trunks: Iterable[Trunk],
-        facing: Callable[[Flow], Facing],
         listeners: Sequence[Listener],
         served: Iterable[str],
         sessions: bool,
     ) -> None:
+        super().__init__()
         self._trunks = [trunk for trunk in trunks if trunk.hides]
-        self._facing = facing
         self._listeners = listeners
         self._served = frozenset(served)
         self._sessions = sessions
-        self._veils: dict[tuple[str, str], Veil | None] = {}
 
     @property
     def needed(self) -> bool:
         """Whether anything is hidden from anybody."""
         return bool(self._trunks)
 
-    def __call__(self, flow: Flow) -> Veil | None:
-        """The veil before a flow's peer; None where nothing is hidden from it."""
-        key = flow.listener, flow.remote_host
-        if key not in self._veils:
-            if len(self._veils) >= MOST:
-                self._veils.clear()
-            self._veils[key] = self._made(flow)
-        return self._veils[key]
+    def __missing__(self, key: tuple[str, str]) -> Veil | None:
+        if len(self) >= MOST:
+            self.clear()
+        veil = self[key] = self._made(*key)
+        return veil
 
-    def _made(self, flow: Flow) -> Veil | None:
-        peer = flow.remote_host
+    def _made(self, name: str, peer: str) -> Veil | None:
         hidden = [trunk for trunk in self._trunks if not is_of(trunk, peer)]
-        if not hidden:
+        listener = next((each for each in self._listeners if each.name == name), None)
+        if not hidden or listener is None:
             return None
-        facing = self._facing(flow)
+        facing = listener.facing(peer)
         names: set[str] = set()
         networks: set[Network] = set()
         for trunk in hidden:

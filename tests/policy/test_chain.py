@@ -23,6 +23,7 @@ from softswitch.plugin.interfaces import (
     IRegistrationPolicy,
     IRouter,
 )
+from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity
 from softswitch.policy.chain import Policy, PolicyChain
@@ -321,6 +322,31 @@ def test_observers_cannot_harm(clock, logged):
     assert happenings == [("one", "7"), ("two", "7")] * 4
     assert chain.failures == {("broken", "raised"): 4}
     assert {event["policy"] for event in logged} == {"broken"}
+
+
+def test_an_observer_is_asked_only_about_what_it_wants_to_know(clock):
+    """One that is derived from Observer is told of the facts for which it has a method of its own,
+    be it its class's or its own attribute, and the others cost it nothing."""
+    happenings = []
+
+    class Ends(Observer):
+        def call_ended(self, record):
+            happenings.append(("ended", record.id))
+
+    class Late(Ends):
+        def __init__(self):
+            self.call_ringing = lambda record: happenings.append(("rings", record.id))
+
+    chain = PolicyChain([Policy("ends", Ends())], clock, challenge_fields=list)
+    chain.observe(Policy("late", Late()))
+    record = CallRecord("7", "c", "t", "user", "alice", "sip:a@x", "sip:b@x", 0.0)
+    for tell in (chain.call_started, chain.call_ringing, chain.call_answered, chain.call_ended):
+        tell(record)
+    assert happenings == [("rings", "7"), ("ended", "7"), ("ended", "7")]
+    assert {name: each["questions"] for name, each in chain.figures().items()} == {
+        "ends": 1,
+        "late": 2,
+    }
 
 
 @pytest.mark.parametrize("rubbish", [Challenge(algorithms=5), Challenge(algorithms=[[]])])

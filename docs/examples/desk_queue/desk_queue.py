@@ -4,14 +4,15 @@ import attrs
 from zope.interface import implementer
 
 from softswitch.plugin.decisions import Reject, Route, Target
-from softswitch.plugin.interfaces import ICallObserver, IRouter
+from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import House, InviteView
 
 
-@implementer(IRouter, ICallObserver)
+@implementer(IRouter)
 @attrs.define
-class DeskQueue:
+class DeskQueue(Observer):
     """One number, many members. A member who talks is not rung; who has been idle for the longest
     time rings first, and when all have rung in vain they ring once more.
 
@@ -64,12 +65,6 @@ class DeskQueue:
         ]
 
     # What the switch tells. A member who is called directly is busy, too.
-
-    def call_started(self, record: CallRecord) -> None:
-        """Nothing to note."""
-
-    def call_ringing(self, record: CallRecord) -> None:
-        """Nothing to note."""
 
     def call_answered(self, record: CallRecord) -> None:
         """Somebody talks now."""
