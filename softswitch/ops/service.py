@@ -21,6 +21,7 @@ from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.media import media_engine, noticed
+from softswitch.ops.pages import use_large_pages
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
@@ -130,6 +131,7 @@ class SwitchService(Service):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 1_000, 20)
+        use_large_pages()
         log.info(
             "softswitch ready: {listeners}, {restored} registrations restored",
             listeners=", ".join(
