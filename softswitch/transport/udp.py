@@ -1,14 +1,16 @@
 """A UDP listener on the reactor: its own reader, without ``DatagramProtocol``.
 
-A datagram that comes after a silence is read at once. When others follow closely, the port lets
-them gather for ``GATHER`` seconds and then reads them all: what a message costs is mostly that code
-and data have left the processor's caches since the one before, and a wake-up that serves several
-pays for that once. (Network cards do the same with their interrupts.) A wake-up reads at most
-``BATCH``, so that timers never stall; sending is one system call.
+As long as datagrams are few, each is read at once. When they follow each other closely, the port
+lets them gather and then reads them all: what a message costs is mostly that code and data have
+left the processor's caches since the one before, and a wake-up that serves many pays for that once.
+(Network cards do the same with their interrupts.) It waits until a ``BATCH`` can be expected, and
+never longer than ``LONGEST``; a wake-up reads at most a batch, so that timers never stall. Sending
+is one system call.
 """
 
 import errno
 import socket
+from collections import deque
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -29,9 +31,9 @@ from softswitch.transport.sockets import bound_socket
 #: Datagrams read in one wake-up.
 BATCH = 32
 #: Seconds for which datagrams gather: the most by which one is delayed.
-GATHER = 0.010
-#: Seconds between two datagrams within which they follow each other closely.
-CLOSE = 2 * GATHER
+LONGEST = 0.020
+#: Datagrams within that time for which to wait: fewer are not worth it.
+WORTH = 6
 #: How many peers' flows are kept; when it is full, all are forgotten.
 KEPT = 4096
 #: Bytes of the largest datagram.
@@ -59,7 +61,11 @@ class UdpPort:
         self._clock = IReactorTime(reactor)
         self._gathering: IDelayedCall | None = None
         self._flows: dict[Any, Flow] = {}
-        self._read_at = 0.0
+        # When each of the last datagrams came that nobody had waited for.
+        self._came: deque[float] = deque(maxlen=WORTH)
+        # Seconds of the present wait, and what has been read since it was over.
+        self._wait = LONGEST
+        self._gathered = 0
         self.fileno = self._socket.fileno
         layer.attach(listener.name, self)
         reactor.addReader(self)
@@ -83,16 +89,13 @@ class UdpPort:
             raise TransportError(f"UDP to {remote_host}: {error.strerror or error}") from error
 
     def doRead(self) -> None:
-        """Read the datagram that has come; if it follows closely on another, let more gather."""
-        before = self._read_at
-        self._read_at = self._clock.seconds()
-        if self._read_at - before > CLOSE:
-            self._read(1)
-            return
-        self._read(BATCH)
-        if self._socket.fileno() >= 0:
+        """Read the datagram that has come; if it follows closely on others, let more gather."""
+        came = self._came
+        came.append(self._clock.seconds())
+        self._read(1)
+        if came[-1] - came[0] < LONGEST and len(came) == WORTH and self._socket.fileno() >= 0:
             self._reactor.removeReader(self)
-            self._gathering = self._clock.callLater(GATHER, self._read_gathered)
+            self._gathering = self._clock.callLater(self._wait, self._read_gathered)
 
     def close(self) -> None:
         """Let the port go. Harmless when repeated."""
@@ -108,17 +111,22 @@ class UdpPort:
         self._socket.close()
 
     def _read_gathered(self) -> None:
-        """Read what has gathered; as long as there is anything, more may."""
+        """Read what has gathered; as long as it was worth the wait, wait again."""
         self._gathering = None
-        self._read_at = self._clock.seconds()
         read = self._read(BATCH)
         if self._socket.fileno() < 0:
             return
-        if read:
-            delay = GATHER if read < BATCH else 0.0
-            self._gathering = self._clock.callLater(delay, self._read_gathered)
-        else:
-            self._reactor.addReader(self)
+        self._gathered += read
+        wait = 0.0
+        if read < BATCH:
+            gathered, self._gathered = self._gathered, 0
+            if gathered < WORTH:
+                self._came.clear()
+                self._wait = LONGEST
+                self._reactor.addReader(self)
+                return
+            wait = self._wait = min(LONGEST, self._wait * BATCH / gathered)
+        self._gathering = self._clock.callLater(wait, self._read_gathered)
 
     def _read(self, most: int) -> int:
         """Read so many datagrams, or fewer if there are no more, and tell how many there were.

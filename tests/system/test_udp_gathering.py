@@ -10,7 +10,7 @@ from zope.interface import directlyProvides
 from softswitch.sip.parser import Limits
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.udp import BATCH, GATHER, UdpPort
+from softswitch.transport.udp import BATCH, LONGEST, WORTH, UdpPort
 
 HERE = "127.77.2.1"
 
@@ -40,6 +40,13 @@ class World:
         for _ in range(number):
             self.peer.sendto(b"\r\n\r\n", (HERE, self.port.local_port))
 
+    def begin(self):
+        """Send so many that the port begins to gather."""
+        for _ in range(WORTH):
+            self.send()
+            self.port.doRead()
+        assert (self.read, self.waits, self.gathers) == (WORTH, False, LONGEST)
+
     @property
     def read(self):
         return self.layer.counters["keep-alive"]
@@ -66,52 +73,66 @@ def world():
     assert not world.reactor.readers
 
 
-def test_one_after_a_silence_is_read_at_once(world):
-    """A lone datagram waits for nothing and sets no timer, however often one comes."""
-    for number in range(1, 4):
-        world.reactor.advance(3 * GATHER)
-        world.send()
-        world.port.doRead()
-        assert (world.read, world.waits, world.gathers) == (number, True, None)
+def test_few_are_read_at_once(world):
+    """A datagram that comes alone, or with few others, waits for nothing and sets no timer, however
+    often that happens."""
+    sent = 0
+    for _ in range(3):
+        for _ in range(WORTH - 1):
+            world.send()
+            world.port.doRead()
+            sent += 1
+            assert (world.read, world.waits, world.gathers) == (sent, True, None)
+        world.reactor.advance(1.5 * LONGEST)
 
 
-def test_what_follows_closely_gathers(world):
-    """From the second on they are read together, every ``GATHER`` seconds, until none has come;
+def test_many_gather(world):
+    """Where they follow each other closely they are read together, until too few come to wait for;
     then the reactor says again when one comes."""
+    world.begin()
+    world.send(WORTH)
+    world.reactor.advance(LONGEST / 2)
+    assert world.read == WORTH
+    world.reactor.advance(LONGEST / 2)
+    assert (world.read, world.waits, world.gathers) == (2 * WORTH, False, LONGEST)
+    world.send(WORTH - 1)
+    world.reactor.advance(LONGEST)
+    assert (world.read, world.waits, world.gathers) == (3 * WORTH - 1, True, None)
     world.send()
     world.port.doRead()
-    world.reactor.advance(GATHER / 2)
-    world.send()
-    world.port.doRead()
-    assert (world.read, world.waits) == (2, False)
-    world.send(3)
-    world.reactor.advance(GATHER / 2)
-    assert world.read == 2
-    world.reactor.advance(GATHER / 2)
-    assert (world.read, world.waits) == (5, False)
-    world.reactor.advance(GATHER)
-    assert (world.waits, world.gathers) == (True, None)
+    assert (world.read, world.waits) == (3 * WORTH, True)
+
+
+def test_the_wait_is_no_longer_than_a_batch_needs(world):
+    """The more come, the shorter each waits: about a batch is read each time. When fewer come it
+    waits longer again, and never longer than LONGEST."""
+    world.begin()
+    for came, wait in (
+        (2 * BATCH - 2, LONGEST * BATCH / (2 * BATCH - 2)),
+        (BATCH - 1, LONGEST * BATCH**2 / (2 * BATCH - 2) / (BATCH - 1)),
+        (WORTH, LONGEST),
+    ):
+        world.send(came)
+        world.reactor.advance(world.gathers + 1e-6)
+        world.reactor.advance(0)
+        assert world.gathers == pytest.approx(wait, abs=1e-5)
 
 
 def test_a_flood_is_read_in_batches_without_a_pause(world):
     """After a whole batch the reactor's other timers have their turn, then the next is read."""
     seen = []
+    world.begin()
     world.send(2 * BATCH + 5)
-    world.port.doRead()
-    world.port.doRead()
-    assert (world.read, world.gathers) == (1 + BATCH, GATHER)
-    world.reactor.callLater(GATHER, lambda: seen.append(world.read))
-    world.reactor.advance(GATHER)
-    assert seen == [1 + 2 * BATCH]
-    assert (world.read, world.gathers) == (2 * BATCH + 5, GATHER)
+    world.reactor.callLater(LONGEST, lambda: seen.append(world.read))
+    world.reactor.advance(LONGEST)
+    assert seen == [WORTH + BATCH]
+    assert world.read == WORTH + 2 * BATCH + 5
 
 
 def test_a_port_that_closes_while_datagrams_gather(world):
     """Nothing is read any more, and no timer is left."""
-    world.send(2)
-    world.port.doRead()
-    world.port.doRead()
+    world.begin()
     world.send()
     world.port.close()
-    world.reactor.advance(2 * GATHER)
-    assert world.read == 2
+    world.reactor.advance(2 * LONGEST)
+    assert world.read == WORTH
