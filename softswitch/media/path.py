@@ -5,6 +5,7 @@ Nothing here knows SIP, SDP, a reactor or a timer.
 
 import socket
 from collections.abc import Callable
+from time import sleep
 
 import attrs
 
@@ -13,6 +14,11 @@ from softswitch.media.latch import SocketAddress
 from softswitch.media.reports import Reported
 from softswitch.media.shapes import Shape
 from softswitch.media.sockets import Sockets
+
+#: Seconds for which packets gather, and how often before the reactor has its turn again.
+GATHERING, GATHERINGS = 0.0005, 8
+#: Packets for which gathering pays, and wake-ups without it once it has not.
+PLENTY, MODEST = 3, 20
 
 
 @attrs.frozen
@@ -85,6 +91,7 @@ class PacketPath:
         self._seconds = seconds
         self._sockets = Sockets()
         self._channels: set[Channel] = set()
+        self._modest = 0
 
     def fileno(self) -> int:
         """The descriptor that is readable while any packet waits."""
@@ -93,6 +100,23 @@ class PacketPath:
     def serve(self) -> None:
         """Carry what waits; never raises for what a network does."""
         self._sockets.serve(self._seconds())
+
+    def serve_and_gather(self) -> None:
+        """Carry what waits and, while there is plenty, what comes in the next milliseconds too.
+
+        A wake-up that carries one packet finds the caches cold and makes it three times as dear as
+        those of a busy time; so packets gather for the shortest while. Only for a process that has
+        nothing else to do: it sleeps here, ``GATHERINGS`` times at most.
+        """
+        self.serve()
+        if self._modest:
+            self._modest -= 1
+            return
+        for _ in range(GATHERINGS):
+            sleep(GATHERING)
+            if self._sockets.serve(self._seconds()) < PLENTY:
+                self._modest = MODEST
+                return
 
     def open(self, host: str, port: int, shape: Shape) -> Channel:
         """Bind a port.

@@ -90,6 +90,7 @@ class RelayServer(Factory):
             settings.quarantine,
             reactor=reactor,
             patience=Patience(settings.timeout, settings.held_timeout),
+            gathers=True,
         )
         self.engine.noticed = self._notice
         self.engine.warned = self._warn

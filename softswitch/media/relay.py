@@ -44,6 +44,7 @@ class RelayEngine:
     :param seed: of the order in which ports are used, for tests; else nobody can guess it.
     :param reactor: is told of the path; without one, call ``path.serve()`` when it is readable.
     :param path: None for one with sockets.
+    :param gathers: whether the reactor has nothing else to do, so that packets may gather a little.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class RelayEngine:
         seed: int | None = None,
         reactor: IReactorFDSet | None = None,
         path: PacketPath | None = None,
+        *,
+        gathers: bool = False,
     ) -> None:
         self.path = PacketPath(clock.seconds) if path is None else path
         self._ports = ports
@@ -63,7 +66,8 @@ class RelayEngine:
         self._pools: dict[str, PortPool] = {}
         self._sessions: dict[str, RelaySession] = {}
         self._reactor = reactor
-        self._reader = PathReader(self.path.fileno(), self.path.serve)
+        serve = self.path.serve_and_gather if gathers else self.path.serve
+        self._reader = PathReader(self.path.fileno(), serve)
         if reactor is not None:
             reactor.addReader(self._reader)
 

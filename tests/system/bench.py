@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 import bench_rates
+import bench_relay
 from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
@@ -287,7 +288,9 @@ def hold(folder: Path, wish: argparse.Namespace) -> None:
 def main() -> int:
     """Do what the command line asks; 1 when a figure is not what it ought to be."""
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("parts", nargs="*", help="calls, registrations, hold, rates; all if none")
+    parser.add_argument(
+        "parts", nargs="*", help="calls, registrations, hold, rates, relay; all if none"
+    )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
         "--against",
@@ -304,7 +307,7 @@ def main() -> int:
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    parts = wish.parts or ["calls", "registrations", "hold", "rates"]
+    parts = wish.parts or ["calls", "registrations", "hold", "rates", "relay"]
     with claimed_network() as wish.network:
         if not wish.against:
             return play_all(parts, names, wish)
@@ -327,13 +330,16 @@ def play_all(
                 if part == "hold":
                     hold(Path(place), wish)
                     continue
+                if part == "relay":
+                    missed += bench_relay.measure(Path(place), wish.network)
+                    continue
                 if part == "rates":
                     missed += bench_rates.measure(Path(place), wish.network)
                     continue
                 play = {"calls": Run.calls, "registrations": Run.registrations}[part]
                 what = part.removesuffix("s")
                 judge(part, compare(what, play, names, Path(place), wish, tree))
-            except (Failed, RuntimeError, TimeoutError) as error:
+            except (Failed, bench_relay.Failed, RuntimeError, TimeoutError) as error:
                 missed.append(f"{part}: {error}")
                 print(f"MISSED {missed[-1]}")
     return 1 if missed else 0

@@ -10,6 +10,7 @@ import time
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
+from softswitch.media.path import GATHERING, MODEST
 from softswitch.media.reception import Format, Reception
 from softswitch.media.relay import RelayEngine
 from softswitch.media.reports import Reported
@@ -474,12 +475,39 @@ def test_other_datagrams_pass_as_their_protocol_wants(relayed, section, packet):
     assert relayed.heard(b.rtp) == [packet[12:]]
 
 
-def test_the_reactor_serves_the_path():
+def test_packets_gather_while_there_are_plenty(relayed, monkeypatch):
+    """A wake-up of a relay in a process of its own carries what comes a little later too; where
+    that is not much, the next ones do not wait for more."""
+    a, b = Phone(), Phone("127.55.2.2")
+    relayed.call(a, b)
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) < 4:
+            for sender in (a, b):
+                for sock in (sender.rtp, sender.rtcp):
+                    sock.sendto(struct.pack("!BBHII", 128, 0, 0, 0, 0), sender.there[sock])
+
+    monkeypatch.setattr("softswitch.media.path.sleep", nap)
+    a.say(b"first")
+    relayed.engine.path.serve_and_gather()
+    assert naps == [GATHERING] * 4
+    assert (relayed.counters("a").packets, relayed.counters("b", rtcp=True).packets) == (4, 3)
+    for _ in range(MODEST):
+        relayed.engine.path.serve_and_gather()
+    assert len(naps) == 4
+    relayed.engine.path.serve_and_gather()
+    assert len(naps) == 5
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_the_reactor_serves_the_path(gathers):
     """One epoll within the reactor's own: a packet crosses in a turn of the reactor."""
     reactor = EPollReactor()
     relayed = Relayed()
     relayed.engine.stop()
-    relayed.engine = RelayEngine(reactor, (22000, 22999), reactor=reactor)
+    relayed.engine = RelayEngine(reactor, (22000, 22999), reactor=reactor, gathers=gathers)
     a, b = Phone(), Phone("127.55.2.2")
     relayed.call(a, b)
     a.say(b"turn")
