@@ -11,8 +11,12 @@ from collections.abc import Callable
 from softswitch.media.latch import Latch, SocketAddress
 from softswitch.media.reception import GREATEST_JUMP, HEADER, Reception
 from softswitch.media.reports import Reports
-from softswitch.media.shapes import CONTROL, OTHER, STREAMED, Shape
+from softswitch.media.shapes import CONTROL, OTHER, RTCP, STREAMED, Shape
 from softswitch.media.sockets import Sockets
+
+#: What stands at a packet's second byte if it is RTCP; such payload types are not used where RTP
+#: and RTCP share a port (RFC 5761 4).
+CONTROL_KINDS = range(192, 224)
 
 
 class Channel:
@@ -33,6 +37,7 @@ class Channel:
     :ivar control: of the first port of a pair, the second; else None.
     :ivar stream: of the second port of a pair, the first; else None.
     :ivar peer: whom the second socket is connected to.
+    :ivar muxes: whether RTCP of the pair comes and goes here, too, at a first port (RFC 5761).
     """
 
     __slots__ = (
@@ -54,6 +59,7 @@ class Channel:
         "last_at",
         "latch",
         "malformed",
+        "muxes",
         "packets",
         "peer",
         "port",
@@ -95,10 +101,13 @@ class Channel:
         self._alone = False
         self.expect(shape)
 
-    def expect(self, shape: Shape) -> None:
+    def expect(self, shape: Shape, muxes: bool = False) -> None:
         """Know what the leg's packets look like."""
         self._shape = shape
         self._least, self._first = shape.least, shape.first
+        self.muxes = muxes
+        if muxes:
+            self._least = min(shape.least, RTCP.least)
 
     def signal(self, address: SocketAddress | None) -> None:
         """A negotiation has ended; see ``Latch.signal``."""
@@ -171,19 +180,19 @@ class Channel:
             else:
                 self.malformed += 1
             return
-        stream = data[self._shape.stream]
+        stream = data[(RTCP if self._is_control(data) else self._shape).stream]
         if not latch.locked:
             if not latch.takes(source, stream, now):
                 self._refuse(source)
                 return
         elif source != latch.source:
-            heard = self.reception.ssrc
-            if heard is None or not latch.returns(source, stream, heard.to_bytes(4), now):
+            ssrc = None if self._is_control(data) else self.reception.ssrc
+            if ssrc is None or not latch.returns(source, stream, ssrc.to_bytes(4), now):
                 self._refuse(source)
                 return
             if self.control is not None:
                 self.control.latch.reopen()
-        if self.first_at is None:
+        if self.first_at is None and not self._is_control(data):
             self.first_at = now
         self._carry(data, now)
         if latch.locked and latch.source != self.peer and self.stream is None:
@@ -210,12 +219,20 @@ class Channel:
                     jump = -jump
                 if jump < GREATEST_JUMP:
                     reception.jitter += (jump - reception.jitter) / 16
+            elif self.muxes and kind in CONTROL_KINDS:
+                self._carry_control(data, now)
+                return
             else:
                 reception.notice(data, kind, sequence, timestamp, ssrc, now)
         elif form == CONTROL:
             self._read(data, now)
+            if twin is not None and twin.stream is not None and twin.stream.muxes:
+                twin = twin.stream
         elif form != OTHER:
-            self.malformed += 1
+            if form and self._is_control(data):
+                self._carry_control(data, now)
+            else:
+                self.malformed += 1
             return
         self.packets += 1
         self.bytes += size
@@ -236,6 +253,18 @@ class Channel:
             self._send_again(twin, data)
         except OSError:
             self._count_unsent(size)
+
+    def _is_control(self, data: bytes) -> bool:
+        """Whether it is RTCP on the port of RTP."""
+        return self.muxes and data[1] in CONTROL_KINDS and self._first[data[0]] == STREAMED
+
+    def _carry_control(self, data: bytes, now: float) -> None:
+        """Have RTCP that came here counted and sent on as if it had come to the second port."""
+        control = self.control
+        if control is not None:
+            if control.first_at is None:
+                control.first_at = now
+            control._carry(data, now)
 
     def _send_again(self, twin: "Channel", data: bytes) -> None:
         """A connected socket tells an ICMP error for an earlier packet instead of sending this."""

@@ -12,6 +12,7 @@ from softswitch.media.path import socket_address
 from softswitch.media.reception import Format
 from softswitch.media.shapes import Shape, shapes
 from softswitch.sdp.codecs import EVENTS, STATIC
+from softswitch.sdp.muxing import is_muxed
 from softswitch.sdp.rewrite import media_addresses
 from softswitch.sdp.session import Address, MediaSection, SessionDescription
 
@@ -23,12 +24,14 @@ class Line:
     :ivar shapes: what its protocol's packets look like, on both ports.
     :ivar rtp: where it wants its packets; None while held by ``c=0.0.0.0``.
     :ivar rtcp: where it wants RTCP.
+    :ivar muxes: whether RTCP and RTP may come and go on one port (RFC 5761).
     :ivar formats: payload type -> what it means, as far as that is known.
     """
 
     shapes: tuple[Shape, Shape]
     rtp: SocketAddress | None
     rtcp: SocketAddress | None
+    muxes: bool = False
     formats: Mapping[int, Format] = attrs.field(default=MappingProxyType({}), eq=False)
 
 
@@ -55,7 +58,7 @@ def lines_of(document: SessionDescription, bind: str, own: Container[tuple[str, 
         rtp, rtcp = (None if at is None else _usable(at, bind) for at in where or (None, None))
         if any(at is not None and at[:2] in own for at in (rtp, rtcp)):
             raise SdpSyntaxError("SDP leads the media back to the relay's own port")
-        lines.append(Line(form, rtp, rtcp, formats_of(section)))
+        lines.append(Line(form, rtp, rtcp, is_muxed(section), formats_of(section)))
     return tuple(lines)
 
 

@@ -85,11 +85,12 @@ class PacketPath:
     """All ports of a relay behind one file descriptor.
 
     :param seconds: tells the time that the counters note.
+    :param dscp: mark of the packets that go out (RFC 2474).
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], dscp: int = 0) -> None:
         self._seconds = seconds
-        self._sockets = Sockets()
+        self._sockets = Sockets(dscp)
         self._channels: set[Channel] = set()
         self._modest = 0
 

@@ -63,6 +63,7 @@ class RelaySettings:
     :ivar grace: seconds for which sessions outlive the switch.
     :ivar timeout: seconds after which a side that sends nothing ends its call; 0 for never.
     :ivar held_timeout: the same of a call on hold.
+    :ivar dscp: mark of its packets.
     """
 
     first: int
@@ -71,6 +72,7 @@ class RelaySettings:
     grace: float
     timeout: float = 0.0
     held_timeout: float = 0.0
+    dscp: int = 0
 
 
 class RelayServer(Factory):
@@ -91,6 +93,7 @@ class RelayServer(Factory):
             reactor=reactor,
             patience=Patience(settings.timeout, settings.held_timeout),
             gathers=True,
+            dscp=settings.dscp,
         )
         self.engine.noticed = self._notice
         self.engine.warned = self._warn

@@ -15,6 +15,7 @@ import errno
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+import attrs
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -26,6 +27,7 @@ from softswitch.media.ports import PortPool
 from softswitch.media.shapes import DATAGRAM
 from softswitch.media.streams import Agreement, Fork, RelaySession, Side, Stream
 from softswitch.plugin.media import IMediaEngine, MediaAnswer, MediaQuestion, Tell
+from softswitch.sdp.muxing import muxed
 from softswitch.sdp.rewrite import point_at, renumbering
 from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
@@ -45,6 +47,7 @@ class RelayEngine:
     :param reactor: is told of the path; without one, call ``path.serve()`` when it is readable.
     :param path: None for one with sockets.
     :param gathers: whether the reactor has nothing else to do, so that packets may gather a little.
+    :param dscp: mark of its packets (RFC 2474), 0 to 63.
     """
 
     def __init__(
@@ -57,8 +60,9 @@ class RelayEngine:
         path: PacketPath | None = None,
         *,
         gathers: bool = False,
+        dscp: int = 0,
     ) -> None:
-        self.path = PacketPath(clock.seconds) if path is None else path
+        self.path = PacketPath(clock.seconds, dscp) if path is None else path
         self._ports = ports
         self._quarantine = quarantine
         self._chance = random.SystemRandom() if seed is None else random.Random(seed)
@@ -156,7 +160,7 @@ class RelayEngine:
                     near.streams[index].hear(far.streams[index])
                     if answerer not in session.agreed:
                         far.streams[index].expect(line, line.formats)
-        return _pointed(document, far, lines)
+        return _pointed(document, far, lines, lines)
 
     def _answer(self, question: MediaQuestion) -> bytes:
         offerer, answerer = question.to_leg, question.from_leg
@@ -169,13 +173,18 @@ class RelayEngine:
             raise SdpSyntaxError("Answer and offer differ in their number of m= lines")
         near, far = session.sides[answerer], session.sides[offerer]
         said = lines_of(document, near.network.bind, session.own_addresses())
+        # What was not offered cannot be agreed to (RFC 5761 5.1.1).
+        agreed = [
+            line and attrs.evolve(line, muxes=line.muxes and asked is not None and asked.muxes)
+            for line, asked in zip(said, fork.lines, strict=True)
+        ]
         both = [
             None not in pair and at in near.streams and at in far.streams
             for at, pair in enumerate(zip(fork.lines, said, strict=True))
         ]
         offered, answered = (
             tuple(line if used else None for line, used in zip(lines, both, strict=True))
-            for lines in (fork.lines, said)
+            for lines in (fork.lines, agreed)
         )
         agreements = {
             offerer: Agreement(answerer, offered),
@@ -192,7 +201,7 @@ class RelayEngine:
         for leg in agreements:
             session.understand(leg)
         self._trim(question.session, session)
-        return _pointed(document, far, answered)
+        return _pointed(document, far, answered, offered)
 
     def _renumber(self, question: MediaQuestion) -> bool:
         """Change the payload numbers of a leg that holds to an older answer; of any other none."""
@@ -301,10 +310,16 @@ class PathReader:
         return "media relay"
 
 
-def _pointed(document: SessionDescription, side: Side, lines: Lines) -> bytes:
-    """The SDP for the leg that ``side`` faces."""
+def _pointed(document: SessionDescription, side: Side, lines: Lines, offer: Lines) -> bytes:
+    """The SDP for the leg that ``side`` faces.
+
+    :param offer: who has offered RTP and RTCP on one port: he gets it from us, whatever the other
+        side wants, and what he has offered is offered on.
+    """
     ports = [
         (side.streams[index].rtp.port, side.streams[index].rtcp.port) if line else None
         for index, line in enumerate(lines)
     ]
-    return point_at(document, side.network.advertise, ports).encode()
+    led = point_at(document, side.network.advertise, ports)
+    shared = {index for index, line in enumerate(offer) if line is not None and line.muxes}
+    return (muxed(led, shared) if shared else led).encode()

@@ -9,11 +9,21 @@ from softswitch.media.latch import SocketAddress
 #: Packets taken per wake-up, one from each socket that has some; the others come next.
 BATCH = 128
 
+#: The option that marks packets, by the IP version.
+_MARKS = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+}
+
 
 class Sockets:
-    """UDP sockets behind one file descriptor."""
+    """UDP sockets behind one file descriptor.
 
-    def __init__(self) -> None:
+    :param dscp: mark of the packets that go out (RFC 2474), 0 to 63.
+    """
+
+    def __init__(self, dscp: int) -> None:
+        self._mark = dscp << 2
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[float], None]] = {}
 
@@ -84,4 +94,7 @@ class Sockets:
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if self._mark:
+            level, option = _MARKS[socket.AddressFamily(family)]
+            sock.setsockopt(level, option, self._mark)
         return sock

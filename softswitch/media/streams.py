@@ -51,8 +51,10 @@ class Stream:
 
         :param formats: what their payload types mean.
         """
-        for channel, shape in zip((self.rtp, self.rtcp), line.shapes, strict=True):
-            channel.expect(shape)
+        self.rtp.expect(line.shapes[0], line.muxes)
+        self.rtcp.expect(line.shapes[1])
+        if line.muxes:
+            formats = {kind: form for kind, form in formats.items() if not 64 <= kind < 96}
         self.rtp.reception.understand(formats, readable=line.shapes[0].readable)
 
     def join(self, other: "Stream") -> None:

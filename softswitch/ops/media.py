@@ -38,6 +38,7 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
             media.quarantine_seconds,
             reactor=reactor,
             patience=Patience(media.timeout_seconds, media.held_timeout_seconds),
+            dscp=media.dscp,
         )
         relay.warned = _warn
         return relay
@@ -53,6 +54,7 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
             media.grace_seconds,
             media.timeout_seconds,
             media.held_timeout_seconds,
+            media.dscp,
         )
         for ports in shares(media.ports, media.processes)
     ]

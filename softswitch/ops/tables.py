@@ -10,6 +10,7 @@ from softswitch.ops.values import (
     Address,
     Algorithm,
     Amount,
+    CodePoint,
     Count,
     FieldText,
     Host,
@@ -347,6 +348,7 @@ class MediaTable:
     :ivar grace_seconds: for which they go on when the switch is gone without a word.
     :ivar timeout_seconds: for which a side may send nothing until its call ends; 0 for ever.
     :ivar held_timeout_seconds: the same of a call on hold, or without audio.
+    :ivar dscp: mark of the relay's packets.
     """
 
     engine: Literal["relay", "bypass"] = "relay"
@@ -356,6 +358,7 @@ class MediaTable:
     grace_seconds: Seconds = 60.0
     timeout_seconds: Seconds = 300.0
     held_timeout_seconds: Seconds = 3600.0
+    dscp: CodePoint = 46
 
 
 @attrs.frozen

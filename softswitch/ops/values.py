@@ -36,6 +36,8 @@ NumberPattern = Annotated[str, "NumberPattern"]
 FieldText = Annotated[str, "FieldText"]
 #: Status of a refusal: 300 to 699.
 Refusal = Annotated[int, "Refusal"]
+#: A mark of differentiated services: 0 to 63.
+CodePoint = Annotated[int, "CodePoint"]
 #: Zero or more, finite.
 Seconds = Annotated[float, "Seconds"]
 #: A password or a digest.
@@ -105,6 +107,13 @@ def read_refusal(value: object) -> Refusal:
     """The status of a refusal."""
     if type(value) is not int or not 300 <= value <= 699:
         raise ValueError(f"a status from 300 to 699 is wanted, not {shown(value)}")
+    return value
+
+
+def read_code_point(value: object) -> CodePoint:
+    """A mark of differentiated services (RFC 2474 3)."""
+    if type(value) is not int or not 0 <= value <= 63:
+        raise ValueError(f"a code point from 0 to 63 is wanted, such as 46, not {shown(value)}")
     return value
 
 
@@ -200,6 +209,7 @@ def _text(value: object) -> str:
 #: type of a field -> what reads it; for ``softswitch.settings.structure``.
 HOOKS: dict[Any, Callable[[Any], Any]] = {
     Address: read_address,
+    CodePoint: read_code_point,
     Host: read_host,
     HostPort: read_host_port,
     Place: read_place,

@@ -153,6 +153,32 @@ def test_what_does_not_go_by_udp_is_refused_towards_the_callee(make):
     assert [port > 0 for port in ports(to_a)] == [False, True, True]
 
 
+MUX = "a=rtcp-mux"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_rtp_and_rtcp_on_one_port_is_each_sides_own_matter(make, answers):
+    """Who offers it is answered with it by us, and the callee may choose (RFC 5761 5.1.1); who
+    offers nothing else (RFC 8858) gets what that RFC has for an answer."""
+    asker = make()
+    to_b = asker.ask("offer", "a", "b", sdp(f"{AUDIO}\r\n{MUX}\r\n{MUX}-only", VIDEO))
+    to_a = asker.ask("answer", "b", "a", sdp(f"{AUDIO}\r\n{MUX}" if answers else AUDIO, VIDEO))
+    for told in (to_b, to_a):
+        assert told.count(MUX.encode()) == 1
+        assert told.index(MUX.encode()) < told.index(b"m=video")
+    assert asker.held() == 8
+
+
+def test_what_was_not_offered_is_not_agreed_to(make):
+    """An answer with a=rtcp-mux to an offer without; nor is it said of what is refused."""
+    asker = make()
+    assert MUX.encode() not in asker.ask("offer", "a", "b", sdp(AUDIO))
+    assert MUX.encode() not in asker.ask("answer", "b", "a", sdp(f"{AUDIO}\r\n{MUX}"))
+    asker.ask("offer", "a", "b", sdp(f"{AUDIO}\r\n{MUX}"))
+    refused = sdp(f"audio 0 RTP/AVP 0\r\n{MUX}")
+    assert MUX.encode() not in asker.ask("answer", "b", "a", refused)
+
+
 def test_a_withdrawn_offer_leaves_what_was_there(make):
     """Before an agreement: nothing. After one: what was agreed, and no more."""
     asker = make()

@@ -493,6 +493,10 @@ def test_a_mistake_names_file_and_key_and_what_would_be_right(read, text: str, m
         ("[listen]", "listen: a list is wanted, not a table"),
         ("[[listen]]", "listen[0].transport: is required"),
         ('[[listen]]\ntransport = "tls"', 'listen[0].transport: "udp" or "tcp" is wanted'),
+        (
+            "[media]\ndscp = 64",
+            "media.dscp: a code point from 0 to 63 is wanted",
+        ),
         (f"{LISTEN}port = 70000", "listen[0].port: a port from 1 to 65535 is wanted, not 70000"),
         (f'{LISTEN}port = "5060"', "listen[0].port: a port from 1 to 65535 is wanted"),
         ('[[listen]]\ntransport = "udp"\nbind = "lo"', "listen[0].bind: an IPv4 or IPv6 address"),

@@ -1,13 +1,16 @@
 """The media engine that a configuration describes."""
 
+import socket
 from itertools import pairwise
 from pathlib import Path
 
 import attrs
 import pytest
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import Clock
 
 from softswitch.errors import ConfigError
+from softswitch.media.shapes import RTP
 from softswitch.ops.config import Config
 from softswitch.ops.media import media_engine, shares
 from softswitch.ops.tables import MediaTable
@@ -42,3 +45,19 @@ def test_a_state_directory_whose_path_is_too_long():
     config = attrs.evolve(Config(), file="my.toml", directory=Path("/" + "x" * 120))
     with pytest.raises(ConfigError, match=r"my.toml: switch.state_directory: too long a path"):
         media_engine(config, Wheel(Clock()), Clock())
+
+
+def test_packets_bear_the_mark_of_the_configuration(tmp_path, monkeypatch):
+    """That of voice unless it says another (RFC 4594): within the switch, or in a process."""
+    for media, mark in ((MediaTable(), 46), (MediaTable(dscp=0), 0)):
+        config = attrs.evolve(Config(), media=media, directory=tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr("softswitch.ops.media.RelayFarm", lambda folder, settings, *_: settings)
+            (settings,) = media_engine(config, Wheel(Clock()), Clock())
+        assert settings.dscp == mark
+        config = attrs.evolve(config, media=attrs.evolve(media, processes=0))
+        reactor = EPollReactor()
+        relay = media_engine(config, Wheel(reactor), reactor)
+        channel = relay.path.open("127.55.3.1", 0, RTP)
+        assert channel.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == mark << 2
+        relay.stop()

@@ -460,6 +460,82 @@ def test_figures_of_a_leg_that_loses_packets_and_dials(relayed):
     assert relayed.counters("b").ssrcs == (9,)
 
 
+ONE_PORT, TWO_PORTS = "audio {} RTP/AVP 0\r\na=rtcp-mux", "audio {} RTP/AVP 0"
+
+
+@pytest.mark.parametrize(
+    ("sections", "muxed"),
+    [
+        ((ONE_PORT, ONE_PORT), (True, True)),
+        ((ONE_PORT, TWO_PORTS), (True, False)),
+        ((TWO_PORTS, ONE_PORT), (False, False)),
+        ((TWO_PORTS, TWO_PORTS), (False, False)),
+    ],
+    ids=["both", "the offerer", "not offered", "nobody"],
+)
+def test_reports_come_and_go_as_each_side_has_them(relayed, sections, muxed):
+    """On RTP's port or on their own, at each side for itself (RFC 5761): told apart by their types,
+    counted apart, and read; the shortest has 8 bytes."""
+    a, b = Phone(section=sections[0]), Phone("127.55.2.2", section=sections[1])
+    relayed.call(a, b)
+    ports = {each: each.rtp if mux else each.rtcp for each, mux in zip((a, b), muxed, strict=True)}
+    for speaker, listener in ((a, b), (b, a)):
+        for text in (b"one", b"two"):
+            speaker.say(text)
+        assert relayed.heard(listener.rtp, 2) == [b"one", b"two"]
+    for speaker, listener in ((a, b), (b, a)):
+        report = struct.pack("!BBHIQIII", 128, 200, 6, 7, 0x1234ABCD0000, 0, 0, 0)
+        block = struct.pack("!BBHIIIIIII", 129, 201, 7, 7, 7, 0, 0, 80, 0x1234ABCD, 0)
+        for packet in (report, block, struct.pack("!BBHI", 128, 201, 1, 7)):
+            ports[speaker].sendto(packet, speaker.there[ports[speaker]])
+            relayed.serve()
+            assert ports[listener].recv(2048) == packet
+    for leg in ("a", "b"):
+        counted, reports = relayed.counters(leg), relayed.counters(leg, rtcp=True)
+        assert (counted.packets, counted.sent, counted.payload_types) == (2, 2, (0,))
+        assert (reports.packets, reports.sent, reports.malformed) == (3, 3, 0)
+        assert reports.first_at is not None
+        assert counted.reported.jitter == 0.01
+    assert relayed.counters("b").reported.round_trip == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "level", "option", "field"),
+    [
+        ("127.55.2.1", socket.IPPROTO_IP, socket.IP_RECVTOS, "=B"),
+        ("::1", socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, "=i"),
+    ],
+    ids=["IPv4", "IPv6"],
+)
+def test_packets_bear_the_mark_of_voice(relayed, host, level, option, field):
+    """DSCP (RFC 2474) in the field of either IP version, from both sockets of a port."""
+    relayed.engine.stop()
+    relayed.engine = RelayEngine(relayed.watch, (22000, 22999), quarantine=0.0, dscp=46)
+    a, b = Phone(host), Phone("127.55.2.2")
+    a.rtp.setsockopt(level, option, 1)
+    relayed.call(a, b)
+    for speaker in (b, a, b):
+        speaker.say(b"")
+        relayed.serve()
+    for _ in range(2):
+        _, ((_, _, mark),), _, _ = a.rtp.recvmsg(2048, 64)
+        assert struct.unpack(field, mark) == (46 << 2,)
+
+
+@pytest.mark.parametrize(
+    "section", ["video {} RTP/AVPF 99", "text {} RTP/AVP 98", "audio {} RTP/SAVP 0"]
+)
+def test_other_media_pass_as_audio_does(relayed, section):
+    """Every m= line that is RTP, whatever it carries and whether it is encrypted."""
+    a, b = Phone(section=section), Phone("127.55.2.2", section=section)
+    relayed.call(a, b)
+    a.say(b"seen")
+    assert relayed.heard(b.rtp) == [b"seen"]
+    a.report(b"####secret")
+    assert relayed.heard(b.rtcp) == [b"secret"]
+    assert relayed.counters("a").ssrcs == (7,)
+
+
 @pytest.mark.parametrize(
     ("section", "packet"),
     [
