@@ -7,6 +7,7 @@ that packet and nothing else.
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from softswitch.media.latch import Latch, SocketAddress
 from softswitch.media.reception import GREATEST_JUMP, HEADER, Reception
@@ -38,6 +39,7 @@ class Channel:
     :ivar stream: of the second port of a pair, the first; else None.
     :ivar peer: whom the second socket is connected to.
     :ivar muxes: whether RTCP of the pair comes and goes here, too, at a first port (RFC 5761).
+    :ivar tap: where its packets are recorded; of use to ``recording.RecordedChannel`` alone.
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class Channel:
         "sent_bytes",
         "socket",
         "stream",
+        "tap",
         "twin",
         "unsent",
         "unsent_bytes",
@@ -86,6 +89,7 @@ class Channel:
         self.control: Channel | None = None
         self.stream: Channel | None = None
         self.peer: SocketAddress | None = None
+        self.tap: Any = None
         self.packets = self.bytes = self.foreign = self.malformed = 0
         self.sent = self.sent_bytes = self.unsent = self.unsent_bytes = 0
         self._credited = self._credited_bytes = 0

@@ -10,7 +10,9 @@ import gc
 import json
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,6 +23,7 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
+from softswitch.media.recording import Recorder
 from softswitch.media.watch import Patience
 from softswitch.media.watched import WatchedRelay
 from softswitch.media.wire import (
@@ -42,7 +45,7 @@ from softswitch.media.wire import (
 )
 from softswitch.plain import to_plain
 from softswitch.plugin.media import MediaAnswer, MediaNotice, MediaReport
-from softswitch.wheel import Wheel
+from softswitch.wheel import Clock, Wheel
 
 _log = Logger()
 
@@ -64,6 +67,7 @@ class RelaySettings:
     :ivar timeout: seconds after which a side that sends nothing ends its call; 0 for never.
     :ivar held_timeout: the same of a call on hold.
     :ivar dscp: mark of its packets.
+    :ivar recordings: path of the folder of recorded calls; "" for none.
     """
 
     first: int
@@ -73,6 +77,37 @@ class RelaySettings:
     timeout: float = 0.0
     held_timeout: float = 0.0
     dscp: int = 0
+    recordings: str = ""
+
+
+def relay_of(
+    settings: RelaySettings,
+    clock: Clock,
+    reactor: Any,
+    warned: Callable[[str], None],
+    *,
+    gathers: bool = False,
+) -> WatchedRelay:
+    """The relay that is meant.
+
+    :param warned: told what an operator should know.
+    :param gathers: see ``RelayEngine``.
+    """
+    recorder = None
+    if settings.recordings:
+        recorder = Recorder(Path(settings.recordings), partial(reactor.callFromThread, warned))
+    relay = WatchedRelay(
+        clock,
+        (settings.first, settings.last),
+        settings.quarantine,
+        reactor=reactor,
+        patience=Patience(settings.timeout, settings.held_timeout),
+        recorder=recorder,
+        gathers=gathers,
+        dscp=settings.dscp,
+    )
+    relay.warned = warned
+    return relay
 
 
 class RelayServer(Factory):
@@ -86,17 +121,8 @@ class RelayServer(Factory):
     def __init__(self, settings: RelaySettings, reactor: Any) -> None:
         self.settings = settings
         wheel = Wheel(reactor)
-        self.engine = WatchedRelay(
-            wheel,
-            (settings.first, settings.last),
-            settings.quarantine,
-            reactor=reactor,
-            patience=Patience(settings.timeout, settings.held_timeout),
-            gathers=True,
-            dscp=settings.dscp,
-        )
+        self.engine = relay_of(settings, wheel, reactor, self._warn, gathers=True)
         self.engine.noticed = self._notice
-        self.engine.warned = self._warn
         self._told: Mapping[str, Any] = {}
         self._clock = wheel
         self._reactor = reactor

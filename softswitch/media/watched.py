@@ -10,6 +10,7 @@ from typing import Any, Final
 from zope.interface import implementer
 
 from softswitch.media.figures import streams
+from softswitch.media.recording import Recorder, Recording
 from softswitch.media.relay import RelayEngine
 from softswitch.media.silence import Terms, terms
 from softswitch.media.watch import Patience, Watch
@@ -67,10 +68,16 @@ class WatchedRelay(RelayEngine):
     :ivar noticed: told of each silence.
     :ivar warned: told, in a sentence with its remedy, of what an operator should know.
     :ivar patience: with those who send nothing.
+    :param recorder: records calls; None for one that cannot.
     """
 
     def __init__(
-        self, clock: Clock, *args: Any, patience: Patience | None = None, **kwargs: Any
+        self,
+        clock: Clock,
+        *args: Any,
+        patience: Patience | None = None,
+        recorder: Recorder | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(clock, *args, **kwargs)
         self.noticed: Callable[[MediaNotice], None] = lambda notice: None
@@ -80,6 +87,8 @@ class WatchedRelay(RelayEngine):
         self._described: dict[str, Descriptions] = {}
         self._watches: dict[str, Watch] = {}
         self._few: set[str] = set()
+        self._recorder = recorder
+        self._recordings: dict[str, Recording] = {}
 
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
         """As any relay, and remember what was said."""
@@ -97,6 +106,7 @@ class WatchedRelay(RelayEngine):
             self._put_by(watch, name, before)
             if question.kind == "answer" and answer.error is None:
                 watch.negotiated()
+                self._tap(name)
         if question.kind == "offer":
             self._look_at_ports(question.far.bind)
         tell(answer)  # by which the call may be answered, or end
@@ -118,11 +128,26 @@ class WatchedRelay(RelayEngine):
             watch.stop()
         self._described.pop(session, None)
         super().release(session)
+        recording = self._recordings.pop(session, None)
+        if recording is not None:
+            recording.end()
+
+    def stop(self) -> None:
+        """As any relay; recordings are written to their end."""
+        super().stop()
+        if self._recorder is not None:
+            self._recorder.stop()
 
     def answered(self, session: str, record: bool) -> None:
         """See ``IMediaWitness``."""
-        if session in self._sessions and session not in self._watches:
-            self._watches[session] = Watch(self, session, self._clock, self.patience, self._notice)
+        if session not in self._sessions or session in self._watches:
+            return
+        self._watches[session] = Watch(self, session, self._clock, self.patience, self._notice)
+        if record and self._recorder is None:
+            self.warned(f"call {session} is to be recorded, but media.recordings names no folder")
+        elif record and self._recorder is not None:
+            self._recordings[session] = self._recorder.begin(session, self._seconds())
+            self._tap(session)
 
     def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
         """See ``IMediaWitness``; tells before it returns."""
@@ -136,13 +161,19 @@ class WatchedRelay(RelayEngine):
         past = watch.past if watch is not None else []
         said = described.parsed if described is not None else {}
         found = streams([*past, *self.counters(session)], said, self._partners(session))
-        return MediaReport(tuple(found))
+        recording = self._recordings.get(session)
+        return MediaReport(tuple(found), recording.name if recording is not None else "")
 
     def load(self) -> Mapping[str, Any]:
         """See ``IMediaWitness``: by local address its pairs of ports, in use and at rest."""
         return {
             "sessions": len(self._sessions),
             "watched": len(self._watches),
+            "recordings": {
+                "open": len(self._recordings),
+                "waiting": len(self._recorder.queue) if self._recorder else 0,
+                "missing": self._recorder.missing if self._recorder else 0,
+            },
             "ports": {
                 host: {"pairs": pool.pairs, "in_use": pool.in_use, "resting": pool.resting}
                 for host, pool in self._pools.items()
@@ -171,6 +202,16 @@ class WatchedRelay(RelayEngine):
         watch.past += [
             each for each in before if each.packets and (each.leg, each.line, each.port) not in left
         ]
+
+    def _tap(self, session: str) -> None:
+        """Have all ports of a call that is recorded recorded, new ones too."""
+        recording, known = self._recordings.get(session), self._sessions.get(session)
+        if recording is None or known is None:
+            return
+        for side in known.sides.values():
+            for stream in side.streams.values():
+                for channel in (stream.rtp, stream.rtcp):
+                    recording.tap(channel, side.network.bind)
 
     def _notice(self, notice: MediaNotice) -> None:
         self.noticed(notice)

@@ -1,15 +1,15 @@
 """What carries the media, as the configuration has it."""
 
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from twisted.logger import Logger
 
 from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
-from softswitch.media.process import RelaySettings
-from softswitch.media.watch import Patience
-from softswitch.media.watched import WatchedRelay
+from softswitch.media.process import RelaySettings, relay_of
 from softswitch.ops.config import Config
 from softswitch.ops.values import PortRange
 from softswitch.plugin.media import IMediaEngine, MediaNotice
@@ -30,22 +30,10 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
     media = config.media
     if media.engine == "bypass":
         return None
-    if not media.processes:
-        ports = media.ports.low, media.ports.high
-        relay = WatchedRelay(
-            wheel,
-            ports,
-            media.quarantine_seconds,
-            reactor=reactor,
-            patience=Patience(media.timeout_seconds, media.held_timeout_seconds),
-            dscp=media.dscp,
-        )
-        relay.warned = _warn
-        return relay
     folder = config.state_directory.absolute()
-    if len(bytes(folder / "relay00.sock")) > LONGEST_PATH:
-        where = f"{config.file}: switch.state_directory"
-        raise ConfigError(where, "too long a path for a unix socket: choose a shorter one")
+    recordings = folder / media.recordings if media.recordings else None
+    if recordings is not None:
+        _try_out(recordings, f"{config.file}: media.recordings")
     settings = [
         RelaySettings(
             ports.low,
@@ -55,10 +43,30 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
             media.timeout_seconds,
             media.held_timeout_seconds,
             media.dscp,
+            str(recordings or ""),
         )
-        for ports in shares(media.ports, media.processes)
+        for ports in shares(media.ports, max(1, media.processes))
     ]
+    if not media.processes:
+        return relay_of(settings[0], wheel, reactor, _warn)
+    if len(bytes(folder / "relay00.sock")) > LONGEST_PATH:
+        where = f"{config.file}: switch.state_directory"
+        raise ConfigError(where, "too long a path for a unix socket: choose a shorter one")
     return RelayFarm(folder, settings, reactor, wheel, _leaked)
+
+
+def _try_out(folder: Path, where: str) -> None:
+    """See that recordings can be made in a folder; it is made where it is missing.
+
+    :raises ConfigError: they cannot.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        mend = f"a folder in which files can be made is needed here: {error.strerror}"
+        raise ConfigError(where, mend) from error
 
 
 def shares(ports: PortRange, number: int) -> list[PortRange]:

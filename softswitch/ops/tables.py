@@ -349,6 +349,7 @@ class MediaTable:
     :ivar timeout_seconds: for which a side may send nothing until its call ends; 0 for ever.
     :ivar held_timeout_seconds: the same of a call on hold, or without audio.
     :ivar dscp: mark of the relay's packets.
+    :ivar recordings: folder of recorded calls, seen from the state directory; "" for none.
     """
 
     engine: Literal["relay", "bypass"] = "relay"
@@ -359,6 +360,7 @@ class MediaTable:
     timeout_seconds: Seconds = 300.0
     held_timeout_seconds: Seconds = 3600.0
     dscp: CodePoint = 46
+    recordings: str = ""
 
 
 @attrs.frozen

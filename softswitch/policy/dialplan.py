@@ -63,6 +63,7 @@ class Rule:
     :ivar status: of the redirection.
     :ivar refuse: status of a refusal, 400 to 699.
     :ivar ring_seconds: how long it may ring; None for the switch's default.
+    :ivar record: whether the call is recorded, from the answer on.
     """
 
     match: str = ""
@@ -84,6 +85,7 @@ class Rule:
     caller_strip: int = 0
     caller_prepend: str = ""
     caller_replace: str = ""
+    record: bool = False
     called_becomes: Rewriting = attrs.field(init=False, repr=False)
     caller_becomes: Rewriting = attrs.field(init=False, repr=False)
     decides: bool = attrs.field(init=False, repr=False)
@@ -249,8 +251,12 @@ class _Found:
     rewritten: list[int]
 
     def showing(self, routing: Routing) -> Routing:
-        """The same with the number that is shown."""
-        if not self.shown or not isinstance(routing, Route):
+        """The same with the number that is shown, and recorded where the rule says so."""
+        if not (self.shown or self.rule.record) or not isinstance(routing, Route):
+            return routing
+        if self.rule.record:
+            routing = attrs.evolve(routing, record=True)
+        if not self.shown:
             return routing
         targets = [attrs.evolve(each, caller=self.shown) for each in routing.targets]
         return attrs.evolve(routing, targets=targets)

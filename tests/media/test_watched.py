@@ -3,10 +3,13 @@
 import json
 import socket
 import struct
+from collections import Counter
+from unittest.mock import ANY
 
 import pytest
 from zope.interface.verify import verifyObject
 
+from softswitch.media.recording import Recorder
 from softswitch.media.watch import LOOK, Patience
 from softswitch.media.watched import WatchedRelay
 from softswitch.media.wire import report_from_wire, report_to_wire
@@ -64,10 +67,13 @@ class Side:
 class Talk:
     """A call over the relay."""
 
-    def __init__(self, patience=None, ports=(21400, 21499)):
+    def __init__(self, patience=None, ports=(21400, 21499), recordings=None):
         self.clock = VirtualClock()
-        self.relay = WatchedRelay(self.clock, ports, seed=1, patience=patience)
         self.notices, self.warnings = [], []
+        recorder = None
+        if recordings is not None:
+            recorder = Recorder(recordings, self.warnings.append)
+        self.relay = WatchedRelay(self.clock, ports, seed=1, patience=patience, recorder=recorder)
         self.relay.noticed = self.notices.append
         self.relay.warned = self.warnings.append
         self.a, self.b = Side("127.55.2.2"), Side("127.55.2.3")
@@ -81,12 +87,12 @@ class Talk:
         self.relay.ask(question, told.append)
         return told[0]
 
-    def agree(self, offer=None, answer=None, answered=True):
+    def agree(self, offer=None, answer=None, answered=True, record=False):
         """Offer and answer cross."""
         self.b.told(self.ask("offer", "a", "b1", offer or self.a.sdp()).sdp)
         self.a.told(self.ask("answer", "b1", "a", answer or self.b.sdp()).sdp)
         if answered:
-            self.relay.answered("call", False)
+            self.relay.answered("call", record)
 
     def run(self, seconds, *talking):
         """Time passes, in which these talk."""
@@ -421,6 +427,57 @@ def test_figures_of_a_session_that_is_gone(make):
     told = []
     talk.relay.conclude("nobody", told.append)
     assert told[0].streams == ()
+
+
+def test_a_recorded_call(make, tmp_path):
+    """From the answer on, both directions, RTCP and all, with the addresses that they had; a leg
+    that comes later too. What a stranger sends is not in it."""
+    talk = make(recordings=tmp_path)
+    talk.agree(answered=False)
+    talk.run(1, talk.a, talk.b)
+    talk.relay.answered("call", True)
+    talk.run(2, talk.a, talk.b)
+    talk.b.report()
+    stranger = Side("127.55.2.9")
+    stranger.say(to=talk.b.there)
+    talk.serve()
+    talk.relay.drop("call", "b1")
+    c = Side("127.55.2.4")
+    c.told(talk.ask("offer", "a", "b2", talk.a.sdp()).sdp)
+    talk.a.told(talk.ask("answer", "b2", "a", c.sdp()).sdp)
+    talk.run(1, c)
+    assert talk.relay.load()["recordings"]["open"] == 1
+    told = []
+    talk.relay.conclude("call", told.append)
+    assert talk.relay.load()["recordings"] == {"open": 0, "waiting": ANY, "missing": 0}
+    talk.relay.stop()
+    name = told[0].recording
+    (path,) = tmp_path.iterdir()
+    assert path.name == name == "19700101T000001Z-call.pcap"
+    hosts = Counter(socket.inet_ntoa(each[12:16]) for each in recorded(path))
+    assert hosts == {"127.55.2.2": 4, "127.55.2.3": 5, "127.55.2.4": 2}
+    for other in (stranger, c):
+        other.rtp.close()
+        other.rtcp.close()
+
+
+def recorded(path):
+    """The IP packets of a recording."""
+    data, found = path.read_bytes()[24:], []
+    while data:
+        length = struct.unpack("<I", data[8:12])[0]
+        found.append(data[16 : 16 + length])
+        data = data[16 + length :]
+    return found
+
+
+def test_a_call_that_cannot_be_recorded(make):
+    """There is no folder: said, and the call goes on."""
+    talk = make()
+    talk.agree(record=True)
+    talk.run(1, talk.a, talk.b)
+    assert talk.warnings == ["call call is to be recorded, but media.recordings names no folder"]
+    assert talk.relay.report("call").recording == ""
 
 
 def test_ports_get_few(make):

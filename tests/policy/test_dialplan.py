@@ -63,6 +63,22 @@ def test_a_user_is_rung(house, plan, view):
         assert target.uri == "sip:bob@10.0.0.9"
 
 
+def test_a_rule_may_have_calls_recorded(house, plan, view):
+    """Over a trunk and to a user, with another number shown or not; others are not."""
+    house.bindings["bob"] = [BindingView("bob@example.org", "sip:bob@10.0.0.9", None)]
+    policy = plan(
+        {"match": "01", "trunk": "carrier", "record": True},
+        {"match": "02", "trunk": "carrier"},
+        {"match": "9", "user": "bob", "record": True, "caller": ".*", "caller_replace": "7"},
+    )
+    recorded = {
+        number: policy.route(view(f"sip:{number}@example.org")).record
+        for number in ("01", "02", "9")
+    }
+    assert recorded == {"01": True, "02": False, "9": True}
+    assert policy.route(view("sip:9@example.org")).targets[0].caller == "7"
+
+
 def test_a_caller_is_redirected(plan, view):
     """302 unless another status is given."""
     policy = plan(

@@ -33,7 +33,8 @@ def test_a_refusal_and_a_redirection():
 
 def test_a_route():
     """Targets as URIs, users, numbers over a trunk, each with what a ``Target`` takes; a profile,
-    diversions; where the call is forwarded is kept until its targets are looked up."""
+    diversions, whether it is recorded; where the call is forwarded is kept until its targets are
+    looked up."""
     way = says(
         decision="route",
         targets=[
@@ -45,6 +46,7 @@ def test_a_route():
         dialog={"refer": "relay"},
         diversions=[{"by": "sip:x@y", "reason": "no-answer"}],
         forward={"busy": {"targets": ["sip:e@f"], "diversions": [{"by": "sip:x@y"}]}},
+        record=True,
     )
     assert way.targets == (
         Place("sip:a@b"),
@@ -55,7 +57,10 @@ def test_a_route():
     target = way.targets[1].own(Target("sip:c@d"), 1)
     assert target == Target("sip:c@d", 20.0, q=0.5, headers={"X-A": "1"})
     assert way.route([target], {}) == Route(
-        [target], dialog={"refer": "relay"}, diversions=[Diversion("sip:x@y", "no-answer")]
+        [target],
+        dialog={"refer": "relay"},
+        diversions=[Diversion("sip:x@y", "no-answer")],
+        record=True,
     )
     assert list(way.forward) == ["busy"]
 
