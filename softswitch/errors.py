@@ -13,6 +13,16 @@
     └── ConfigError             the operator's: says file, key and what would be right
 """
 
+from typing import Final
+
+#: Warn-codes of what is wrong with a session description (RFC 3261 20.43).
+INCOMPATIBLE_ADDRESS: Final = 301
+INCOMPATIBLE_TRANSPORT: Final = 302
+NO_SUCH_MEDIA: Final = 304
+NO_SUCH_FORMAT: Final = 305
+NOT_UNDERSTOOD: Final = 307
+NO_MULTICAST: Final = 330
+
 
 class SoftswitchError(Exception):
     """The root: anything that this package raises on purpose."""
@@ -43,10 +53,14 @@ class SipSyntaxError(PeerError):
 
 
 class SdpSyntaxError(PeerError):
-    """A session description that cannot be read (RFC 8866); answered with 488 by default."""
+    """A session description that cannot be read (RFC 8866); answered with 488 by default.
 
-    def __init__(self, reason: str, status: int = 488) -> None:
+    :ivar warning: the warn-code that says what was wrong with it (RFC 3261 20.43).
+    """
+
+    def __init__(self, reason: str, status: int = 488, warning: int = NOT_UNDERSTOOD) -> None:
         super().__init__(reason, status)
+        self.warning = warning
 
 
 class StateError(SoftswitchError):

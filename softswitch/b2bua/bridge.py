@@ -343,9 +343,10 @@ class Bridge(Settling):
             self._deliver(attrs.evolve(step, fields=crossing.undescribed(step.fields)), b"")
         elif self.data.inviter == self.name(source) and step.kind in (Kind.INVITE, Kind.UPDATE):
             self._withdraw()
-            self._reject(source, error.status, error.reason)
+            self._reject(source, error.status, error.reason, crossing.warnings(error))
         else:
-            self._user.bridge_failed(self, error.status, error.reason)
+            warnings = crossing.warnings(error)
+            self._user.bridge_failed(self, error.status, error.reason, *warnings)
 
     @property
     def _busy(self) -> bool:

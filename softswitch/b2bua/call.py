@@ -89,7 +89,8 @@ class Call(DataMachine):
         if self.state is not State.ASKING:
             return
         if isinstance(decision, Route):
-            refused = refusal(self.data.invite, relayed=self._shared.engine is not None)
+            passes = self._shared.engine is not None and self.caller.profile.media == "engine"
+            refused = refusal(self.data.invite, relayed=passes)
             if refused is None:
                 self.fire(Event.ROUTED, decision)
             else:
@@ -210,16 +211,17 @@ class Call(DataMachine):
             self.legs.dismiss(bridge.b.name)
             self._transfer.failed(status, reason)
 
-    def bridge_failed(self, bridge: Bridge, status: int, reason: str) -> None:
+    def bridge_failed(self, bridge: Bridge, status: int, reason: str, *fields: Field) -> None:
         """The media for a try, or for the call, cannot be had."""
         trial = self._hunt.trial_of(bridge.b)
         if self.data.loan is not None and bridge.b.name == self.data.loan.name:
-            self._not_joined(status, reason)
+            self._not_joined(status, reason, *fields)
         elif trial is not None:
             bridge.b.session.cancel()
-            self._hunt.failed(trial, Failure(status, reason))
+            self._hunt.failed(trial, Failure(status, reason, fields=list(fields)))
         else:
-            self.fire(Event.HUNG_UP, None, None, reason, status)
+            said = fields if self.state is State.ANSWERING else ()  # a BYE has no Warning
+            self.fire(Event.HUNG_UP, None, None, reason, status, *said)
 
     # From the hunt.
 
@@ -307,11 +309,11 @@ class Call(DataMachine):
         """A leg that was lent stays with the other call: this one ends."""
         self.fire(Event.REPLACED)
 
-    def _not_joined(self, status: int, reason: str) -> None:
+    def _not_joined(self, status: int, reason: str, *fields: Field) -> None:
         """The leg of another call would not have it."""
         self.legs.give_back()
         if self.state is not State.TALKING:
-            self.data.hunt.best = Failure(status, reason, True)
+            self.data.hunt.best = Failure(status, reason, True, fields=list(fields))
             self.fire(Event.EXHAUSTED)
         elif self._transfer is not None:
             self._transfer.failed(status, reason)
@@ -327,7 +329,7 @@ class Call(DataMachine):
         try:
             take_over(self.legs, self.caller, self.data.invite, lender, far)
         except SdpSyntaxError as error:
-            self._not_joined(error.status, error.reason)
+            self._not_joined(error.status, error.reason, *crossing.warnings(error))
 
     def _go_on(self) -> None:
         """A transferee talks to somebody else now."""
@@ -367,12 +369,12 @@ class Call(DataMachine):
         self._finish("caller", 487, REASONS[487])
 
     def _lose_callee(
-        self, leg: Leg | None, request: Request | None, reason: str, status: int = 480
+        self, leg: Leg | None, request: Request | None, reason: str, status: int = 480, *said: Field
     ) -> None:
         """Answered and gone before the caller was told."""
         self.legs.say_goodbye(leg, crossing.reasons(request))
         status = crossing.status(status)
-        self.caller.session.reject(status, None)
+        self.caller.session.reject(status, None, said)
         self._finish("switch" if leg is None else "callee", status, reason)
 
     def _hang_up(

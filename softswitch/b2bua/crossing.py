@@ -6,6 +6,7 @@ what one peer says about its network is not the other's business.
 
 from collections.abc import Iterable, Mapping
 
+from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip import digest
 from softswitch.sip.compose import seal
@@ -127,6 +128,13 @@ def is_anonymous(request: Request) -> bool:
 def undescribed(fields: list[Field]) -> list[Field]:
     """The fields of a message whose body is left behind."""
     return [field for field in fields if field[0] not in DESCRIBING]
+
+
+def warnings(error: MediaError | SdpSyntaxError) -> list[Field]:
+    """What says what is wrong with a description that gets 488 (RFC 3261 20.43)."""
+    if not isinstance(error, SdpSyntaxError) or error.status != 488:
+        return []
+    return [("Warning", f'{error.warning} softswitch "{error.reason}"')]
 
 
 def hops(request: Request) -> int:

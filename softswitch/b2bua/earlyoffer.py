@@ -14,6 +14,7 @@ from softswitch.b2bua.crossing import undescribed
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.steps import DESCRIBED, BridgeData, Kind, MadeOffer, Step
 from softswitch.sdp.early import led, offer_of, takes_all
+from softswitch.sdp.places import Place
 from softswitch.sdp.rewrite import fully_open
 from softswitch.sdp.session import SessionDescription
 from softswitch.sip.message import Request
@@ -56,19 +57,20 @@ def heard(made: MadeOffer | None, step: Step) -> Step:
     return step
 
 
-def described(data: BridgeData, step: Step, target: Leg, sdp: bytes) -> bytes:
+def described(data: BridgeData, step: Step, target: Leg, sdp: bytes, place: Place) -> bytes:
     """What a leg is told of what the relay has made of a step: an offer each time.
 
+    :param place: where the relay has the media.
     :raises SdpSyntaxError: it cannot be read.
     """
     if step.kind is Kind.SETTLE:
         return b""
     address = target.data.network.advertise
     if step.kind is Kind.INVITE:
-        sdp = led(sdp, address)
+        sdp = led(sdp, place.hosts[0])
     else:
         data.offerer = step.source
-    return target.data.media.outgoing(sdp, address)
+    return target.data.media.outgoing(sdp, address, place)
 
 
 def settling(made: MadeOffer, ack: Request, far: str) -> list[Step]:

@@ -330,7 +330,8 @@ class Hunt:
         peer = ("user", registered) if trunk is None else ("trunk", trunk)
         far = shared.profile(*peer).changed(target.dialog)
         who = self._view.identity or _NOBODY
-        relayed = shared.engine is not None
+        past_us = "bypass" in (self._near.media, far.media)
+        relayed = shared.engine is not None and not past_us
         begun = begin(shared, target, flow, invite, who, self._near, far, relayed)
         dialog, shown = begun.dialog, begun.shown
         trial.attempt.call_id_b = dialog.call_id

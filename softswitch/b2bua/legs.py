@@ -100,13 +100,16 @@ class Legs:
         return leg
 
     def bridge(self, a: Leg, b: Leg) -> Bridge:
-        """A new bridge between two legs; a caller's that is lent keeps the name that it had."""
+        """A new bridge between two legs; a caller's that is lent keeps the name that it had. The
+        media engine carries nothing where either side's profile says so."""
         shared = self._shared
         near = a.name if a.call is self._user else "a"
         data = self._data.bridges[b.name] = BridgeData(self._data.id, near, b.name)
         seconds = shared.settings.media_seconds
         realm = shared.settings.realm
-        bridge = Bridge(data, a, b, self._user, shared.engine, shared.clock, seconds, realm)
+        past_us = "bypass" in (a.profile.media, b.profile.media)
+        engine = None if past_us else shared.engine
+        bridge = Bridge(data, a, b, self._user, engine, shared.clock, seconds, realm)
         self.bridges[b.name] = bridge
         return bridge
 
@@ -322,6 +325,9 @@ class Legs:
 
     def _end(self, leg: Leg) -> None:
         """A leg is in no call any more, and counts nowhere."""
+        if mended := leg.data.media.mended:
+            self._data.record.mended += [f"{leg.name}: {what}" for what in mended]
+            self._shared.mended(self._data.id, leg.name, mended)
         if leg.data.kind == "user":
             self._shared.lamps.leg_ended(leg.data)
             self._shared.occupancy.leg_ended(leg.data)

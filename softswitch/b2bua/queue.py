@@ -16,6 +16,7 @@ from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.media import IMediaEngine, MediaAnswer
 from softswitch.sdp.codecs import allowed
 from softswitch.sdp.match import match
+from softswitch.sdp.places import Place
 from softswitch.sdp.rewrite import fits
 from softswitch.wheel import Clock
 
@@ -86,11 +87,13 @@ class StepQueue:
             source, target = self._legs(step)
             try:
                 sdp = self._allowed(step, located.sdp, source, target)
+                kind = self._note_offer(step)
+                if kind == "answer" and self._inquiry is not None:
+                    sdp = source.data.media.answered(sdp)
             except SdpSyntaxError as error:
                 del steps[0]
                 self._failed(step, error)
                 continue
-            kind = self._note_offer(step)
             if self._inquiry is not None:
                 self._inquiry.ask(kind, sdp, source, target, self._held(step, target))
                 return
@@ -154,11 +157,14 @@ class StepQueue:
         """What a leg is told. The first answer to its offer stays, whoever answers after that and
         wherever the engine leads the media by then (RFC 3261 13.2.1).
 
-        :raises SdpSyntaxError: the engine's description cannot be read.
+        :raises SdpSyntaxError: the engine's description cannot be read, or must not be sent.
         """
         _, target = self._legs(step)
+        address = target.data.network.advertise
+        said = step.located.sdp if step.located is not None else b""
+        place = Place(answer.hosts or (address,), answer.terminates, said)
         if self.data.made is not None:
-            return earlyoffer.described(self.data, step, target, answer.sdp)
+            return earlyoffer.described(self.data, step, target, answer.sdp, place)
         answers = self.data.offerer != step.source
         held = self._held(step, target)
         if held:
@@ -167,8 +173,7 @@ class StepQueue:
         sdp = answer.sdp
         if step.kind is Kind.INVITE and target.data.invitation:
             answers, sdp = True, match(target.data.invitation, sdp)
-        address = target.data.network.advertise
-        return target.data.media.outgoing(sdp, address, answers=answers)
+        return target.data.media.outgoing(sdp, address, place, answers=answers)
 
     def _held(self, step: Step, target: Leg) -> bytes:
         """What a leg has been told in answer to its offer, and holds to; empty for nothing yet."""

@@ -124,6 +124,8 @@ class Shared:
     :ivar lamps: told of every user's leg; assigned before anything arrives.
     :ivar occupancy: in which calls the users are; likewise.
     :ivar traffic: the trunks, as calls see them; assigned before anything arrives.
+    :ivar mended: told what was wrong with the session descriptions that a leg was to get: the
+        call's id, the leg's name, and what.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar is_alive: whether something can be sent on a flow.
     :ivar facing: what a flow's peer sees of us.
@@ -158,6 +160,7 @@ class Shared:
         self.own_fields = list(own_fields)
         self.profile = profile
         self.ended: Callable[[Any, Observer], None] = lambda call, observer: None
+        self.mended: Callable[[str, str, Sequence[str]], None] = lambda call_id, leg, what: None
         self.handed_over: Callable[[Any, InviteServer, Proxy, Observer], None]
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]

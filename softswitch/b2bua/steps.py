@@ -174,5 +174,8 @@ class BridgeUser(Protocol):
         """An offer of ours, for which nobody had asked, came to nothing; or a first INVITE to a leg
         that was in a session already did."""
 
-    def bridge_failed(self, bridge: "Bridge", status: int, reason: str) -> None:
-        """The call cannot go on over this bridge: its media cannot be had, or a side is dead."""
+    def bridge_failed(self, bridge: "Bridge", status: int, reason: str, *fields: Field) -> None:
+        """The call cannot go on over this bridge: its media cannot be had, or a side is dead.
+
+        :param fields: of the refusal.
+        """

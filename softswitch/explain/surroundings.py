@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from math import inf
-from typing import Any
 
 import attrs
 from cattrs.errors import BaseValidationError
@@ -17,10 +16,7 @@ from softswitch.explain.diary import Diary, LookedUp
 from softswitch.explain.house import ExplainedHouse
 from softswitch.explain.nowhere import Nowhere
 from softswitch.flow import Flow
-from softswitch.media.channel import Channel
-from softswitch.media.path import PacketPath
 from softswitch.media.relay import RelayEngine
-from softswitch.media.shapes import Shape
 from softswitch.ops.config import Config
 from softswitch.plain import from_plain
 from softswitch.plugin.media import IMediaEngine
@@ -28,35 +24,10 @@ from softswitch.registrar.bindings import Binding
 from softswitch.settings import nearest
 from softswitch.sip.uri import Uri
 from softswitch.store import snapshot
+from softswitch.testing.media import StillPath
 from softswitch.transport.resolver import LookUp, next_hop
 from softswitch.trunk.health import Gateway, State
 from softswitch.wheel import Clock
-
-#: What stands where a port of the relay has its socket.
-_NO_SOCKET: Any = None
-_NO_SOCKETS: Any = None
-
-
-class StillPath(PacketPath):
-    """Ports of the relay that are numbers only."""
-
-    def __init__(self) -> None:
-        """No epoll is made."""
-
-    def fileno(self) -> int:
-        """Nothing will ever be readable."""
-        return -1
-
-    def open(self, host: str, port: int, shape: Shape) -> Channel:
-        """A port with a socket that was never opened."""
-        return Channel(_NO_SOCKET, port, shape, _NO_SOCKETS)
-
-    def close(self, channel: Channel) -> None:
-        """Nothing is held."""
-        channel.part()
-
-    def stop(self) -> None:
-        """Nothing is held."""
 
 
 def media_engine(config: Config, clock: Clock) -> IMediaEngine | None:

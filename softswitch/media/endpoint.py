@@ -5,18 +5,18 @@ peer's business, and a transfer or a second callee must not look like another se
 """
 
 import secrets
+from contextlib import suppress
 
 import attrs
 
-from softswitch.errors import StateError
-from softswitch.sdp.rewrite import (
-    address_type,
-    narrowed,
-    opened,
-    same_but_origin,
-    set_origin,
-)
+from softswitch.errors import SdpSyntaxError, StateError
+from softswitch.sdp.guard import aligned, guarded, sections
+from softswitch.sdp.places import Place
+from softswitch.sdp.rewrite import address_type, opened, set_origin
 from softswitch.sdp.session import Origin, SessionDescription
+
+#: Things that are noted of what was wrong on one leg; a peer may think up more.
+MOST_NOTED = 16
 
 
 @attrs.define
@@ -44,6 +44,8 @@ class MediaEndpoint:
     :ivar sent: the SDP last sent, refused or not.
     :ivar state: what is agreed.
     :ivar pending: what is being negotiated; None while nothing is.
+    :ivar padding: how many sections at the end of the offer last sent are there for the peer alone.
+    :ivar mended: what the guard has found wrong with what was to be sent, each once.
     """
 
     session_id: int = 0
@@ -51,32 +53,70 @@ class MediaEndpoint:
     sent: bytes = b""
     state: MediaState = attrs.Factory(MediaState)
     pending: MediaState | None = None
+    padding: int = 0
+    mended: list[str] = attrs.Factory(list)
 
-    def outgoing(self, sdp: bytes, address: str, *, answers: bool = False) -> bytes:
-        """Put our own ``o=`` on an SDP that is about to be sent, and remember it.
+    def outgoing(
+        self, sdp: bytes, address: str, place: Place | None = None, *, answers: bool = False
+    ) -> bytes:
+        """Put our own ``o=`` on an SDP that is about to be sent, have the guard look at it, and
+        remember it.
 
         The version stays when the SDP is the one last sent, else it goes up by one.
 
         :param address: our media address on this leg, a literal without brackets.
-        :param answers: whether it answers what the peer sent last, and may only do what that
-            allows (RFC 3264 6.1).
-        :raises SdpSyntaxError: ``sdp`` cannot be read.
+        :param place: where the media are; None for there.
+        :param answers: whether it answers what the peer sent last, and has to agree with that
+            (RFC 3264 6).
+        :raises SdpSyntaxError: ``sdp`` cannot be read, or must not be sent.
         """
-        session = SessionDescription.parse(sdp)
-        if answers:
-            session = narrowed(session, SessionDescription.parse(self._current().remote))
+        session = self._signed(SessionDescription.parse(sdp), address)
+        state = self._current()
+        offer = SessionDescription.parse(state.remote) if answers else None
+        before = b"" if answers else max(state.local, state.remote, key=sections)
+        try:
+            found = guarded(session, place or Place((address,)), offer, before)
+        except SdpSyntaxError as error:
+            self._note(f"refused: {error.reason}")
+            raise
+        self.padding = found.padding
+        for text in found.mended:
+            self._note(text)
+        return self._remembered(found.session, address)
+
+    def _signed(self, session: SessionDescription, address: str) -> SessionDescription:
+        """With our own ``o=``, of the version last sent."""
         if not self.session_id:
-            self.session_id = secrets.randbelow(2**31 - 1) + 1
-        origin = Origin(
-            "-", str(self.session_id), str(self.version), "IN", address_type(address), address
-        )
-        session = set_origin(session, origin)
+            self.session_id, self.version = _numbers(self.sent)
+        numbers = str(self.session_id), str(self.version)
+        return set_origin(session, Origin("-", *numbers, "IN", address_type(address), address))
+
+    def _remembered(self, session: SessionDescription, address: str) -> bytes:
+        """What is sent, of the next version unless it was sent before."""
         if session.encode() != self.sent:
             self.version += 1
-            session = set_origin(session, attrs.evolve(origin, version=str(self.version)))
+            session = self._signed(session, address)
         self.sent = session.encode()
         self._current().local = self.sent
         return self.sent
+
+    def _note(self, text: str) -> None:
+        """Note what was wrong with what was to be sent."""
+        if text not in self.mended and len(self.mended) < MOST_NOTED:
+            self.mended.append(text)
+
+    def answered(self, sdp: bytes) -> bytes:
+        """What the peer has answered, as whoever made the offer is to hear of it: with as many
+        sections as that has.
+
+        :raises SdpSyntaxError: it cannot be read, or takes what was not offered.
+        """
+        offer = self._current().local
+        if not offer or not (self.padding or sections(sdp) != sections(offer)):
+            return sdp
+        if not self.padding:
+            self._note("its answer: the number of m= lines")
+        return aligned(sdp, offer, self.padding)
 
     def passed(self, sdp: bytes) -> None:
         """Remember an SDP that is sent as the far peer wrote it, with that one's ``o=``."""
@@ -87,7 +127,9 @@ class MediaEndpoint:
         unless an offer of ours was refused since, from which this one has to be told."""
         agreed = self.state.local or self.sent
         ours = self.session_id != 0
-        return self.outgoing(agreed, address) if ours and agreed != self.sent else agreed
+        if not ours or agreed == self.sent:
+            return agreed
+        return self._remembered(self._signed(SessionDescription.parse(agreed), address), address)
 
     def offered_anew(self) -> bytes:
         """What the peer said last, to be offered to somebody to whom it did not talk before: a hold
@@ -98,17 +140,9 @@ class MediaEndpoint:
         parse = SessionDescription.parse
         return opened(parse(remote), parse(local)).encode()
 
-    def incoming(self, sdp: bytes) -> bool:
-        """Remember what the peer sent.
-
-        :returns: whether it differs from what the peer sent before in more than its ``o=``.
-        :raises SdpSyntaxError: ``sdp`` cannot be read.
-        """
-        session = SessionDescription.parse(sdp)
-        state = self._current()
-        before = state.remote
-        state.remote = sdp
-        return not (before and same_but_origin(session, SessionDescription.parse(before)))
+    def incoming(self, sdp: bytes) -> None:
+        """Remember what the peer sent, which the media engine has read by then."""
+        self._current().remote = sdp
 
     def fork(self) -> None:
         """Begin a negotiation: what is sent and received from here on is on trial.
@@ -134,3 +168,15 @@ class MediaEndpoint:
 
     def _current(self) -> MediaState:
         return self.state if self.pending is None else self.pending
+
+
+def _numbers(sent: bytes) -> tuple[int, int]:
+    """Session id and version to go on with: of what was sent as the far peer wrote it, or new ones
+    where nothing was, or nothing that could be read."""
+    if sent:
+        with suppress(SdpSyntaxError):
+            origin = SessionDescription.parse(sent).origin
+            numbers = origin.session_id, origin.version
+            if all(each.isascii() and each.isdigit() and len(each) < 20 for each in numbers):
+                return int(numbers[0]), int(numbers[1])
+    return secrets.randbelow(2**31 - 1) + 1, 0

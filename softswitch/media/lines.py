@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import attrs
 
-from softswitch.errors import SdpSyntaxError
+from softswitch.errors import INCOMPATIBLE_ADDRESS, NO_MULTICAST, SdpSyntaxError
 from softswitch.media.latch import SocketAddress
 from softswitch.media.path import socket_address
 from softswitch.media.reception import Format
@@ -87,9 +87,15 @@ def _usable(address: Address, bind: str) -> SocketAddress | None:
         known = ipaddress.ip_address(address.host)
         where = socket_address(address.host, address.port)
     except (ValueError, OSError) as error:
-        raise SdpSyntaxError("Media address in SDP is not an IP address") from error
+        raise SdpSyntaxError(
+            "Media address in SDP is not an IP address", warning=INCOMPATIBLE_ADDRESS
+        ) from error
     if known.is_unspecified or address.port == 0:
         return None
-    if known.is_multicast or (known.version == 6) != (":" in bind):
-        raise SdpSyntaxError("Media address in SDP cannot be reached from here")
+    if known.is_multicast:
+        raise SdpSyntaxError("Media address in SDP is a multicast group", warning=NO_MULTICAST)
+    if (known.version == 6) != (":" in bind):
+        raise SdpSyntaxError(
+            "Media address in SDP cannot be reached from here", warning=INCOMPATIBLE_ADDRESS
+        )
     return where

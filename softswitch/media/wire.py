@@ -146,6 +146,8 @@ def answer_to_wire(answer: MediaAnswer) -> bytes:
     if error is not None:
         kind = "media" if isinstance(error, MediaError) else "sdp"
         told = [kind, error.reason, error.status]
+        if isinstance(error, SdpSyntaxError):
+            told.append(error.warning)
     written = [answer.token, to_plain(answer.sdp), told, answer.renumbers]
     return json.dumps(written).encode()
 
@@ -155,6 +157,6 @@ def answer_from_wire(written: bytes) -> MediaAnswer:
     token, sdp, told, renumbers = json.loads(written)
     error = None
     if told is not None:
-        kind, reason, status = told
-        error = _ERRORS[kind](reason, status)
+        kind, *rest = told
+        error = _ERRORS[kind](*rest)
     return MediaAnswer(token, from_plain(bytes, sdp), error, renumbers)

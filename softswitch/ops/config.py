@@ -165,6 +165,11 @@ class Config:
             return self.dialog
         return attrs.evolve(self.dialog, numbering=self.numbering)
 
+    @property
+    def bypasses(self) -> bool:
+        """Whether anybody's media go past the engine."""
+        return any(each.media == "bypass" for each in (self.dialog, *self.profiles.values()))
+
     def datagram_limits(self) -> Limits:
         """What is too large on UDP."""
         return Limits(self.limits.max_message_udp, self.limits.max_fields)
@@ -323,12 +328,15 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield key, wrong
         for wrong_key, mend in upstream.contradictions(config.trunks[trunk.name]):
             yield f"{key}.{wrong_key}", mend
-    if config.media.engine == "bypass":
-        profiles = {("", ""): config.dialog, **config.profiles}
-        for (kind, name), profile in profiles.items():
-            if profile.late_offer == "offer":
-                key = f"{key_path(f'{kind}s', name)}.dialog" if kind else "dialog"
-                yield f"{key}.late_offer", 'our offers want [media] engine = "relay"'
+    for (kind, name), profile in {("", ""): config.dialog, **config.profiles}.items():
+        if profile.late_offer == "offer" and "bypass" in (config.media.engine, profile.media):
+            key = f"{key_path(f'{kind}s', name)}.dialog" if kind else "dialog"
+            where = (
+                'media = "engine"'
+                if config.media.engine != "bypass"
+                else ('[media] engine = "relay"')
+            )
+            yield f"{key}.late_offer", f"our offers want {where}"
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

@@ -93,6 +93,7 @@ class House:
     :param random: for choices by chance.
     :param registration: told of each of our registrations that has come about, failed or ended.
     :param noticed: told what the media engine has seen of a call, and of which.
+    :param mended: told what was wrong with session descriptions; see ``Shared``.
     :raises ConfigError: when a policy cannot be loaded.
     """
 
@@ -115,6 +116,7 @@ class House:
         random: Random | None = None,
         registration: Callable[[RegistrationData], None] = lambda data: None,
         noticed: Callable[[MediaNotice, CallRecord], None] = lambda notice, record: None,
+        mended: Callable[[str, str, Sequence[str]], None] = lambda call_id, leg, what: None,
     ) -> None:
         self.clock = clock
         self.engine = engine
@@ -173,6 +175,7 @@ class House:
             os.urandom(16),
             self.premises.profile_of,
         )
+        shared.mended = mended
         self._ways = shared.ways()
         self.fronts = Fronts(
             self.bindings,
@@ -350,7 +353,7 @@ class House:
             premises.trunks,
             self.transport.listeners,
             premises.config.switch.domains,
-            sessions=self.engine is not None,
+            sessions=self.engine is not None and not premises.config.bypasses,
         )
         return veils if veils.needed else None
 

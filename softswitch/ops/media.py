@@ -1,5 +1,6 @@
 """What carries the media, as the configuration has it."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -75,6 +76,16 @@ def shares(ports: PortRange, number: int) -> list[PortRange]:
     pairs = (ports.high + 1 - first) // 2
     edges = [first + 2 * (pairs * part // number) for part in range(number + 1)]
     return [PortRange(low, high - 1) for low, high in pairwise(edges)]
+
+
+def mended(call_id: str, leg: str, what: Sequence[str]) -> None:
+    """Log what was wrong with the session descriptions that a leg was to get, once a leg."""
+    log.info(
+        "call {call_id}: wrong in session descriptions for leg {leg}: {what}",
+        call_id=call_id,
+        leg=leg,
+        what=", ".join(what),
+    )
 
 
 def noticed(notice: MediaNotice, record: CallRecord) -> None:

@@ -20,7 +20,7 @@ from softswitch.media.farm import RelayFarm
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
-from softswitch.ops.media import media_engine, noticed
+from softswitch.ops.media import media_engine, mended, noticed
 from softswitch.ops.pages import use_large_pages
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.reload import OUTCOME
@@ -78,6 +78,7 @@ class SwitchService(Service):
             secret=kept_secret(state / "secret") if config.registers else b"",
             registration=_registration,
             noticed=noticed,
+            mended=mended,
         )
         self.house.observe(Policy("records", self._records))
         self._watchdog = Watchdog(reactor, self.house.attention)

@@ -16,6 +16,7 @@ from zope.interface import Attribute, Interface
 
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.record import MediaStream, Silence
+from softswitch.sdp.places import Terminated
 
 
 @attrs.frozen
@@ -70,12 +71,18 @@ class MediaAnswer:
     :ivar error: why there is none: the engine's fault or the SDP's, each with a status.
     :ivar renumbers: whether payload numbers that ``to_leg`` uses, by what it holds to, are changed
         on the way into those that ``from_leg`` has asked for.
+    :ivar hosts: the engine's own addresses that the SDP may show, the usual one first; empty for
+        ``far.advertise`` alone. Whatever else it shows is taken out before it leaves.
+    :ivar terminates: what the engine speaks by itself with ``to_leg``: "ice", "dtls", "sdes".
+        Candidates leave only where it does, keys of ``from_leg`` only where it does not.
     """
 
     token: int
     sdp: bytes = b""
     error: MediaError | SdpSyntaxError | None = None
     renumbers: bool = False
+    hosts: tuple[str, ...] = ()
+    terminates: frozenset[Terminated] = frozenset()
 
 
 Tell = Callable[[MediaAnswer], None]

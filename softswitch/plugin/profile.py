@@ -119,6 +119,9 @@ class Profile:
     :ivar late_offer: how this peer gets an INVITE without a session description: as it came
         ("relay"), or with an offer of ours ("offer"), where a relay carries the media.
     :ivar offer_codecs: what that offer has: keys of ``sdp.early.OFFERABLE``, in this order.
+    :ivar media: whether the media engine carries what this peer sends and hears ("engine"), or each
+        side's session description reaches the other untouched, whether we can read it or not
+        ("bypass").
     :ivar trusted: whether P-Asserted-Identity is believed and told (RFC 3325).
     :ivar connected: how this peer is told who it talks to after a transfer or a pick-up, or where
         its call was forwarded: "pai", "rpid", or "none".
@@ -156,6 +159,7 @@ class Profile:
     codecs: tuple[str, ...] = ()
     late_offer: Literal["relay", "offer"] = "relay"
     offer_codecs: tuple[str, ...] = ("PCMA", "PCMU", "telephone-event")
+    media: Literal["engine", "bypass"] = "engine"
     trusted: bool = False
     connected: Literal["pai", "rpid", "none"] = "none"
     challenges: Literal["answer", "pass"] = "answer"

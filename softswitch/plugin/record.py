@@ -157,6 +157,8 @@ class CallRecord:
         or did not say so in time.
     :ivar silences: the legs that were not heard, and why.
     :ivar recording: name of the file in which the call was recorded; "" for none.
+    :ivar mended: what was wrong with session descriptions before they left, as "b1: c=": for which
+        leg, and what was mended, or "refused: " and why. Each once.
     """
 
     id: str
@@ -179,3 +181,4 @@ class CallRecord:
     media: list[MediaStream] = field(factory=list)
     silences: list[Silence] = field(factory=list)
     recording: str = ""
+    mended: list[str] = field(factory=list)

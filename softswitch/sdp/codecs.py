@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import attrs
 
-from softswitch.errors import SdpSyntaxError
+from softswitch.errors import NO_SUCH_FORMAT, SdpSyntaxError
 from softswitch.sdp.session import MediaSection, SessionDescription
 
 #: Payload types that need no ``a=rtpmap`` (RFC 3551 6): number -> name and clock rate.
@@ -95,7 +95,7 @@ def allowed(sdp: bytes, names: tuple[str, ...], *, offers: bool) -> bytes:
     if all(lines is section.lines for lines, section in zip(media, session.media, strict=True)):
         return sdp
     if all(lines[0].split()[1].partition("/")[0] == "0" for lines in media):
-        raise SdpSyntaxError("No Codec Is Left")
+        raise SdpSyntaxError("No Codec Is Left", warning=NO_SUCH_FORMAT)
     return SessionDescription.of(session.lines, media).encode()
 
 

@@ -4,7 +4,7 @@ When a call is picked up, both sides have invited the switch. What each is answe
 other has offered, as far as both know it.
 """
 
-from softswitch.errors import SdpSyntaxError
+from softswitch.errors import NO_SUCH_FORMAT, SdpSyntaxError
 from softswitch.sdp.session import MediaSection, SessionDescription
 
 
@@ -27,7 +27,7 @@ def match(offer: bytes, other: bytes) -> bytes:
             left.remove(found)
             media.append(_answer(section, found))
     if all(lines[0].split()[1] == "0" for lines in media):
-        raise SdpSyntaxError("No Codec In Common")
+        raise SdpSyntaxError("No Codec In Common", warning=NO_SUCH_FORMAT)
     return SessionDescription.of(had.lines, [*media[:-1], [*media[-1], ""]]).encode()
 
 

@@ -74,18 +74,6 @@ def renumbering(held: bytes, answer: bytes) -> list[dict[int, int]]:
     ]
 
 
-def narrowed(answer: SessionDescription, offer: SessionDescription) -> SessionDescription:
-    """The answer with no section that sends or receives what the offer rules out: what is offered
-    sendonly is answered recvonly or inactive, and so on (RFC 3264 6.1)."""
-    media = []
-    for section, offered in zip_longest(answer.media, offer.media):
-        if section is None:
-            break
-        may = DUAL[offered.direction] if offered is not None else "sendrecv"
-        media.append(_directed(section, _least(section.direction, may)))
-    return SessionDescription.of(answer.lines, media)
-
-
 def opened(own: SessionDescription, told: SessionDescription) -> SessionDescription:
     """What a peer that was put on hold would offer somebody new: where it has only followed what it
     was ``told`` (RFC 3264 8.4), its sections go both ways again."""
@@ -94,13 +82,13 @@ def opened(own: SessionDescription, told: SessionDescription) -> SessionDescript
         if section is None:
             break
         held = other is not None and (other.direction in _HOLDING or other.rtp is None)
-        media.append(_directed(section, "sendrecv") if held else section.lines)
+        media.append(directed(section, "sendrecv") if held else section.lines)
     return SessionDescription.of(own.lines, media)
 
 
 def fully_open(own: SessionDescription) -> SessionDescription:
     """What a peer would offer when asked for a new offer: its sections go both ways."""
-    media = [_directed(section, "sendrecv") for section in own.media]
+    media = [directed(section, "sendrecv") for section in own.media]
     return SessionDescription.of(own.lines, media)
 
 
@@ -116,14 +104,7 @@ DUAL = {
 }
 
 
-def _least(one: str, other: str) -> str:
-    """The direction that two directions leave."""
-    if one == other or other == "sendrecv":
-        return one
-    return other if one == "sendrecv" else "inactive"
-
-
-def _directed(section: MediaSection, direction: str) -> Iterable[str]:
+def directed(section: MediaSection, direction: str) -> Sequence[str]:
     """The lines of a section with another direction; unchanged where it has that already."""
     if section.direction == direction:
         return section.lines
@@ -167,11 +148,6 @@ def set_origin(session: SessionDescription, origin: Origin) -> SessionDescriptio
         f"o={origin}{_cut(line)[1]}" if line.startswith("o=") else line for line in session.lines
     ]
     return SessionDescription.of(lines, (section.lines for section in session.media))
-
-
-def same_but_origin(one: SessionDescription, other: SessionDescription) -> bool:
-    """Whether two documents differ at most in their o= line (RFC 3264 8)."""
-    return set_origin(one, other.origin) == other
 
 
 def media_addresses(session: SessionDescription) -> list[tuple[Address, Address] | None]:

@@ -1,4 +1,5 @@
-"""Media engines without a socket: one that counts, one that takes its time, one that is dead. Pure.
+"""Media without a socket: engines of which one counts, one takes its time and one is dead, and
+ports for the relay that are numbers only. Pure.
 
 They test who asks: whatever a call goes through, each of its ports is given back.
 """
@@ -11,6 +12,9 @@ from typing import Any
 from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.media.channel import Channel
+from softswitch.media.path import PacketPath
+from softswitch.media.shapes import Shape
 from softswitch.plugin.media import (
     IMediaEngine,
     IMediaWitness,
@@ -212,3 +216,30 @@ class SlowEngine:
     def stop(self) -> None:
         """Free everything."""
         self.engine.stop()
+
+
+class StillPath(PacketPath):
+    """Ports of the relay that are numbers only."""
+
+    def __init__(self) -> None:
+        """No epoll is made."""
+
+    def fileno(self) -> int:
+        """Nothing will ever be readable."""
+        return -1
+
+    def open(self, host: str, port: int, shape: Shape) -> Channel:
+        """A port with a socket that was never opened."""
+        return Channel(_NO_SOCKET, port, shape, _NO_SOCKETS)
+
+    def close(self, channel: Channel) -> None:
+        """Nothing is held."""
+        channel.part()
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+
+#: What stands where a port has its socket.
+_NO_SOCKET: Any = None
+_NO_SOCKETS: Any = None

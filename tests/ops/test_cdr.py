@@ -186,6 +186,7 @@ def test_one_line_holds_the_call_and_its_attempts():
             }
         ],
         "recording": "",
+        "mended": [],
     }
 
 
