@@ -10,6 +10,7 @@ It works on what has been read already. A description with nothing wrong costs t
 text and one at each of its lines.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -101,7 +102,7 @@ def _agreeing(
     times = _times(offer)
     if times and times != _times(session):
         wrong.append("t=")
-        others = [line for line in common if line[:2] not in ("t=", "r=")]
+        others = [line for line in common if line[:1] not in _TIMES]
         common = _ranked([*others, *times], _RANK, [])
     if common is session.lines and _is_same(media, session):
         return session
@@ -171,8 +172,13 @@ def _refusal(section: MediaSection) -> Sequence[str]:
 
 
 def _times(session: SessionDescription) -> list[str]:
-    """When it takes place; an answer says what its offer does (RFC 3264 6)."""
-    return [line.rstrip("\r ") for line in session.lines if line.startswith("t=")]
+    """When it takes place, which an answer says as its offer does (RFC 3264 6); none where that
+    cannot be read."""
+    lines = [line.rstrip("\r") for line in session.lines if line[:2] == "t="]
+    return lines if all(map(_TIME.fullmatch, lines)) else []
+
+
+_TIME: Final = re.compile(r"t=[0-9]+ [0-9]+")
 
 
 # The form.
@@ -189,10 +195,13 @@ def _in_form(session: SessionDescription, wrong: list[str]) -> SessionDescriptio
     :raises SdpSyntaxError: a section in use says nothing of what is sent.
     """
     common = _ranked(session.lines, _RANK, wrong)
-    for needed in ("s=-", "t=0 0"):
-        if not any(line[0] == needed[0] for line in common if line):
-            wrong.append(needed[:2])
-            common = _ranked([*common, needed], _RANK, [])
+    if not any(line[:2] == "s=" for line in common):
+        wrong.append("s=")
+        common = _ranked([*common, "s=-"], _RANK, [])
+    if not _times(session):
+        wrong.append("t=")
+        others = [line for line in common if line[:1] not in _TIMES]
+        common = _ranked([*others, "t=0 0"], _RANK, [])
     media = [_ranked(section.lines, _MEDIA_RANK, wrong) for section in session.media]
     for at, section in enumerate(session.media):
         if not section.formats:
@@ -219,8 +228,7 @@ def _ranked(lines: Sequence[str], rank: dict[str, int], wrong: list[str]) -> Seq
         if (
             kind not in rank
             or (once and kind in seen)
-            or (kind in _AFTER
-            and time not in _AFTER[kind])
+            or (kind in _AFTER and time not in _AFTER[kind])
         ):
             wrong.append("a direction too many" if kind == "a" else f"a {kind}= too many")
             continue

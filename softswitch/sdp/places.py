@@ -8,6 +8,7 @@ session. What is no line at all goes too, for it is read in more than one way (R
 import re
 from collections.abc import Sequence
 from ipaddress import ip_address
+from itertools import chain
 from typing import Final, Literal
 
 import attrs
@@ -49,14 +50,22 @@ def washed(session: SessionDescription, place: Place, wrong: list[str]) -> Sessi
         the far leg's keys through that it should have had its own for.
     """
     own = frozenset((*place.hosts, place.nowhere))
-    lines = [*session.lines, *(line for section in session.media for line in section.lines)]
-    text = "\n".join(lines)
+    levels = [list(level) for level in (session.lines, *(each.lines for each in session.media))]
+    text = "\n".join(chain.from_iterable(levels))
     whole = "\0" not in text and text.count("\r") == text.count("\r\n")
-    if whole and own.issuperset(_found(text)) and not _ODD.search(text):
+    there = {_connection(host) for host in own}.issuperset(_CONNECTION.findall(text))
+    if whole and there and own.issuperset(_found(text)) and not _ODD.search(text):
         return session
+    end = [levels[-1].pop()] if levels[-1][-1] == "" else []
     tub = _Tub(place, own, wrong)
-    found = [tub.washed(level) for level in (session.lines, *(m.lines for m in session.media))]
+    found = [tub.washed(level) for level in levels]
+    found[-1] += end
     return SessionDescription.of(found[0], found[1:])
+
+
+def _connection(host: str) -> str:
+    """The c= line that leads to a host (RFC 8866 5.7)."""
+    return f"c=IN {address_type(host)} {host}"
 
 
 def _found(text: str) -> list[str]:
@@ -65,6 +74,7 @@ def _found(text: str) -> list[str]:
     return found + _IPV6.findall(text) if _TWO_COLONS.search(text) else found
 
 
+_CONNECTION: Final = re.compile(r"\n(c=[^\r\n]*)")
 _IPV4: Final = re.compile(r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\d)", re.ASCII)
 #: Whatever has two colons and nothing but digits between them; most of it is no address.
 _IPV6: Final = re.compile(
@@ -75,14 +85,14 @@ _TWO_COLONS: Final = re.compile(r":[0-9A-Fa-f.]*:", re.ASCII)
 _COLONS: Final = 8
 
 #: Attributes of ICE, and others that name further places.
-_ICE: Final = "candidate|remote-candidates|end-of-candidates|ice-[a-z0-9-]*"
+_ICE: Final = "candidate|remote-candidates|end-of-candidates|ice-"
 _FURTHER: Final = "alt|altc|source-filter|x-nat|x-candidate[a-z0-9-]*|path"
 #: Types of lines that there are; k= is not to be sent any more (RFC 8866 5.12).
 _TYPES: Final = "vosiuepcbtrzam"
 #: A line that is none, or an attribute that one has to look at. All that it may find follows on a
 #: line feed, which is found quickly.
 _ODD: Final = re.compile(
-    rf"\n(?:(?![{_TYPES}]=|\Z)|a=\s*(?i:{_ICE}|{_FURTHER}|fingerprint|crypto)\b)"
+    rf"\n(?:(?![{_TYPES}]=|\Z)|a=\s*(?i:{_ICE}|{_FURTHER}|fingerprint|crypto))"
 )
 _IS_ICE: Final = re.compile(_ICE)
 _IS_FURTHER: Final = re.compile(_FURTHER)
@@ -104,9 +114,7 @@ class _Tub:
         kept: list[str] = []
         for at, line in enumerate(lines):
             text = line.removesuffix("\r")
-            if not line and at == len(lines) - 1:
-                kept.append(line)
-            elif (told := self._told(text)) is not None:
+            if (told := self._told(text)) is not None:
                 kept.append(told + line[len(text) :])
             elif at == 0:
                 raise SdpSyntaxError("An m= line tells an address")
@@ -115,18 +123,16 @@ class _Tub:
     def _told(self, text: str) -> str | None:
         """What is told instead of a line, mostly itself; None for nothing."""
         kind, value = text[:1], text[2:]
+        if text[:2] == "c=":
+            return self._led(text)
         if text[1:2] != "=" or kind not in _TYPES or "\r" in text or "\0" in text:
             self._wrong.append("k=" if kind == "k" else "a line that is none")
             return None
         if kind == "a" and self._is_not_ours(value):
             self._wrong.append(self._named(value))
             return None
-        if kind == "c" and Connection.parse(value).is_hold:
-            return self._led(text, self._place.nowhere)
         if not any(map(self._is_foreign, _found(value))):
             return text
-        if kind == "c":
-            return self._led(text, self._place.hosts[0])
         self._wrong.append(f"an address in {kind}=" if kind != "a" else self._named(value))
         return "s=-" if kind == "s" else None
 
@@ -136,9 +142,12 @@ class _Tub:
         name = value.partition(":")[0].strip()
         return f"a={name if _SHOWN.fullmatch(name) else '?'}"
 
-    def _led(self, text: str, host: str) -> str:
-        """The c= line that leads there."""
-        told = f"c=IN {address_type(host)} {host}"
+    def _led(self, text: str) -> str:
+        """The c= line for one that leads somewhere else, or nowhere, or to where the media are."""
+        found = Connection.parse(text[2:])
+        hosts = self._place.hosts
+        host = self._place.nowhere if found.is_hold else hosts[0]
+        told = _connection(found.address if found.address in hosts else host)
         if told != text:
             self._wrong.append("c=")
         return told
@@ -153,7 +162,7 @@ class _Tub:
             if key in self._place.terminates and not told.isdisjoint(self._place.said.split()):
                 raise SdpSyntaxError(f"The Far Side's a={name} Would Leave", 500)
             return False
-        if _IS_ICE.fullmatch(name):
+        if _IS_ICE.match(name):
             return "ice" not in self._place.terminates or (
                 name == "candidate" and not self._own.issuperset(rest.split()[4:5])
             )

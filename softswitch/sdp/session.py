@@ -72,7 +72,7 @@ class Connection:
 
         :raises SdpSyntaxError: not three words.
         """
-        words = value.split()
+        words = _words(value)
         if len(words) != 3:
             raise SdpSyntaxError("Bad c= line in SDP")
         return cls(words[0], words[1], words[2].partition("/")[0])
@@ -105,7 +105,7 @@ class MediaSection:
     formats: tuple[str, ...] = attrs.field(init=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        words = self.lines[0].rstrip("\r")[2:].split()
+        words = _words(self.lines[0].rstrip("\r")[2:])
         if len(words) < 3:
             raise SdpSyntaxError("Bad m= line in SDP")
         port, slash, count = words[1].partition("/")
@@ -170,7 +170,7 @@ class MediaSection:
         if rtp is None:
             return None
         for value in self.attributes("rtcp"):
-            words = value.split()
+            words = _words(value)
             if len(words) not in (1, 4):
                 raise SdpSyntaxError("Bad a=rtcp line in SDP")
             return Address(words[3] if len(words) == 4 else rtp.host, number(words[0]))
@@ -252,6 +252,11 @@ def number(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > 65535:
         raise SdpSyntaxError("Bad port in SDP")
     return int(text)
+
+
+def _words(text: str) -> list[str]:
+    """What stands between blanks; ``str.split`` knows more of those than SDP does."""
+    return [word for word in text.split(" ") if word]
 
 
 def _typed(lines: Iterable[str], letter: str) -> Iterator[str]:

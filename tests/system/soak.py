@@ -40,6 +40,7 @@ from processes import Sipp, Switch
 from test_chaos import BAD, CALLS, Director
 from test_chaos_machine import LENGTH, play
 
+from softswitch.testing import mutations
 from softswitch.testing.media import CountingEngine, SlowEngine
 from softswitch.testing.stage import Stage
 
@@ -467,6 +468,27 @@ def _some_acts(seed: int) -> str:
     return ""
 
 
+def broken_descriptions(count: int, seed: int) -> list[str]:
+    """So many mutated session descriptions through relay and guard, of which nothing illegal may
+    leave.
+
+    :returns: what did not hold.
+    """
+    begun = time.monotonic()
+    try:
+        tally = mutations.play(seed, count)
+    except Exception as error:
+        said = "".join(traceback.format_exception(error))
+        return [f"broken descriptions with seed {seed}: {said}"]
+    seconds = time.monotonic() - begun
+    print(
+        f"{tally.sent} broken descriptions: {tally.left} left, {tally.mended} of them mended, "
+        f"{tally.refused} refused, {seconds:.0f} s",
+        flush=True,
+    )
+    return []
+
+
 def _live(minutes: float, seed: int) -> list[str]:
     """The live switch, and random calls; what did not hold."""
     seconds = max(5, round(minutes * 60))
@@ -496,10 +518,14 @@ def main() -> int:
         default=10**6,
         help="random acts on the loop network: so many, after all else",
     )
+    parser.add_argument(
+        "--descriptions", type=int, default=10**5, help="broken session descriptions, last of all"
+    )
     wish = parser.parse_args()
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
     faults = _live(wish.minutes, seed) if wish.minutes else []
     faults += random_acts(wish.acts, seed)
+    faults += broken_descriptions(wish.descriptions, seed)
     for fault in faults:
         print(f"MISSED {fault}")
     print(f"seed {seed}: {'not everything' if faults else 'everything'} held")
