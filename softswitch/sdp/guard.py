@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 
 from softswitch.errors import INCOMPATIBLE_TRANSPORT, NO_SUCH_FORMAT, NO_SUCH_MEDIA, SdpSyntaxError
+from softswitch.sdp.muxing import is_muxed
 from softswitch.sdp.places import Place, washed
 from softswitch.sdp.rewrite import DUAL, directed
 from softswitch.sdp.session import MediaSection, SessionDescription
@@ -121,7 +122,7 @@ def _answering(section: MediaSection, offered: MediaSection, wrong: list[str]) -
     if (section.kind, section.protocol) != (offered.kind, offered.protocol):
         lines = _renamed(section, offered)
         wrong.append("the protocol of an m= line")
-    if not _MUX.isdisjoint(lines) and _MUX.isdisjoint(offered.lines):
+    if not (_MUX.isdisjoint(lines) or is_muxed(offered)):
         lines = [line for line in lines if line not in _MUX]
         wrong.append("a=rtcp-mux, which was not offered")
     direction, may = section.direction, DUAL[offered.direction]
