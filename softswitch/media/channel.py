@@ -113,15 +113,16 @@ class Channel:
         if muxes:
             self._least = min(shape.least, RTCP.least)
 
-    def signal(self, address: SocketAddress | None) -> None:
+    def signal(self, address: SocketAddress | None, now: float, home: str) -> None:
         """A negotiation has ended; see ``Latch.signal``."""
-        self.latch.signal(address)
+        self.latch.signal(address, now, home)
         self._aim()
 
     def pair(self, control: "Channel") -> None:
         """Be the first port of a pair."""
         self.control = control
         control.stream = self
+        control.latch.beside = self.latch
 
     def _renumbered(self, data: bytes) -> bytes:
         """The packet with the payload type that its receiver knows; the marker bit stays."""

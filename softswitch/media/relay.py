@@ -105,7 +105,7 @@ class RelayEngine:
                 before = (fork.before or {}).get(other)
                 held = known.agreed.get(other)
                 if before is not None and held is not None and held.partner == leg:
-                    known.fall_back(other, before)
+                    known.fall_back(other, before, self._seconds())
         known.agreed.pop(leg, None)
         self._trim(session, known)
 
@@ -133,6 +133,12 @@ class RelayEngine:
             self._reactor.removeReader(self._reader)
         self.path.stop()
 
+    def begin(self, session: str) -> None:
+        """Both sides talk from now on: a source may be found that was silent until then."""
+        known = self._sessions.get(session)
+        if known is not None:
+            known.begin(self._seconds())
+
     def counters(self, session: str) -> list[Counters]:
         """What each port of a session has seen; empty once it is released."""
         return list(self._count(session))
@@ -144,6 +150,7 @@ class RelayEngine:
         try:
             near = session.sides.setdefault(offerer, Side(question.near))
             far = session.sides.setdefault(answerer, Side(question.far))
+            near.home = question.source
             lines = lines_of(document, near.network.bind, session.own_addresses())
             for index, line in enumerate(lines):
                 for side in (near, far):
@@ -156,7 +163,7 @@ class RelayEngine:
         if offerer not in session.agreed:
             for index, line in enumerate(lines):
                 if line is not None:
-                    near.streams[index].signal(line)
+                    near.streams[index].signal(line, self._seconds(), near.home)
                     near.streams[index].hear(far.streams[index])
                     if answerer not in session.agreed:
                         far.streams[index].expect(line, line.formats)
@@ -172,6 +179,7 @@ class RelayEngine:
         if len(document.media) != len(fork.lines):
             raise SdpSyntaxError("Answer and offer differ in their number of m= lines")
         near, far = session.sides[answerer], session.sides[offerer]
+        near.home = question.source
         said = lines_of(document, near.network.bind, session.own_addresses())
         # What was not offered cannot be agreed to (RFC 5761 5.1.1).
         agreed = [
@@ -197,7 +205,7 @@ class RelayEngine:
             if repeated and session.agreed.get(leg) == agreement:
                 session.agreed[leg] = agreement
             else:
-                session.agree(leg, agreement)
+                session.agree(leg, agreement, self._seconds())
         for leg in agreements:
             session.understand(leg)
         self._trim(question.session, session)
@@ -229,7 +237,7 @@ class RelayEngine:
             return b""
         for leg, agreement in (fork.before or {}).items():
             if agreement is not None:
-                session.fall_back(leg, agreement)
+                session.fall_back(leg, agreement, self._seconds())
             elif leg == answerer:
                 session.agreed.pop(leg, None)
         self._trim(question.session, session)

@@ -40,11 +40,11 @@ class Stream:
     rtp: Channel
     rtcp: Channel
 
-    def signal(self, line: Line) -> None:
-        """Take over what the leg said last."""
+    def signal(self, line: Line, now: float, home: str) -> None:
+        """Take over what the leg said last; ``home`` is where its signalling comes from."""
         self.expect(line, line.formats)
-        self.rtp.signal(line.rtp)
-        self.rtcp.signal(line.rtcp)
+        self.rtp.signal(line.rtp, now, home)
+        self.rtcp.signal(line.rtcp, now, home)
 
     def expect(self, line: Line, formats: Mapping[int, Format]) -> None:
         """Know what the leg's packets will look like.
@@ -71,9 +71,13 @@ class Stream:
 
 @attrs.define
 class Side:
-    """One leg's ports, by ``m=`` line."""
+    """One leg's ports, by ``m=`` line.
+
+    :ivar home: the host from which the leg's signalling comes; "" before it was heard.
+    """
 
     network: MediaNetwork
+    home: str = ""
     streams: dict[int, Stream] = attrs.Factory(dict)
 
 
@@ -90,14 +94,14 @@ class RelaySession:
     agreed: dict[str, Agreement] = attrs.Factory(dict)
     forks: dict[tuple[str, str], Fork] = attrs.Factory(dict)
 
-    def agree(self, leg: str, agreement: Agreement) -> None:
+    def agree(self, leg: str, agreement: Agreement, now: float) -> None:
         """Let an agreement hold for a leg, and its packets flow to and from its partner."""
         self.agreed[leg] = agreement
-        partner = self.sides[agreement.partner]
-        for index, stream in self.sides[leg].streams.items():
+        side, partner = self.sides[leg], self.sides[agreement.partner]
+        for index, stream in side.streams.items():
             line = agreement.lines[index] if index < len(agreement.lines) else None
             if line is not None:
-                stream.signal(line)
+                stream.signal(line, now, side.home)
                 if index in partner.streams:
                     stream.join(partner.streams[index])
 
@@ -112,11 +116,17 @@ class RelaySession:
                 formats = {**line.formats, **(told.formats if told else {})}
                 self.sides[leg].streams[index].expect(line, formats)
 
-    def fall_back(self, leg: str, agreement: Agreement) -> None:
+    def fall_back(self, leg: str, agreement: Agreement, now: float) -> None:
         """Let an older agreement hold again, unless its partner has gone."""
         if agreement.partner in self.sides:
-            self.agree(leg, agreement)
+            self.agree(leg, agreement, now)
             self.understand(leg)
+
+    def begin(self, now: float) -> None:
+        """Both sides talk from now on."""
+        for side in self.sides.values():
+            for stream in side.streams.values():
+                stream.rtp.latch.begin(now)
 
     def own_addresses(self) -> set[tuple[str, int]]:
         """Where its own ports are, and are said to be."""

@@ -143,6 +143,7 @@ class WatchedRelay(RelayEngine):
         if session not in self._sessions or session in self._watches:
             return
         self._watches[session] = Watch(self, session, self._clock, self.patience, self._notice)
+        self.begin(session)
         if record and self._recorder is None:
             self.warned(f"call {session} is to be recorded, but media.recordings names no folder")
         elif record and self._recorder is not None:

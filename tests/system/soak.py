@@ -6,8 +6,9 @@ to which, and how long calls last; it is printed, and given again it makes the s
 every call must have come out as its kind does, with one record for each INVITE that was admitted,
 nothing left open, nothing leaked, and the memory as it was after the first quarter.
 
-Then come random calls on a bad network, with seeds that no test has seen, and whatever else phones
-may do, lawful or not, chosen by Hypothesis: virtual time, so that each is looked at to the end.
+Then come random calls on a bad network, with seeds that no test has seen, strangers who spray the
+ports of a relay while calls talk there (``spray``), and whatever else phones may do, lawful or not,
+chosen by Hypothesis: virtual time, so that each is looked at to the end.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from conftest import config
 from flows import FLOWS, LASTS, TIMERS
 from phones import claimed_network
 from processes import Sipp, Switch
+from spray import Spray, faults
 from test_chaos import BAD, CALLS, Director
 from test_chaos_machine import LENGTH, play
 
@@ -505,6 +507,22 @@ def _live(minutes: float, seed: int) -> list[str]:
     return soak.faults + bad_network(seed)
 
 
+def strangers(packets: int, seed: int) -> list[str]:
+    """So many foreign packets to the ports of a hundred calls that talk.
+
+    :returns: what did not hold.
+    """
+    begun = time.monotonic()
+    with claimed_network() as network, ExitStack() as stack:
+        sprayed = Spray(stack, network, 100, seed).play(packets)
+    print(
+        f"{sprayed.packets} foreign packets to 100 calls in {time.monotonic() - begun:.0f} s: "
+        f"{sprayed.dropped} dropped, at most {sprayed.leaked} leaked into a stream, "
+        f"{sprayed.answered} went to strangers, {sprayed.deaf} of 200 talkers missed something"
+    )
+    return faults(sprayed)
+
+
 def main() -> int:
     """Do what the command line asks; 1 when something did not hold."""
     parser = argparse.ArgumentParser("scripts/soak", description=__doc__.partition("\n")[0])
@@ -521,15 +539,22 @@ def main() -> int:
     parser.add_argument(
         "--descriptions", type=int, default=10**5, help="broken session descriptions, last of all"
     )
+    parser.add_argument(
+        "--strangers",
+        type=int,
+        default=10**6,
+        help="packets that strangers send to the ports of calls that talk",
+    )
     wish = parser.parse_args()
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
-    faults = _live(wish.minutes, seed) if wish.minutes else []
-    faults += random_acts(wish.acts, seed)
-    faults += broken_descriptions(wish.descriptions, seed)
-    for fault in faults:
+    found = _live(wish.minutes, seed) if wish.minutes else []
+    found += strangers(wish.strangers, seed)
+    found += random_acts(wish.acts, seed)
+    found += broken_descriptions(wish.descriptions, seed)
+    for fault in found:
         print(f"MISSED {fault}")
-    print(f"seed {seed}: {'not everything' if faults else 'everything'} held")
-    return 1 if faults else 0
+    print(f"seed {seed}: {'not everything' if found else 'everything'} held")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
