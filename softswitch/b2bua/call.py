@@ -218,7 +218,7 @@ class Call(DataMachine):
             self._not_joined(status, reason, *fields)
         elif trial is not None:
             bridge.b.session.cancel()
-            self._hunt.failed(trial, Failure(status, reason, fields=list(fields)))
+            self._hunt.failed(trial, Failure(status, reason, passed=True, fields=list(fields)))
         else:
             said = fields if self.state is State.ANSWERING else ()  # a BYE has no Warning
             self.fire(Event.HUNG_UP, None, None, reason, status, *said)
@@ -373,7 +373,7 @@ class Call(DataMachine):
     ) -> None:
         """Answered and gone before the caller was told."""
         self.legs.say_goodbye(leg, crossing.reasons(request))
-        status = crossing.status(status)
+        status = status if leg is None else crossing.status(status)
         self.caller.session.reject(status, None, said)
         self._finish("switch" if leg is None else "callee", status, reason)
 

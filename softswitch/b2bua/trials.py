@@ -35,7 +35,8 @@ class Failure:
     :ivar reason: phrase.
     :ivar told: whether the far end itself said so.
     :ivar rang: whether somebody could have picked up.
-    :ivar passed: whether it is a challenge that the caller is to answer.
+    :ivar passed: whether the caller hears just that status: a challenge that he is to answer, or
+        one of ours, as where we have no media ports left.
     :ivar contacts: of a 3xx that is passed on.
     :ivar fields: header fields of the refusal that the caller may see.
     :ivar trunk: over which trunk it was tried; "" for none.

@@ -143,6 +143,7 @@ class RelayServer(Factory):
             self._alone.cancel()
             self._alone = None
         self._told = {}
+        self._say_load()
 
     def lost(self, protocol: "RelayProtocol") -> None:
         """A switch is gone: sessions wait for the next one."""
@@ -164,11 +165,14 @@ class RelayServer(Factory):
             self._master.tell(Warned, sentence=sentence)
 
     def _tell_load(self) -> None:
+        self._say_load()
+        self._clock.callLater(TELL_LOAD, self._tell_load)
+
+    def _say_load(self) -> None:
         load = self.engine.load()
         if self._master is not None and load != self._told:
             self._told = load
             self._master.tell(Loaded, load=json.dumps(load).encode())
-        self._clock.callLater(TELL_LOAD, self._tell_load)
 
     def _expire(self) -> None:
         _log.info("nobody has come back; {n} sessions end", n=len(self.engine.sessions))

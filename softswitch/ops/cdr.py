@@ -162,8 +162,10 @@ def line(record: CallRecord) -> bytes:
     """A record as one line of JSON in UTF-8; times as ``2026-01-31T12:00:00.000000Z``."""
     plain = _record.read(record)
     plain["attempts"] = [_attempt.read(attempt) for attempt in record.attempts]
-    plain["media"] = [_stream.read(stream) for stream in record.media]
-    plain["silences"] = [_silence.read(silence) for silence in record.silences]
+    if record.media:
+        plain["media"] = [_stream.read(stream) for stream in record.media]
+    if record.silences:
+        plain["silences"] = [_silence.read(silence) for silence in record.silences]
     # Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
     return _encode(plain).encode("utf-8", "replace") + b"\n"
 

@@ -15,7 +15,7 @@ from softswitch.plugin.interfaces import IAdmissionPolicy, IRouter
 from softswitch.plugin.views import InviteView, RequestView
 from softswitch.sip.message import Field
 from softswitch.testing.clock import VirtualClock
-from softswitch.testing.media import CountingEngine, DeadEngine, SlowEngine
+from softswitch.testing.media import CountingEngine, DeadEngine, SeeingEngine, SlowEngine
 from softswitch.testing.stage import CONFIG
 
 #: The longest Session-Expires that anybody asks for, seconds.
@@ -52,6 +52,7 @@ WIRES: Mapping[str, Mapping[str, Any]] = {
 ENGINES: Mapping[str, Callable[[VirtualClock], Any] | None] = {
     "none": None,
     "counting": lambda clock: CountingEngine(),
+    "seeing": SeeingEngine,
     "slow": lambda clock: SlowEngine(CountingEngine(), clock, 1),
     "dead": lambda clock: DeadEngine(),
 }

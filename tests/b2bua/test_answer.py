@@ -177,7 +177,7 @@ def test_the_cancel_comes_while_the_answer_waits_for_its_media(make_stage):
 
 
 def test_the_engine_dies_before_the_caller_is_told(make_stage, transport):
-    """The callee has answered, and there are no media: the caller is told 500 and the callee gets
+    """The callee has answered, and there are no media: the caller is told 503 and the callee gets
     a BYE after ``media_seconds``."""
     stage = make_stage(transport=transport, engine=lambda clock: Dies())
     alice, bob = stage.phone("alice"), stage.phone("bob")
@@ -186,7 +186,7 @@ def test_the_engine_dies_before_the_caller_is_told(make_stage, transport):
     stage.run(3.9)
     assert line.statuses == []
     stage.run(0.1)
-    assert line.statuses == [500]
+    assert line.statuses == [503]
     assert bob.line.methods == ["INVITE", "ACK", "BYE"]
 
 

@@ -178,7 +178,7 @@ def test_cancelled_while_the_engine_is_asked(make_stage, transport):
 
 
 def test_the_engine_never_answers(make_stage, transport):
-    """Media that cannot be had in time are our fault, and no fault of the callee's: 500 after
+    """Media that cannot be had in time are our fault, and no fault of the callee's: 503 after
     ``media_seconds``, and nothing was sent to the callee."""
     stage = make_stage(transport=transport, engine=lambda clock: DeadEngine())
     alice, bob = stage.phone("alice"), stage.phone("bob")
@@ -186,10 +186,10 @@ def test_the_engine_never_answers(make_stage, transport):
     stage.run(3.9)
     assert line.statuses == []
     stage.run(0.1)
-    assert line.statuses == [500]
+    assert line.statuses == [503]
     assert not bob.lines
     written = record(stage)
-    assert (written.status, written.attempts[0].reason) == (500, "Media Engine Silent")
+    assert (written.status, written.attempts[0].reason) == (503, "Media Engine Silent")
 
 
 def test_nobody_picks_up(make_stage, transport):

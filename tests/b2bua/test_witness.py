@@ -145,3 +145,23 @@ def test_the_real_relay_and_phones_that_send_nothing(make_stage):
         ("b1", "audio", 0),
     ]
     stage.engine.stop()
+
+
+def test_ports_run_out(make_stage):
+    """The call that gets none hears 503, and its record says why; the one that talks goes on
+    (RFC 3261 21.5.4)."""
+    stage = make_stage(engine=lambda clock: WatchedRelay(clock, (23000, 23003), 0.0, seed=1))
+    alice, bob, _ = talk(stage)
+    assert stage.phone("carol").call("bob").statuses == [503]
+    assert alice.line.stands
+    alice.hang_up()
+    stage.run(1)
+    refused, ended = stage.records
+    assert (refused.status, refused.reason) == (503, "No media ports left")
+    assert ended.hung_up == "caller"
+    alice.call("bob")
+    stage.run(1)
+    assert bob.line.stands
+    bob.hang_up()
+    stage.run(1)
+    stage.engine.stop()

@@ -35,7 +35,7 @@ use = "dialplan"
 rules = [{{ match = ".*", trunk = "callee", {rule} }}]
 
 [media]
-ports = "20000-20999"
+ports = "{ports}"
 processes = {processes}
 grace_seconds = {grace}
 {media}
@@ -142,7 +142,12 @@ class Place:
             stack.callback(phone.close)
 
     def start(
-        self, processes: int = 1, grace: float = 30.0, media: str = "", rule: str = "strip = 0"
+        self,
+        processes: int = 1,
+        grace: float = 30.0,
+        ports: str = "20000-20999",
+        media: str = "",
+        rule: str = "strip = 0",
     ) -> Switch:
         """Start the switch, the first time or once more.
 
@@ -155,6 +160,7 @@ class Place:
             port=port,
             processes=processes,
             grace=grace,
+            ports=ports,
             media=media,
             rule=rule,
         )

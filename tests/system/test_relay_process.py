@@ -94,6 +94,9 @@ def test_a_relay_is_killed_and_calls_go_on(place: Place):
     assert all(talk.hang_up_at_both_ends() for talk in talks)
     stats = switch.stats()
     assert stats["counters"]["media lost"] == 1
+    # The relay that was started instead has been told that they talk, and tells what it has seen.
+    record = next(each for each in switch.records(2) if "Lost" not in each["reason"])
+    assert {each["leg"] for each in record["media"]} == {"a", "b1"}
 
 
 def log(switch: Switch) -> bytes:
