@@ -131,7 +131,7 @@ class SwitchService(Service):
         # free their memory without it.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 1_000, 20)
+        gc.set_threshold(200_000, 1_000, 20)
         use_large_pages()
         log.info(
             "softswitch ready: {listeners}, {restored} registrations restored",
