@@ -20,15 +20,37 @@ from softswitch.sdp.places import Terminated
 
 
 @attrs.frozen
+class MediaProfile:
+    """What a peer wants its media to be, where that is more than what it says in its SDP.
+
+    :ivar profile: "rtp", "srtp" (keys in the SDP, RFC 4568), or "webrtc" (ICE, DTLS-SRTP, RTP and
+        RTCP on one port). It is offered that, and may offer nothing less.
+    :ivar transcode: codecs that it is offered besides those of the other side, as rtpengine names
+        them: "PCMA", "opus/48000/2".
+    :ivar dtmf: how keys reach it: as they come ("pass"), or as events (RFC 4733) whatever the other
+        side sends ("events"), or as tones ("tones").
+    :ivar interface: rtpengine's name for its interface that faces it; "" for the default one.
+    """
+
+    profile: Literal["rtp", "srtp", "webrtc"] = "rtp"
+    transcode: tuple[str, ...] = ()
+    dtmf: Literal["pass", "events", "tones"] = "pass"
+    interface: str = ""
+
+
+@attrs.frozen
 class MediaNetwork:
     """How the switch's media look from one leg.
 
     :ivar bind: our local address that faces the leg, a literal without brackets.
-    :ivar advertise: the address that the leg's SDP shows, a literal without brackets.
+    :ivar advertise: the address that the leg's SDP shows, a literal without brackets. An engine
+        whose ports are on another machine shows that one's address instead.
+    :ivar wants: what the leg's peer wants; None for plain RTP.
     """
 
     bind: str
     advertise: str
+    wants: MediaProfile | None = None
 
 
 @attrs.frozen
