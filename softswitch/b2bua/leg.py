@@ -188,6 +188,9 @@ class Leg:
         if cells:
             self.data.cells.update(cells)
             self.profile = self.session.profile = self.profile.changed(cells)
+            if "wants" in cells:
+                wants = self.profile.wants
+                self.data.network = attrs.evolve(self.data.network, wants=wants)
 
     def asserted(self, response: Response, to: "Leg") -> list[Field]:
         """The fields of an answer that name its peer to another leg's: asserted ones to the trusted

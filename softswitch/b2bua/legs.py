@@ -85,7 +85,7 @@ class Legs:
         session = Session(
             shared.clock, shared.agent, scope, dialog, transaction, credentials, profile
         )
-        network = MediaNetwork(facing.media_bind, facing.media_host)
+        network = MediaNetwork(facing.media_bind, facing.media_host, profile.wants)
         data = LegData(name, session.data, network, flow.remote_host, kind, peer, cells)
         leg = Leg(data, session, self._user, shared.clock, profile)
         self._data.legs[name] = data

@@ -32,7 +32,7 @@ from softswitch.wheel import Clock
 
 def media_engine(config: Config, clock: Clock) -> IMediaEngine | None:
     """The one of the configuration, without its sockets."""
-    if config.media.engine != "relay":
+    if config.media.engine == "bypass":
         return None
     ports = config.media.ports
     quarantine = config.media.quarantine_seconds

@@ -54,6 +54,8 @@ class Instance:
     :ivar calls: that are its: its name for each -> the session's.
     :ivar established: those of them of which it has said so.
     :ivar owed: calls that it was to end while it was silent.
+    :ivar paying: whether it is being told of one of them.
+    :ivar refusals: in a row, with no answer between them.
     """
 
     def __init__(self, place: Place, client: NgClient) -> None:
@@ -64,6 +66,7 @@ class Instance:
         self.established: set[str] = set()
         self.owed: set[str] = set()
         self.refusals = 0
+        self.paying = False
         self.timer: Timer | None = None
         self.looked_at = ""
 
@@ -174,7 +177,7 @@ class Instances:
         back = instance.state != "up"
         self._note(instance, "up")
         if back:
-            self._end_what_is_owed(instance)
+            self._pay(instance)
         # What was forgotten once may be one of many.
         soon = forgotten or (back and bool(instance.established))
         self._check_in(instance, 0.0 if soon else self._check_seconds)
@@ -194,8 +197,8 @@ class Instances:
             self._noted(instance)
         if state == "gone":
             lost = list(instance.calls.values())
-            for known in (instance.calls, instance.established, instance.owed):
-                known.clear()
+            instance.calls.clear()
+            instance.established.clear()
             self._lose(lost)
         elif state == "up":
             self._lose([])
@@ -210,14 +213,24 @@ class Instances:
     # What they have been owed meanwhile.
 
     def owe(self, instance: Instance, call: str) -> None:
-        """A call is over there, which it has not heard."""
-        if instance.state != "gone" and len(instance.owed) < OWED:
+        """A call is over there, which it may not have heard: it is told as long as it takes."""
+        if len(instance.owed) < OWED:
             instance.owed.add(call)
+            if instance.state == "up":
+                self._pay(instance)
 
-    def _end_what_is_owed(self, instance: Instance) -> None:
-        owed, instance.owed = instance.owed, set()
-        for call in owed:
-            instance.client.say(deletion(call))
+    def _pay(self, instance: Instance) -> None:
+        """One after the other."""
+        if instance.owed and not instance.paying:
+            instance.paying = True
+            call = next(iter(instance.owed))
+            self.ask(instance, deletion(call), PATIENCE, partial(self._paid, instance, call))
+
+    def _paid(self, instance: Instance, call: str, reply: Reply | None) -> None:
+        instance.paying = False
+        if reply is not None:
+            instance.owed.discard(call)
+            self._pay(instance)
 
 
 def deletion(call: str, leg: str = "") -> dict[str, Value]:

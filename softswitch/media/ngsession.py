@@ -102,6 +102,7 @@ class NgSession:
         self._clock = clock
         self._leaked = leaked
         self._moves = 0
+        self._lost = False
         self._steps: deque[Step] = deque()
         self._busy = False
         self._closed = False
@@ -165,6 +166,7 @@ class NgSession:
         if self.instance is not None:
             self.instance.forget(self.call)
         self.instance = None
+        self._lost = self._lost or bool(self._tags)
         self.ports.clear()
         self._steps = deque(step for step in self._steps if step.question is not None)
         for known in (self._tags, self._left, self._blocked, self._forks, self._agreed):
@@ -219,7 +221,7 @@ class NgSession:
             return ngrequests.offer(question, self.call, spoken)
         fork = self._forks.get((question.to_leg, question.from_leg))
         if fork is None:
-            raise MediaError("No offer is open that this could answer", 500)
+            raise _GONE if self._lost else MediaError("No offer is open that this answers", 500)
         return ngrequests.answer(question, self.call, fork.shown)
 
     def _negotiated(
@@ -234,7 +236,7 @@ class NgSession:
         offers = question.kind == "offer"
         if message["call-id"] != self.call or self.instance is not tried[-1]:
             # The call was lost meanwhile; where that is not so, it has just been made once more.
-            tried[-1].client.say(deletion(str(message["call-id"])))
+            self._instances.owe(tried[-1], str(message["call-id"]))
             reply, tried = None, tried[:-1]
         if self._closed:
             self._delete()
@@ -246,7 +248,9 @@ class NgSession:
             self._fail(step, question, SdpSyntaxError("Media engine cannot read the SDP"))
         elif offers and (reply is None or not self._tags):
             self._negotiate(step, question, tried)
-        elif reply is None or reply.reason == UNKNOWN:
+        elif reply is None:
+            self._fail(step, question, _GONE)
+        elif reply.reason == UNKNOWN:
             self.forget()
             self._fail(step, question, _GONE)
         else:
@@ -269,11 +273,13 @@ class NgSession:
         if self.instance is None or step.message is None or self.instance.state != "up":
             return
         self._busy = True
-        told = partial(self._sent, step)
+        told = partial(self._sent, step, self.instance, self.call)
         self._instances.ask(self.instance, step.message, UNHURRIED, told)
 
-    def _sent(self, step: Step, reply: Reply | None) -> None:
+    def _sent(self, step: Step, instance: Instance, call: str, reply: Reply | None) -> None:
         self._busy = False
+        if self.instance is not instance:
+            self._instances.owe(instance, call)  # it may have made the call once more
         if self._closed:
             self._delete()
             return

@@ -10,8 +10,8 @@ when an offer is taken back.
 """
 
 import secrets
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from zope.interface import implementer
 
@@ -26,6 +26,16 @@ from softswitch.wheel import Clock
 LONGEST_SDP: Final = LONGEST - 4096
 
 
+class Wire(Protocol):
+    """The way to one rtpengine."""
+
+    def open(self) -> None:
+        """Make it."""
+
+    def close(self) -> None:
+        """Take it away."""
+
+
 @implementer(IMediaEngine)
 class RtpengineEngine:
     """Several rtpengines as one media engine.
@@ -34,6 +44,7 @@ class RtpengineEngine:
     :ivar lost: told the names of sessions whose media are gone with their rtpengine.
     :param wait_seconds: within which a question is answered, whatever becomes of the instances.
     :param leaked: told of a session and a leg ("" for all) that an rtpengine would not let go.
+    :param wires: what carries the datagrams, opened at the start and closed in the end.
     """
 
     def __init__(
@@ -42,6 +53,7 @@ class RtpengineEngine:
         clock: Clock,
         wait_seconds: float,
         leaked: Callable[[str, str], None],
+        wires: Sequence[Wire] = (),
     ) -> None:
         self.instances = instances
         instances.lost = self._lost
@@ -49,12 +61,15 @@ class RtpengineEngine:
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._leaked = leaked
+        self._wires = wires
         self._sessions: dict[str, NgSession] = {}
         # Other switches may use the same rtpengines, and this one before a restart.
         self._prefix = secrets.token_hex(4)
 
     def start(self) -> None:
         """Begin to ask the instances whether they are there."""
+        for wire in self._wires:
+            wire.open()
         self.instances.start()
 
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
@@ -98,6 +113,8 @@ class RtpengineEngine:
         """End all calls of ours, and ask nothing any more."""
         self._sessions.clear()
         self.instances.stop()
+        for wire in self._wires:
+            wire.close()
 
     def instance_of(self, session: str) -> Instance | None:
         """Where a session is; None for nowhere."""

@@ -19,6 +19,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops import accounts, upstream
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.inbound import contradictions, inbound
+from softswitch.ops.media_profiles import media_faults, wanted
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
@@ -33,6 +34,7 @@ from softswitch.ops.tables import (
 from softswitch.ops.user_tables import GroupTable, RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS, HostPort
 from softswitch.plugin.decisions import Route
+from softswitch.plugin.media import MediaProfile
 from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import RingGroup, User
@@ -136,34 +138,46 @@ class Config:
 
     @cached_property
     def profiles(self) -> dict[tuple[str, str], Profile]:
-        """How each trunk and each group is treated: "trunk" or "group" and its name -> that.
+        """How each trunk and each group is treated, and each user who has media of his own:
+        "trunk", "group" or "user" and its name -> that.
 
-        :raises ConfigError: a ``dialog`` table is wrong, or a ``numbering`` table.
+        :raises ConfigError: a ``dialog`` table is wrong, or a ``numbering`` or ``media`` table.
         """
         tables: list[tuple[str, Mapping[str, GroupTable | TrunkTable]]] = [
             ("group", self.groups),
             ("trunk", self.trunks),
         ]
-        return {
+        profiles = {
             (kind, name): self._profile(key_path(f"{kind}s", name), table)
             for kind, found in tables
             for name, table in found.items()
         }
+        for name, user in self.users.items():
+            if user.media:
+                group = profiles.get(("group", user.group), self.usual)
+                shared = self.groups[user.group].media if user.group in self.groups else {}
+                media = self._wanted(f"{key_path('users', name)}.media", shared, user.media)
+                profiles["user", name] = attrs.evolve(group, wants=media)
+        return profiles
 
     def profile_of(self, kind: str, name: str) -> Profile:
         """How somebody is treated within a call.
 
-        :param kind: "trunk", or "group" for the users of one; anything else has no profile of its
-            own.
+        :param kind: "trunk", "user", or "group" for the users of one; anything else has no profile
+            of its own.
         """
         return self.profiles.get((kind, name), self.usual)
 
     @cached_property
     def usual(self) -> Profile:
-        """How everybody is treated who has no other profile."""
-        if self.numbering == PLAIN:
+        """How everybody is treated who has no other profile.
+
+        :raises ConfigError: ``[media.default]`` is wrong.
+        """
+        media = self._wanted("media.default")
+        if self.numbering == PLAIN and media is None:
             return self.dialog
-        return attrs.evolve(self.dialog, numbering=self.numbering)
+        return attrs.evolve(self.dialog, numbering=self.numbering, wants=media)
 
     @property
     def bypasses(self) -> bool:
@@ -239,9 +253,16 @@ class Config:
             raise ConfigError(f"{self.file}: {path}", str(error)) from None
         written = {**self.numbering.cells, **table.numbering}
         numbering = structure(written, Numbering, file=self.file, path=f"{key}.numbering")
-        if numbering == profile.numbering:
+        media = self._wanted(f"{key}.media", table.media)
+        if numbering == profile.numbering and media is None:
             return profile
-        return attrs.evolve(profile, numbering=numbering)
+        return attrs.evolve(profile, numbering=numbering, wants=media)
+
+    def _wanted(self, key: str, *tables: Mapping[str, Any]) -> MediaProfile | None:
+        """``[media.default]``, with what further tables change."""
+        default = self.media.default
+        wanted(default, file=self.file, path="media.default")
+        return wanted(default, *tables, file=self.file, path=key)
 
 
 def load(path: Path | None = None, directory: Path = Path()) -> Config:
@@ -269,7 +290,7 @@ def load(path: Path | None = None, directory: Path = Path()) -> Config:
     )
     for key, mend in _contradictions(config):
         raise ConfigError(f"{path}: {key}", mend)
-    _ = config.profiles
+    _ = config.profiles, config.usual
     return config
 
 
@@ -328,6 +349,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield key, wrong
         for wrong_key, mend in upstream.contradictions(config.trunks[trunk.name]):
             yield f"{key}.{wrong_key}", mend
+    yield from media_faults(config)
     for (kind, name), profile in {("", ""): config.dialog, **config.profiles}.items():
         if profile.late_offer == "offer" and "bypass" in (config.media.engine, profile.media):
             key = f"{key_path(f'{kind}s', name)}.dialog" if kind else "dialog"

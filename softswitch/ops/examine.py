@@ -2,7 +2,7 @@
 
 Each takes a configuration, and where need be the place of the kernel's files, looks at the machine
 as it is, changes nothing, and tells what it found: a ``Finding`` for each thing, with the remedy.
-A media engine that is another process brings an examination of its own, to be listed here.
+A media engine that is another process has an examination of its own.
 """
 
 import errno
@@ -21,6 +21,7 @@ from typing import Literal
 
 import attrs
 
+from softswitch.media.bencode import encode
 from softswitch.ops.config import Config
 from softswitch.ops.tables import ListenTable
 from softswitch.sip.uri import Uri
@@ -39,6 +40,9 @@ SOCKETS_OF_A_CALL = 4
 OTHER_FILES = 200
 #: An address outside, to find out which of ours leads there (RFC 5737); nothing is sent.
 OUTSIDE = "192.0.2.1"
+
+#: Seconds that an rtpengine has to answer.
+PATIENCE = 1.0
 
 PROC = Path("/proc")
 
@@ -234,6 +238,29 @@ def media_ports(patient: Patient) -> Iterator[Finding]:
     yield Finding("media", "OK", f"{what} are enough for {possible} calls")
 
 
+def rtpengines(patient: Patient) -> Iterator[Finding]:
+    """Whether each rtpengine answers a ping."""
+    for index, table in enumerate(patient.config.media.rtpengine):
+        what = f"rtpengine {table.address}"
+        remedy = f"start it there with --listen-ng, or correct media.rtpengine[{index}].address"
+        cookie = b"doctor "
+        family = socket.AF_INET6 if ":" in table.address.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(PATIENCE)
+            try:
+                probe.connect((table.address.host, table.address.port or 0))
+                probe.send(cookie + encode({"command": "ping"}))
+                answer = probe.recv(65535)
+            except OSError as error:
+                found = "does not answer" if isinstance(error, TimeoutError) else error.strerror
+                yield Finding("rtpengine", "FAIL", f"{what}: {found}", remedy)
+                continue
+        if answer == cookie + encode({"result": "pong"}):
+            yield Finding("rtpengine", "OK", f"{what} answers")
+        else:
+            yield Finding("rtpengine", "FAIL", f"{what}: what is there is none", remedy)
+
+
 def receive_buffer(patient: Patient) -> Iterator[Finding]:
     """Whether the kernel grants what a busy second needs."""
     (most,) = _numbers(patient.proc / "sys/net/core/rmem_max", (RECEIVE_BUFFER,))
@@ -373,5 +400,6 @@ EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     names,
     open_files,
     media_ports,
+    rtpengines,
     receive_buffer,
 )

@@ -12,6 +12,7 @@ from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
 from softswitch.media.process import RelaySettings, relay_of
 from softswitch.ops.config import Config
+from softswitch.ops.rtpengines import rtpengines
 from softswitch.ops.values import PortRange
 from softswitch.plugin.media import IMediaEngine, MediaNotice
 from softswitch.plugin.record import CallRecord
@@ -31,6 +32,8 @@ def media_engine(config: Config, wheel: Wheel, reactor: Any) -> IMediaEngine | N
     media = config.media
     if media.engine == "bypass":
         return None
+    if media.engine == "rtpengine":
+        return rtpengines(media, wheel, reactor, _leaked)
     folder = config.state_directory.absolute()
     recordings = folder / media.recordings if media.recordings else None
     if recordings is not None:

@@ -103,6 +103,9 @@ class Premises:
     def profile_of(self, kind: str, name: str) -> Profile:
         """How the "trunk" or "user" of that name is treated within a call."""
         if kind == "user":
+            own = self.config.profiles.get((kind, name))
+            if own is not None:
+                return own
             user = self.users.find(name) if name else None
             kind, name = "group", user.group if user is not None else ""
         return self.config.profile_of(kind, name)

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError, TransportError
 from softswitch.media.farm import RelayFarm
+from softswitch.media.rtpengine import RtpengineEngine
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
@@ -111,7 +112,7 @@ class SwitchService(Service):
         try:
             self._pid.take()
             self._open_ports()
-            if isinstance(self.house.engine, RelayFarm):
+            if isinstance(self.house.engine, RelayFarm | RtpengineEngine):
                 self.house.engine.lost = self.house.switch.media_lost
                 self.house.engine.start()
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)

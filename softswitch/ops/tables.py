@@ -25,6 +25,7 @@ from softswitch.ops.values import (
     Secret,
 )
 from softswitch.plugin.views import CalledFrom
+from softswitch.transport.hosts import is_address
 from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
@@ -202,6 +203,7 @@ class TrunkTable:
     :ivar force_rport: answer to the source port even when its Via does not ask for it.
     :ivar dialog: cells of ``plugin.profile.Profile`` in which it differs from ``[dialog]``.
     :ivar numbering: of ``plugin.numbering.Numbering``, in which it differs from ``[numbering]``.
+    :ivar media: of ``plugin.media.MediaProfile``, in which it differs from ``[media.default]``.
     :ivar select: how the members of equal priority are chosen from.
     :ivar sticky: what makes calls stick to a member where that is the choice.
     :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
@@ -250,6 +252,7 @@ class TrunkTable:
     force_rport: bool = False
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
     numbering: Mapping[str, Any] = attrs.field(factory=dict)
+    media: Mapping[str, Any] = attrs.field(factory=dict)
     members: tuple[MemberTable, ...] = ()
     select: Method = "priority"
     sticky: Key = "caller"
@@ -338,10 +341,28 @@ class TrunkTable:
 
 
 @attrs.frozen
+class RtpengineTable:
+    """``[[media.rtpengine]]``: one of them.
+
+    :ivar address: where it listens for NG: its ``listen-ng``.
+    :ivar weight: how many calls it takes, in proportion to the others; 0 for no new ones.
+    """
+
+    address: HostPort
+    weight: Amount = 1
+
+    @property
+    def has_literal(self) -> bool:
+        """Whether its address is no name."""
+        return is_address(self.address.host)
+
+
+@attrs.frozen
 class MediaTable:
     """``[media]``.
 
-    :ivar engine: "relay" carries the audio, "bypass" lets the phones send it to each other.
+    :ivar engine: "relay" carries the audio, "rtpengine" has others do so, "bypass" lets the phones
+        send it to each other.
     :ivar ports: of the relay, for RTP and RTCP.
     :ivar quarantine_seconds: how long a port rests after a call.
     :ivar processes: of the relay; 0 for none of its own, so that it runs within the switch.
@@ -350,9 +371,14 @@ class MediaTable:
     :ivar held_timeout_seconds: the same of a call on hold, or without audio.
     :ivar dscp: mark of the relay's packets.
     :ivar recordings: folder of recorded calls, seen from the state directory; "" for none.
+    :ivar rtpengine: the instances of it.
+    :ivar wait_seconds: within which one of them has answered, or a new call gets 503.
+    :ivar check_seconds: between two checks of one that is there.
+    :ivar default: cells of ``plugin.media.MediaProfile``: what everybody wants who wants nothing
+        else.
     """
 
-    engine: Literal["relay", "bypass"] = "relay"
+    engine: Literal["relay", "rtpengine", "bypass"] = "relay"
     ports: PortRange = attrs.field(default=PortRange(16384, 32767))
     quarantine_seconds: Seconds = 5.0
     processes: int = 1
@@ -361,6 +387,10 @@ class MediaTable:
     held_timeout_seconds: Seconds = 3600.0
     dscp: CodePoint = 46
     recordings: str = ""
+    rtpengine: tuple[RtpengineTable, ...] = ()
+    wait_seconds: Seconds = 1.5
+    check_seconds: Seconds = 5.0
+    default: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -16,11 +16,13 @@ class GroupTable:
     :ivar algorithms: of the challenges that they get, instead of the listener's; None for those.
     :ivar dialog: cells of ``plugin.profile.Profile`` in which they differ from ``[dialog]``.
     :ivar numbering: of ``plugin.numbering.Numbering``, in which they differ from ``[numbering]``.
+    :ivar media: of ``plugin.media.MediaProfile``, in which they differ from ``[media.default]``.
     """
 
     algorithms: tuple[Algorithm, ...] | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
     numbering: Mapping[str, Any] = attrs.field(factory=dict)
+    media: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -41,6 +43,7 @@ class UserTable:
     :ivar max_calls_in: likewise of those that others make to him.
     :ivar max_calls_out: likewise of those that he makes.
     :ivar max_calls_status: what a call beyond them gets.
+    :ivar media: cells of ``plugin.media.MediaProfile`` in which he differs from his group.
     """
 
     ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
@@ -59,6 +62,7 @@ class UserTable:
     max_calls_in: int = 0
     max_calls_out: int = 0
     max_calls_status: Literal[486, 480] = 486
+    media: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
     def forwarded(self) -> Forwarded:

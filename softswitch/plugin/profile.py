@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from softswitch.plugin.media import MediaProfile
 from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.sdp.codecs import EVENTS, Codecs
 from softswitch.sdp.early import OFFERABLE
@@ -87,6 +88,15 @@ class Crossing(dict[str, bool]):
         return crosses
 
 
+def _media_profile(cells: "MediaProfile | Mapping[str, Any] | None") -> MediaProfile | None:
+    """What a policy has written as a mapping, as what it means."""
+    if cells is None or isinstance(cells, MediaProfile):
+        return cells
+    listed: dict[str, Any] = dict(cells)
+    listed["transcode"] = tuple(listed.get("transcode", ()))
+    return MediaProfile(**listed)
+
+
 @attrs.frozen
 class Profile:
     """One peer's in-dialog table and what belongs to it.
@@ -138,6 +148,8 @@ class Profile:
     :ivar diversion: how this peer is told by whom a call was forwarded: Diversion (RFC 5806),
         History-Info (RFC 7044), "both" or "none".
     :ivar numbering: how this peer writes numbers.
+    :ivar wants: what it wants its media to be; None for plain RTP. A policy that overrides it gives
+        a mapping: ``{"wants": {"profile": "webrtc"}}``.
     :ivar transfer_hears: what this peer hears while it is transferred: "ringback" has the relay
         send what the target sends early, "hold" leaves it as it was until the answer.
     """
@@ -169,6 +181,9 @@ class Profile:
     diversion: Literal["both", "diversion", "history", "none"] = "both"
     transfer_hears: Literal["ringback", "hold"] = "ringback"
     numbering: Numbering = attrs.field(default=PLAIN, metadata=NOT_IN_FILE)
+    wants: MediaProfile | None = attrs.field(
+        default=None, metadata=NOT_IN_FILE, converter=_media_profile
+    )
     believed: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
     told: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
     crosses: Crossing = attrs.field(

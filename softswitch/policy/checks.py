@@ -28,6 +28,7 @@ from softswitch.plugin.decisions import (
     Route,
     Target,
 )
+from softswitch.plugin.media import MediaProfile
 from softswitch.plugin.profile import RESERVED, Profile
 from softswitch.plugin.views import CallLimits, Forwarded, Identity, User
 from softswitch.settings import structure
@@ -170,10 +171,26 @@ def _cells(cells: object) -> str:
     """What is wrong with what overrides a profile."""
     if not isinstance(cells, _MAPPING):
         return "dialog is no mapping"
+    if cells and "wants" in cells:
+        if wrong := _wants(cells["wants"]):
+            return wrong
+        cells = {name: cell for name, cell in cells.items() if name != "wants"}
     try:
         return _judged(tuple(cells.items())) if cells else ""
     except TypeError:  # unhashable, as no cell's value is
         return "unfit dialog"
+
+
+def _wants(cells: object) -> str:
+    """What is wrong with what overrides what a peer wants its media to be."""
+    if not isinstance(cells, _MAPPING):
+        return "wants is no mapping"
+    table = {name: list(cell) if isinstance(cell, tuple) else cell for name, cell in cells.items()}
+    try:
+        structure(table, MediaProfile, file="dialog", path="wants")
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from softswitch.testing.media import CountingEngine, SlowEngine
+from softswitch.testing.rtpengine import FakeFarm, FakeRtpengine
 
 SEEDS = range(6)
 CALLS = 25  # per seed and engine: 300 in all
@@ -90,6 +91,46 @@ class Director:
         for each in (line, *self.far(number)):
             if each.stands:
                 each.request("BYE")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_call_ends_though_rtpengines_fail(make_stage, seed):
+    """Through three rtpengines, whose datagrams get lost, too, and each of which is silent, ends
+    and is there again: the same, and no call is left with any of them."""
+    fakes = [FakeRtpengine(f"10.1.0.{number}") for number in (1, 2, 3)]
+    farms = []
+
+    def make(clock):
+        farms.append(FakeFarm(clock, *fakes, seed=seed, loss=0.1, duplicate=0.1, delay=0.02))
+        return farms[0].engine
+
+    stage = make_stage({"switch": {"ring_seconds": 30}}, engine=make, seed=seed, **BAD)
+    (farm,) = farms
+    farm.engine.lost = stage.house.switch.media_lost
+    farm.engine.start()
+    director = Director(stage, seed)
+
+    def trouble():
+        fake = director.chance.choice(fakes)
+        fake.silent, fake.gone = director.chance.choice(
+            ((False, False), (False, False), (True, False), (False, True))
+        )
+        if fake.gone:
+            fake.restart()
+
+    for number in range(CALLS):
+        director.play(number)
+        director.later(0, 8, trouble)
+        stage.run(director.chance.uniform(0, 8))
+    stage.run(60)
+    for fake in fakes:
+        fake.silent = fake.gone = False
+    stage.run(60)
+    farm.engine.stop()
+    stage.run(1)
+    assert [fake.calls for fake in fakes] == [{}, {}, {}]
+    assert not farm.leaked
+    assert {state for _, state in farm.noted} == {"up", "silent", "gone"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

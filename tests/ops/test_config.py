@@ -468,7 +468,7 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ),
         ("[[policy]]", "policy[0].use: the name of a policy, in quotes, is wanted"),
         ("[[policy]]\nuse = 3", "policy[0].use: the name of a policy, in quotes, is wanted"),
-        ('[media]\nengine = "rtpengine"', 'media.engine: "relay" or "bypass" is wanted'),
+        ('[media]\nengine = "mixer"', 'media.engine: "relay" or "rtpengine" or "bypass" is'),
         ('[media]\nports = "2000"', 'media.ports: a range such as "16384-32767"'),
         ('[media]\nports = "30000-20000"', "media.ports: a range such as"),
         ("[media]\nports = [20000, true]", "media.ports: a range such as"),
