@@ -25,6 +25,7 @@ PEERS = {
     "sipp": "sip-tester",
     "baresip": "baresip-core",
     "kamailio": "kamailio",
+    "rtpengine": "rtpengine-daemon",
     "ip": "iproute2",
     "nft": "nftables",
 }

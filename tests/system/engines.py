@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from namespaces import Namespace
+from processes import Process
 
 
 class Engine(Protocol):
@@ -70,4 +71,53 @@ def kill_relays(folder: Path) -> None:
         os.kill(relay, signal.SIGKILL)
 
 
-ENGINES: Sequence[Engine] = (BuiltInRelay(),)
+class Rtpengine:
+    """Debian's rtpengine in userspace, all by itself."""
+
+    name = "rtpengine"
+    peers = ("rtpengine",)
+
+    def start(
+        self, folder: Path, namespace: Namespace, hosts: Sequence[str], end: Callable[..., object]
+    ) -> str:
+        """It has the switch's addresses, and ports of its own."""
+        start_rtpengine(folder, hosts, "127.0.0.1", prefix=namespace.prefix, end=end)
+        return FARM + '[[media.rtpengine]]\naddress = "127.0.0.1:2223"\n'
+
+
+FARM = '[media]\nengine = "rtpengine"\n'
+
+
+def start_rtpengine(
+    folder: Path,
+    hosts: Sequence[str],
+    control: str,
+    *,
+    end: Callable[..., object],
+    prefix: Sequence[str] = (),
+    name: str = "rtpengine",
+) -> Process:
+    """One rtpengine.
+
+    :param hosts: its addresses for media, without brackets.
+    :param control: address at which it listens for NG, at port 2223.
+    :param prefix: words before its command.
+    """
+    recordings = folder / f"{name}-recordings"
+    recordings.mkdir()
+    command = [
+        *prefix,
+        *("rtpengine", "--config-file=none", "--table=-1", "--foreground", "--log-stderr"),
+        *("--log-level=6", "--num-threads=1", "--port-min=21000", "--port-max=21999"),
+        *(f"--interface={host}" for host in hosts),
+        f"--listen-ng={control}:2223",
+        f"--recording-dir={recordings}",
+        f"--pidfile={folder / name}.pid",
+    ]
+    process = Process(command, folder, name)
+    end(process.kill)
+    process.until(lambda: b"Startup complete" in process.log.read_bytes(), 10)
+    return process
+
+
+ENGINES: Sequence[Engine] = (BuiltInRelay(), Rtpengine())
