@@ -136,6 +136,10 @@ class Legs:
         for leg in self._data.legs.values():
             if leg.kind == "user":
                 self._shared.lamps.leg_changed(leg)
+        self.watch()
+
+    def watch(self) -> None:
+        """Have it seen whether those who talk now are heard."""
         if self._shared.witness is not None:
             self._shared.witness.answered(self._data.id, record=self._data.recorded)
 

@@ -191,6 +191,7 @@ class Transfer(DataMachine):
 
     def done(self) -> None:
         """The target has answered."""
+        self._call.legs.watch()
         self.fire(Event.DONE)
 
     def lost(self) -> None:

@@ -73,16 +73,24 @@ class Watch:
         self._tell = tell
         self._told: set[tuple[str, SilenceCause]] = set()
         self._negotiations = 0
+        self._talking: set[str] = set()
         self._since = 0.0
         self._before: dict[Key, Counters] = {}
         self._look_timer: Timer | None = None
         self._timer: Timer | None = None
+        self.talk()
+
+    def talk(self) -> None:
+        """Those who have agreed talk; who comes later only rings, until this is said again."""
+        self._talking = set(self._relay.terms(self._session))
         self.negotiated()
 
     def negotiated(self) -> None:
         """Both sides have agreed, for the first time or anew: what counts begins now."""
         self.stop()
         self._negotiations += 1
+        # Where the answer to an offer in the 200 comes with the ACK, nobody had agreed before.
+        self._talking = self._talking or set(self._relay.terms(self._session))
         self._since = self._clock.seconds()
         self._before = self._counters()
         self._look_timer = self._clock.callLater(LOOK, self._look)
@@ -103,7 +111,8 @@ class Watch:
         """Name what is silent. A hold that somebody asks for later is no news."""
         self._look_timer = None
         counters = self._counters()
-        for leg, terms in self._relay.terms(self._session).items():
+        agreed = self._relay.terms(self._session)
+        for leg, terms in agreed.items() if agreed.keys() <= self._talking else ():
             seen = None if terms is None else self._sighting(counters, leg, terms)
             found = None if terms is None or seen is None else why_silent(seen, terms)
             if found is not None and (found[0] != "held" or self._negotiations == 1):

@@ -140,7 +140,10 @@ class WatchedRelay(RelayEngine):
 
     def answered(self, session: str, record: bool) -> None:
         """See ``IMediaWitness``."""
-        if session not in self._sessions or session in self._watches:
+        if session not in self._sessions:
+            return
+        if session in self._watches:
+            self._watches[session].talk()
             return
         self._watches[session] = Watch(self, session, self._clock, self.patience, self._notice)
         self.begin(session)
@@ -182,15 +185,17 @@ class WatchedRelay(RelayEngine):
         }
 
     def terms(self, session: str) -> Mapping[str, Terms | None]:
-        """By leg of a session that has agreed with another, what it may send."""
+        """By leg of a session that has agreed with another, and that one with it, what it may
+        send."""
         described = self._described.get(session)
         if described is None:
             return {}
         said = described.parsed
+        partners = self._partners(session)
         return {
             leg: terms(said[leg], said[partner])
-            for leg, partner in self._partners(session).items()
-            if leg in said and partner in said
+            for leg, partner in partners.items()
+            if partners.get(partner) == leg and leg in said and partner in said
         }
 
     def _partners(self, session: str) -> dict[str, str]:

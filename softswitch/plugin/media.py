@@ -171,7 +171,8 @@ class IMediaWitness(Interface):
     def answered(session: str, record: bool) -> None:
         """Both sides talk from now on: see whether each is heard, and be quick about it (5 s).
 
-        Said once per call. Nobody expects packets before.
+        Said when a call is answered, and again when somebody else has taken a side's place. Nobody
+        expects packets of anybody before.
 
         :param record: whether what they say is to be recorded.
         """

@@ -134,10 +134,9 @@ class SeeingEngine(CountingEngine):
     def answered(self, session: str, record: bool) -> None:
         """Both sides talk.
 
-        :raises AssertionError: that was said before.
+        :raises AssertionError: it was to be recorded, or not, when that was said before.
         """
-        assert session not in self.talks
-        self.talks[session] = record
+        assert self.talks.setdefault(session, record) is record
 
     def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
         """Free the session, and tell.

@@ -91,6 +91,29 @@ def test_the_switch_stops_meanwhile(make_stage):
     assert len(stage.records) == 1
 
 
+def test_a_transfer_is_told_when_it_is_done(make_stage):
+    """Not while the target rings; then the engine looks at whoever talks now."""
+    stage = make_stage(engine=SeeingEngine)
+    told, answered = [], stage.engine.answered
+    stage.engine.answered = lambda *words: (told.append(words), answered(*words))
+    line, bob, call = talk(stage)
+    carol = stage.phone("carol")
+    bob.line.refer(bob.uri("carol"))
+    stage.run(2)
+    carol.ring()
+    stage.run(2)
+    assert told == [(call, False)]
+    carol.answer()
+    stage.run(5)
+    for each in (line.line, carol.line):
+        if each.open:
+            each.respond(200, sdp=each.phone.sdp(version=2))
+    stage.run(5)
+    assert told == 2 * [(call, False)]
+    carol.hang_up()
+    stage.run(5)
+
+
 def test_a_silence_is_in_the_record(make_stage):
     """And counted; the call goes on."""
     stage = make_stage(engine=SeeingEngine)

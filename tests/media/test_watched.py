@@ -420,6 +420,34 @@ def test_figures_of_a_leg_that_has_left(make):
     c.rtcp.close()
 
 
+def test_who_is_called_for_a_transfer_only_rings(make):
+    """An early answer of his is no reason to miss him (RFC 3264); once he has answered, it is. Nor
+    is whoever has transferred missed, though he is there still."""
+    talk = make()
+    talk.agree()
+    talk.run(LOOK + 1, talk.a, talk.b)
+    c = Side("127.55.2.4")
+    c.told(talk.ask("offer", "a", "b2", talk.a.sdp()).sdp)
+    talk.a.told(talk.ask("answer", "b2", "a", c.sdp()).sdp)
+    talk.run(LOOK + 10, talk.a)
+    assert talk.causes == []
+    talk.relay.answered("call", False)
+    talk.run(LOOK + 1, talk.a)
+    assert talk.causes == [("b2", "nothing sent")]
+    c.rtp.close()
+    c.rtcp.close()
+
+
+def test_the_answer_comes_after_the_call_was_answered(make):
+    """An offer in the 200, its answer in the ACK: looked at from then on."""
+    talk = make()
+    talk.a.told(talk.ask("offer", "b1", "a", talk.b.sdp()).sdp)
+    talk.relay.answered("call", False)
+    talk.b.told(talk.ask("answer", "a", "b1", talk.a.sdp()).sdp)
+    talk.run(LOOK + 0.5, talk.a)
+    assert talk.causes == [("b1", "nothing sent")]
+
+
 def test_figures_of_a_session_that_is_gone(make):
     """None; and nobody is watched who is not there."""
     talk = make()
