@@ -7,6 +7,15 @@ a socket.
 
 from typing import NamedTuple
 
+#: SIP over WebSocket (RFC 7118): each message is sent as a whole, and only the phone connects.
+WEBSOCKETS = frozenset({"WS", "WSS"})
+
+
+def uri_transport(transport: str) -> str:
+    """What a URI's ``transport`` parameter says for a transport as a Via has it: "WSS" is "ws"
+    there, too (RFC 7118 5.1)."""
+    return "ws" if transport == "WSS" else transport.lower()
+
 
 class Flow(NamedTuple):
     """Where a message came from or goes to, and through which listener of ours.
@@ -14,7 +23,7 @@ class Flow(NamedTuple):
     An address pair may be reused by another phone; the serial tells the connections apart.
 
     :ivar listener: name of the listener in the configuration.
-    :ivar transport: "UDP" or "TCP", as in a Via.
+    :ivar transport: "UDP", "TCP", "WS" or "WSS", as in a Via.
     :ivar local_host: our end, an address literal without brackets.
     :ivar local_port: our end.
     :ivar remote_host: the peer's end, an address literal without brackets.

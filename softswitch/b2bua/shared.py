@@ -12,7 +12,7 @@ from softswitch.b2bua.witness import Witness
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
-from softswitch.flow import Flow
+from softswitch.flow import Flow, uri_transport
 from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing, Target
 from softswitch.plugin.media import IMediaEngine, IMediaWitness
 from softswitch.plugin.profile import DEFAULT, Profile
@@ -243,7 +243,7 @@ class Shared:
         facing = self._transport.facing(flow)
         at = f"{user}@" if user else ""
         host = f"[{facing.host}]" if ":" in facing.host else facing.host
-        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        transport = "" if flow.transport == "UDP" else f";transport={uri_transport(flow.transport)}"
         return f"<sip:{at}{host}:{facing.port}{transport}>"
 
     def mark(self, invite: Request) -> str:

@@ -14,7 +14,7 @@ import attrs
 
 from softswitch.dialog.proof import Space
 from softswitch.errors import SipSyntaxError
-from softswitch.flow import Flow
+from softswitch.flow import WEBSOCKETS, Flow
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request, Response
@@ -254,8 +254,10 @@ def _target(message: Message) -> str:
 
 
 def behind_nat(message: Message, flow: Flow) -> bool:
-    """Whether the peer's Contact cannot be reached from here: none, or a private address in a
-    message that came from a public one."""
+    """Whether the peer's Contact cannot be reached from here: none, a private address in a
+    message that came from a public one, or that of a WebSocket, which nobody but the peer opens."""
+    if flow.transport in WEBSOCKETS:
+        return True
     contacts = message.contacts
     if not contacts:
         return True

@@ -30,6 +30,7 @@ from softswitch.ops.tables import (
     SubscriptionsTable,
     SwitchTable,
     TrunkTable,
+    WebSocketTable,
 )
 from softswitch.ops.user_tables import GroupTable, RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS, HostPort
@@ -41,6 +42,7 @@ from softswitch.plugin.views import RingGroup, User
 from softswitch.policy.checks import fault
 from softswitch.settings import NOT_IN_FILE, key_path, nearest, structure
 from softswitch.sip.parser import Limits
+from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.listener import Listener
 from softswitch.trunk.group import Trunk
 
@@ -102,6 +104,7 @@ class Config:
                 media_host=table.media_address,
                 local_networks=table.local_networks,
                 algorithms=table.algorithms or self.auth.algorithms,
+                websocket=WebSocketSettings(**attrs.asdict(table.websocket or WebSocketTable())),
             )
             for table in self.listen
         )
@@ -302,9 +305,12 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         (f"listen[{index}].name", table.called) for index, table in enumerate(config.listen)
     )
     yield from _twice(
-        (f"listen[{index}].port", f"{table.transport} {HostPort(table.bind, table.port)}")
+        (f"listen[{index}].port", f"{table.below} {HostPort(table.bind, table.port)}")
         for index, table in enumerate(config.listen)
     )
+    for index, table in enumerate(config.listen):
+        if table.websocket is not None and table.transport != "ws":
+            yield f"listen[{index}].websocket", 'goes with transport = "ws"'
     pairs = (config.media.ports.high - config.media.ports.low) // 2
     if not 0 <= config.media.processes <= min(64, pairs):
         yield "media.processes", "0 to 64 are wanted, and a pair of media.ports for each"

@@ -98,7 +98,7 @@ def ports(patient: Patient) -> Iterator[Finding]:
         what = f"{table.transport} port {table.port} of {table.bind}"
         try:
             with _socket(table) as probe:
-                if table.transport == "tcp":
+                if table.below == "tcp":
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((table.bind, table.port))
         except OSError as error:
@@ -284,7 +284,7 @@ def wisdom(patient: Patient) -> Iterator[Finding]:
 
 def _socket(table: ListenTable) -> socket.socket:
     family = socket.AF_INET6 if ":" in table.bind else socket.AF_INET
-    kind = socket.SOCK_DGRAM if table.transport == "udp" else socket.SOCK_STREAM
+    kind = socket.SOCK_DGRAM if table.below == "udp" else socket.SOCK_STREAM
     made = socket.socket(family, kind)
     if family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -313,9 +313,9 @@ def _holder(proc: Path, table: ListenTable) -> tuple[int, Sequence[str]]:
     six = "6" if ":" in table.bind else ""
     port = f":{table.port:04X}"
     inodes = set()
-    for line in _text(proc / f"net/{table.transport}{six}").splitlines()[1:]:
+    for line in _text(proc / f"net/{table.below}{six}").splitlines()[1:]:
         cells = line.split()
-        if cells[1].endswith(port) and (table.transport == "udp" or cells[3] == "0A"):
+        if cells[1].endswith(port) and (table.below == "udp" or cells[3] == "0A"):
             inodes.add(f"socket:[{cells[9]}]")
     for folder in proc.glob("[0-9]*"):
         try:

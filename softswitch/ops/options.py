@@ -76,7 +76,7 @@ def check_ports(config: Config) -> None:
 
 def _try(table: ListenTable, held: ExitStack) -> None:
     family = socket.AF_INET6 if ":" in table.bind else socket.AF_INET
-    kind = socket.SOCK_DGRAM if table.transport == "udp" else socket.SOCK_STREAM
+    kind = socket.SOCK_DGRAM if table.below == "udp" else socket.SOCK_STREAM
     probe = held.enter_context(socket.socket(family, kind))
     if family == socket.AF_INET6:
         probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError, TransportError
+from softswitch.flow import WEBSOCKETS
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
 from softswitch.ops.cdr import JsonLines
@@ -162,9 +163,8 @@ class SwitchService(Service):
         """
         transport = self.house.transport
         for index, listener in enumerate(list(transport.listeners)):
-            kind = UdpPort if listener.transport == "UDP" else TcpPort
             try:
-                kind(transport, listener, self._reactor)
+                _kind(listener.transport)(transport, listener, self._reactor)
             except TransportError as error:
                 key = f"listen[{index}].port"
                 raise ConfigError(f"{self._config.file}: {key}", str(error)) from error
@@ -256,6 +256,16 @@ def refuse(error: ConfigError) -> NoReturn:
     """
     print(f"softswitch: {error}", file=sys.__stderr__)
     raise SystemExit(2)
+
+
+def _kind(transport: str) -> "type[UdpPort | TcpPort]":
+    """What serves the socket of a listener."""
+    if transport in WEBSOCKETS:
+        # Its library takes 7 MB: only who serves WebSockets is to have them.
+        from softswitch.transport.websocket import WebSocketPort
+
+        return WebSocketPort
+    return UdpPort if transport == "UDP" else TcpPort
 
 
 def _allow_many_files() -> None:

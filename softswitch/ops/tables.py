@@ -17,12 +17,14 @@ from softswitch.ops.values import (
     HostPort,
     Network,
     NumberPattern,
+    Origin,
     Place,
     Port,
     PortRange,
     Refusal,
     Seconds,
     Secret,
+    UrlPath,
 )
 from softswitch.plugin.views import CalledFrom
 from softswitch.transport.hosts import is_address
@@ -78,14 +80,26 @@ class SubscriptionsTable:
 
 
 @attrs.frozen
+class WebSocketTable:
+    """``[listen.websocket]``: see ``transport.handshake.WebSocketSettings``."""
+
+    path: UrlPath = "/"
+    origins: tuple[Origin, ...] = ()
+    ping_seconds: Seconds = 25.0
+    pong_seconds: Seconds = 10.0
+    handshake_seconds: Seconds = 5.0
+
+
+@attrs.frozen
 class ListenTable:
     """``[[listen]]``: one address and port that we serve; see ``transport.listener.Listener``.
 
     :ivar name: for the log; "" for one made of transport, address and port.
     :ivar algorithms: of our challenges; empty for those of ``[auth]``.
+    :ivar websocket: how WebSockets are served; None for the defaults, and for other transports.
     """
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "ws"]
     bind: Address = "0.0.0.0"
     port: Port = 5060
     name: str = ""
@@ -93,6 +107,12 @@ class ListenTable:
     media_address: Address | None = None
     local_networks: tuple[Network, ...] = ()
     algorithms: tuple[Algorithm, ...] = ()
+    websocket: WebSocketTable | None = None
+
+    @property
+    def below(self) -> str:
+        """What the kernel serves: "udp" or "tcp"."""
+        return "udp" if self.transport == "udp" else "tcp"
 
     @property
     def called(self) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import attrs
 
 from softswitch.settings import shown
+from softswitch.transport.handshake import canonical_origin
 from softswitch.trunk.inbound import number_pattern
 
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
@@ -40,6 +41,10 @@ Refusal = Annotated[int, "Refusal"]
 CodePoint = Annotated[int, "CodePoint"]
 #: Zero or more, finite.
 Seconds = Annotated[float, "Seconds"]
+#: Where a page comes from, as ``transport.handshake.canonical_origin`` writes it.
+Origin = Annotated[str, "Origin"]
+#: A path in a URL, from its slash on.
+UrlPath = Annotated[str, "UrlPath"]
 #: A password or a digest.
 Secret = Annotated[str, "Secret"]
 
@@ -193,6 +198,25 @@ def read_field_text(value: object) -> FieldText:
     return text
 
 
+def read_origin(value: object) -> Origin:
+    """``https://phone.example.org``, with a port where it is not the usual one."""
+    text = _text(value)
+    try:
+        return canonical_origin(text)
+    except ValueError:
+        raise ValueError(
+            f'an origin such as "https://phone.example.org" is wanted, not {shown(text)}'
+        ) from None
+
+
+def read_url_path(value: object) -> UrlPath:
+    """``/sip``."""
+    text = _text(value)
+    if not re.fullmatch(r"/[!$&-;=@-Z_a-z~%]*", text):
+        raise ValueError(f'a path such as "/sip" is wanted, not {shown(text)}')
+    return text
+
+
 def read_secret(value: object) -> Secret:
     """Text that is never shown."""
     if not isinstance(value, str) or not value:
@@ -219,6 +243,8 @@ HOOKS: dict[Any, Callable[[Any], Any]] = {
     Network: read_network,
     FieldText: read_field_text,
     NumberPattern: read_number_pattern,
+    Origin: read_origin,
+    UrlPath: read_url_path,
     Amount: read_amount,
     Count: read_count,
     Seconds: read_seconds,

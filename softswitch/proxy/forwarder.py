@@ -15,7 +15,7 @@ from functools import partial
 from softswitch.dialog.dialog import behind_nat
 from softswitch.dialog.useragent import Resolver
 from softswitch.errors import SipSyntaxError, TransportError
-from softswitch.flow import Flow
+from softswitch.flow import Flow, uri_transport
 from softswitch.plugin.decisions import Proxy, Target, steps
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import REGISTERED, Identity
@@ -280,7 +280,7 @@ class Forwarder:
         facing = self.transport.facing(flow)
         params: dict[str, str | None] = {}
         if flow.transport != "UDP":
-            params["transport"] = flow.transport.lower()
+            params["transport"] = uri_transport(flow.transport)
         params["lr"] = None
         return f"<{Uri('sip', user=user, host=facing.host, port=facing.port, params=params)}>"
 

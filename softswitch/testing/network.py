@@ -11,10 +11,11 @@ from random import Random
 from typing import NamedTuple
 
 from softswitch.errors import TransportError
+from softswitch.flow import WEBSOCKETS
 from softswitch.sip.parser import Framer
 from softswitch.testing.ladder import Address, Carried
 from softswitch.testing.stream import Accept, LoopStream, Told
-from softswitch.transport.connection import Connection
+from softswitch.transport.connection import Connection, Whole
 from softswitch.transport.layer import TransportLayer
 from softswitch.wheel import Clock, Timer
 
@@ -80,7 +81,7 @@ class LoopNetwork:
     ) -> "Endpoint":
         """Bind an address for a test phone.
 
-        :param transport: "UDP" or "TCP".
+        :param transport: "UDP", "TCP", "WS" or "WSS"; a WebSocket's handshake is left out.
         :param receive: told (bytes, source address) of what comes, beside the log of it.
         """
         return Endpoint(self, (host, port or next(self._ephemeral)), transport, receive)
@@ -130,9 +131,9 @@ class LoopNetwork:
                 delay += HELD_BACK
             self.clock.callLater(delay, self._deliver, data, source, to)
 
-    def open(self, host: str, to: Address, told: Told) -> LoopStream:
+    def open(self, host: str, to: Address, told: Told, transport: str = "TCP") -> LoopStream:
         """Begin to connect from ``host``; ``told`` hears later whether there is a connection."""
-        near = LoopStream(self, (host, next(self._ephemeral)), to)
+        near = LoopStream(self, (host, next(self._ephemeral)), to, transport)
         near.told = told
         self.later(self.delay, self._connect, near)
         return near
@@ -148,9 +149,9 @@ class LoopNetwork:
         cuts = sorted(self.random.sample(range(1, len(data)), min(3, len(data) - 1)))
         return [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
 
-    def note(self, source: Address, to: Address, data: bytes) -> None:
+    def note(self, transport: str, source: Address, to: Address, data: bytes) -> None:
         """Put what was written on a connection into the log."""
-        self.log.append(Carried(self.clock.seconds(), "TCP", source, to, data))
+        self.log.append(Carried(self.clock.seconds(), transport, source, to, data))
 
     def _connect(self, near: LoopStream) -> None:
         if near.ended or near.remote[0] in self.silent:
@@ -159,7 +160,7 @@ class LoopNetwork:
         if accept is None:
             near.end("connection refused")
             return
-        far = LoopStream(self, near.remote, near.local)
+        far = LoopStream(self, near.remote, near.local, near.transport)
         near.other, far.other = far, near
         far.told = accept(far, near.local)
         if near.told is not None:
@@ -276,8 +277,8 @@ class Endpoint:
             return
         line = self._lines.get(to)
         if line is None:
-            line = self._lines[to] = _Line(self, to)
-            line.stream = self._network.open(self.address[0], to, line)
+            line = self._lines[to] = _Line(self, to, self._transport)
+            line.stream = self._network.open(self.address[0], to, line, self._transport)
         line.send(data)
 
     def stream(self, to: Address) -> LoopStream:
@@ -302,7 +303,7 @@ class Endpoint:
         self._lines.pop(to, None)
 
     def _accept(self, stream: LoopStream, source: Address) -> Told:
-        line = self._lines[source] = _Line(self, source, stream)
+        line = self._lines[source] = _Line(self, source, self._transport, stream)
         return line
 
     def take(self, data: bytes, source: Address) -> None:
@@ -315,11 +316,17 @@ class Endpoint:
 class _Line:
     """A test phone's side of a connection: whole messages, and a queue until it stands."""
 
-    def __init__(self, endpoint: Endpoint, peer: Address, stream: LoopStream | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        peer: Address,
+        transport: str,
+        stream: LoopStream | None = None,
+    ) -> None:
         self.stream = stream
         self._endpoint = endpoint
         self._peer = peer
-        self._framer = Framer()
+        self._framer = Whole() if transport in WEBSOCKETS else Framer()
         self._queue: list[bytes] = []
 
     def send(self, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from softswitch.flow import WEBSOCKETS, uri_transport
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.parser import parse
@@ -17,7 +18,8 @@ class Peer:
     :ivar name: on the ladder.
     :ivar host: its address.
     :ivar port: goes with it.
-    :ivar transport: "UDP" or "TCP".
+    :ivar transport: "UDP" or "TCP"; "WS" and "WSS" of one in a web page, which knows no address
+        of its own.
     :ivar received: every message that came: second, message, source.
     :ivar unread: those that ``expect`` has not looked at.
     :param switch: host and port to which it sends by default.
@@ -85,7 +87,7 @@ class Peer:
         fields = list(fields)
         named = any(name == "Content-Type" for name, _ in fields)
         described = [SDP] if body and not named else []
-        via = f"SIP/2.0/{self.transport} {in_uri(self.host)}:{self.port};rport"
+        via = f"SIP/2.0/{self.transport} {self.place};rport"
         return Request(
             method,
             uri,
@@ -106,8 +108,16 @@ class Peer:
     @property
     def contact(self) -> str:
         """Contact field value."""
-        transport = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
-        return f"<sip:{self.name}@{in_uri(self.host)}:{self.port}{transport}>"
+        named = uri_transport(self.transport)
+        transport = "" if self.transport == "UDP" else f";transport={named}"
+        return f"<sip:{self.name}@{self.place}{transport}>"
+
+    @property
+    def place(self) -> str:
+        """Where it says that it is: in Via and Contact (RFC 7118 5.2)."""
+        if self.transport in WEBSOCKETS:
+            return f"{self.name}-page.invalid"
+        return f"{in_uri(self.host)}:{self.port}"
 
     @property
     def own(self) -> str:

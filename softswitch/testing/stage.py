@@ -29,6 +29,7 @@ from typing import Any, Self, TypeVar
 import attrs
 from zope.interface import implementer
 
+from softswitch.flow import WEBSOCKETS
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
 from softswitch.ops.tables import ListenTable
@@ -59,6 +60,11 @@ bind = "127.88.0.1"
 [[listen]]
 transport = "tcp"
 bind = "127.88.0.1"
+
+[[listen]]
+transport = "ws"
+bind = "127.88.0.1"
+port = 8080
 
 [users]
 alice = { password = "alice" }
@@ -99,7 +105,7 @@ class Stage:
     :param services: ``_sip._udp.example.org`` -> SRV records, likewise.
     :param at: the time at which it begins; without a zone, local time. None: 1970.
     :param file: name of the configuration, for its errors.
-    :param transport: of the phones, "UDP" or "TCP".
+    :param transport: of the phones, "UDP", "TCP" or "WS".
     :param wires: how the network behaves: ``seed``, ``delay``, ``jitter``, ``loss``,
         ``duplicate``, ``reorder``, ``split`` of ``LoopNetwork``.
     """
@@ -181,12 +187,13 @@ class Stage:
         known = self.config.users.get(name)
         if password is None:
             password = (known.password or "") if known is not None else ""
+        transport = transport or self.transport
         phone = Phone(
             self.network,
             name,
             self._place(name, host, port),
-            transport or self.transport,
-            self.address,
+            transport,
+            self._door(transport),
             self.settle,
             password,
         )
@@ -268,6 +275,13 @@ class Stage:
         """Host and port of the switch's first listener."""
         listener = self.house.transport.listeners[0]
         return (listener.bind_host, listener.port)
+
+    def _door(self, transport: str) -> Address:
+        """Where a phone finds the switch: a WebSocket at a listener of its own."""
+        for listener in self.house.transport.listeners:
+            if transport in WEBSOCKETS and listener.transport == transport:
+                return (listener.bind_host, listener.port)
+        return self.address
 
     def run(self, seconds: float) -> None:
         """Let time pass."""

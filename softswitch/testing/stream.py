@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from softswitch.flow import WEBSOCKETS
 from softswitch.testing.ladder import Address
 
 
@@ -20,7 +21,7 @@ class Carrier(Protocol):
     def pieces(self, data: bytes) -> list[bytes]:
         """The pieces in which ``data`` arrives."""
 
-    def note(self, source: Address, to: Address, data: bytes) -> None:
+    def note(self, transport: str, source: Address, to: Address, data: bytes) -> None:
         """Put what was written into the log."""
 
 
@@ -42,12 +43,16 @@ class LoopStream:
 
     :ivar local: this end's address.
     :ivar remote: the other's.
+    :ivar transport: "TCP", or of a WebSocket "WS" or "WSS": what is written arrives whole then.
     :ivar reading: clear it to have this end read nothing, until ``read_on``.
     """
 
-    def __init__(self, network: Carrier, local: Address, remote: Address) -> None:
+    def __init__(
+        self, network: Carrier, local: Address, remote: Address, transport: str = "TCP"
+    ) -> None:
         self.local = local
         self.remote = remote
+        self.transport = transport
         self.reading = True
         self.told: Told | None = None
         self.other: LoopStream | None = None
@@ -61,8 +66,9 @@ class LoopStream:
         """Send ``data``, in pieces when the network splits."""
         if self.ended or self.other is None:
             return
-        self._network.note(self.local, self.remote, data)
-        for piece in self._network.pieces(data):
+        self._network.note(self.transport, self.local, self.remote, data)
+        whole = self.transport in WEBSOCKETS
+        for piece in [data] if whole else self._network.pieces(data):
             self.other._put(piece)
 
     def unsent(self) -> int:

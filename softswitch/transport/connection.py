@@ -1,16 +1,17 @@
 """One TCP connection: connecting, framing, keep-alives, its end. Pure.
 
 The bytes come and go through a ``Stream``, which is Twisted's or the loop network's. RFC 3261
-18.3 and 18.4, RFC 5626 4.4.1 (CRLF keep-alive).
+18.3 and 18.4, RFC 5626 4.4.1 (CRLF keep-alive). A WebSocket is one, too, but brings its messages
+whole (RFC 7118 5).
 """
 
 from enum import StrEnum, auto
 from typing import ClassVar, Protocol
 
 from softswitch.errors import TransportError
-from softswitch.flow import Flow
+from softswitch.flow import WEBSOCKETS, Flow
 from softswitch.machine import Machine, Table
-from softswitch.sip.parser import KEEPALIVE, Framer, Limits, MessageSyntaxError
+from softswitch.sip.parser import KEEPALIVE, Framer, Limits, MessageSyntaxError, Ping
 from softswitch.wheel import Clock, Timer
 
 #: Seconds in which a connection that we open must stand.
@@ -19,7 +20,8 @@ CONNECT_SECONDS = 4.0
 CLOSE_SECONDS = 4.0
 #: Seconds in which a peer that connected to us must have sent something whole (64*T1).
 SILENT_SECONDS = 32.0
-#: Answer to a keep-alive.
+#: A keep-alive, and the answer to it.
+PING = b"\r\n\r\n"
 PONG = b"\r\n"
 #: Bytes that may wait for a peer which does not read.
 MAX_UNSENT = 256 * 1024
@@ -91,7 +93,7 @@ class Connection(Machine):
         self.flow = flow
         self._owner = owner
         self._clock = clock
-        self._framer = Framer(limits)
+        self._framer = Whole() if flow.transport in WEBSOCKETS else Framer(limits)
         self._queue: list[bytes] = []
         self._stream: Stream | None = None
         self._timer: Timer | None = None
@@ -204,6 +206,21 @@ class Connection(Machine):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class Whole:
+    """Takes what comes as messages that are whole already, each a message or a keep-alive.
+
+    How large one may be is a matter of who reads it from the wire.
+    """
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> list[bytes | Ping]:
+        """What a ``Framer`` would tell of it."""
+        if data.strip(b"\r\n"):
+            return [data]
+        return [KEEPALIVE] if data == PING else []
 
 
 def _peer(flow: Flow) -> str:

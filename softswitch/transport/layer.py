@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import attrs
 
 from softswitch.errors import TransportError
-from softswitch.flow import Flow
+from softswitch.flow import WEBSOCKETS, Flow
 from softswitch.sip.compose import response, stateless_tag
 from softswitch.sip.message import Message, Request
 from softswitch.sip.parser import STREAM_LIMITS, Limits, MessageSyntaxError, parse
@@ -34,7 +34,7 @@ BELIEVED = 10.0
 class Destination(NamedTuple):
     """Where a request can be sent.
 
-    :ivar transport: "UDP" or "TCP".
+    :ivar transport: "UDP", "TCP", "WS" or "WSS".
     :ivar host: address literal without brackets.
     """
 
@@ -123,6 +123,11 @@ class TransportLayer:
         self._believed_until = 0.0
         self._secret = token_bytes(16)
 
+    @property
+    def clock(self) -> Clock:
+        """On which the timers of its connections run."""
+        return self._clock
+
     # The world below.
 
     def attach(self, name: str, port: DatagramPort) -> None:
@@ -131,7 +136,7 @@ class TransportLayer:
         self._datagram_ports[name] = port
 
     def attach_stream(self, name: str, port: StreamPort) -> None:
-        """Give a TCP listener its bound port."""
+        """Give a listener for connections its bound port."""
         self._bound(name, port.local_port)
         self._stream_ports[name] = port
 
@@ -150,13 +155,17 @@ class TransportLayer:
         )
 
     def received(self, data: bytes, flow: Flow, stream: bool = False) -> None:
-        """A datagram has come, or with ``stream`` a whole message on a connection."""
+        """A datagram has come, or with ``stream`` a whole message on a connection.
+
+        In a WebSocket's message nothing but its end has to say where the body ends (RFC 7118 5).
+        """
         if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
         try:
             limits = self.stream_limits if stream else self.limits
-            message = parse(data, stream=stream, limits=limits)
+            counted = stream and flow.transport not in WEBSOCKETS
+            message = parse(data, stream=counted, limits=limits)
             if isinstance(message, Request):
                 message.stamp(flow.remote_host, flow.remote_port)
             elif not self._sent_by_us(message):
@@ -339,6 +348,8 @@ class TransportLayer:
         existing = self._by_peer.get(Destination(listener.transport, host, port))
         if existing is not None:
             return existing.flow
+        if listener.transport in WEBSOCKETS:
+            raise TransportError("a WebSocket is opened by the phone, never by us")
         stream_port = self._stream_ports.get(listener.name)
         if stream_port is None:
             raise TransportError(f"the listener {listener.name!r} is closed")

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import attrs
 
+from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.hosts import canonical_host, canonical_host_or_none, is_address
 from softswitch.transport.routes import kernel_source
 
@@ -41,7 +42,7 @@ class Listener:
     """One address and port that we serve.
 
     :ivar name: unique; flows name their listener.
-    :ivar transport: "UDP" or "TCP", as in a Via.
+    :ivar transport: "UDP", "TCP", "WS" or "WSS", as in a Via.
     :ivar bind_host: address literal without brackets; "0.0.0.0" and "::" mean every address of
         that family.
     :ivar port: 0 lets the kernel choose; the transport layer then knows the real one.
@@ -52,6 +53,7 @@ class Listener:
         descriptions; None: ``advertise_host`` where it is an address, else our own.
     :ivar local_networks: peers in here are told our own address.
     :ivar algorithms: digest algorithms of our challenges, in the order of the challenges.
+    :ivar websocket: how WebSockets are served; of the transports "WS" and "WSS".
     :ivar source_towards: our address towards a peer, or None where no route leads.
     """
 
@@ -64,6 +66,7 @@ class Listener:
     media_host: str | None = attrs.field(default=None, converter=canonical_host_or_none)
     local_networks: tuple[Network, ...] = ()
     algorithms: tuple[str, ...] = ("MD5",)
+    websocket: WebSocketSettings = attrs.field(factory=WebSocketSettings)
     source_towards: Callable[[str], str | None] = attrs.field(
         default=kernel_source, eq=False, repr=False
     )

@@ -57,7 +57,7 @@ class TcpPort:
                 raise TransportError(f"{where}: {error.strerror or error}") from error
             self.local_port: int = listening.getsockname()[1]
             self._port: IListeningPort = cast(IReactorSocket, reactor).adoptStreamPort(
-                listening.fileno(), listening.family, _Accepting(layer, listener.name)
+                listening.fileno(), listening.family, self._accepting()
             )
         layer.attach_stream(listener.name, self)
 
@@ -78,6 +78,10 @@ class TcpPort:
     def close(self) -> None:
         """Let the port go; connections stay."""
         self._port.stopListening()
+
+    def _accepting(self) -> ServerFactory:
+        """What serves the connections that peers open."""
+        return _Accepting(self._layer, self._listener.name)
 
 
 @implementer(IPushProducer)
@@ -123,13 +127,8 @@ class TcpStream(Protocol):
 
     def connectionMade(self) -> None:
         """The connection stands."""
-        transport: Any = self.transport
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-        handle: socket.socket = transport.getHandle()
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED * 1000)
-        transport.registerProducer(self, True)
+        watch(self.transport)
+        cast(IConsumer, self.transport).registerProducer(self, True)
         if self.connector is not None and self.connection is not None:
             self.connection.connected()
 
@@ -199,3 +198,13 @@ class _Connecting(ClientFactory):
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         if self._stream.connection is not None:
             self._stream.connection.lost(reason.getErrorMessage())
+
+
+def watch(transport: ITCPTransport) -> None:
+    """Have the kernel send at once, and find out when the peer is no more."""
+    connection: Any = transport
+    connection.setTcpNoDelay(True)
+    connection.setTcpKeepAlive(True)
+    handle: socket.socket = connection.getHandle()
+    handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
+    handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED * 1000)

@@ -26,6 +26,7 @@ from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.views import CallLimits, Forwarded, RingGroup, User
 from softswitch.sip.digest import ha1
 from softswitch.sip.parser import Limits
+from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.listener import Listener
 from softswitch.trunk.group import Trunk
 
@@ -33,6 +34,8 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGED = ROOT / "softswitch" / "ops" / "softswitch.toml"
 
 LISTEN = '[[listen]]\ntransport = "udp"\nbind = "127.33.1.1"\n'
+
+WEB = '[[listen]]\ntransport = "ws"\n[listen.websocket]\n'
 
 
 @pytest.fixture
@@ -492,7 +495,7 @@ def test_a_mistake_names_file_and_key_and_what_would_be_right(read, text: str, m
         ("", "listen: at least one [[listen]] table is wanted"),
         ("[listen]", "listen: a list is wanted, not a table"),
         ("[[listen]]", "listen[0].transport: is required"),
-        ('[[listen]]\ntransport = "tls"', 'listen[0].transport: "udp" or "tcp" is wanted'),
+        ('[[listen]]\ntransport = "sctp"', 'listen[0].transport: "udp" or "tcp" or'),
         (
             "[media]\ndscp = 64",
             "media.dscp: a code point from 0 to 63 is wanted",
@@ -503,6 +506,17 @@ def test_a_mistake_names_file_and_key_and_what_would_be_right(read, text: str, m
         (f'{LISTEN}advertise = "a b"', "listen[0].advertise: a host name or an address"),
         (f'{LISTEN}media_address = "a.org"', "listen[0].media_address: an IPv4 or IPv6 address"),
         (f"{LISTEN}{LISTEN}", "listen[1].name: udp:127.33.1.1:5060 is taken by listen[0].name"),
+        (f"{LISTEN}websocket = {{}}", 'listen[0].websocket: goes with transport = "ws"'),
+        (f'{WEB}path = "sip"', 'listen[0].websocket.path: a path such as "/sip" is wanted'),
+        (f'{WEB}path = "/a b"', 'listen[0].websocket.path: a path such as "/sip" is wanted'),
+        (
+            f'{WEB}origins = ["phone.example.org"]',
+            "listen[0].websocket.origins[0]: an origin such as",
+        ),
+        (
+            '[[listen]]\ntransport = "tcp"\n[[listen]]\ntransport = "ws"',
+            "listen[1].port: tcp 0.0.0.0:5060 is taken by listen[0].port",
+        ),
         (
             f'{LISTEN}name = "a"\n{LISTEN}name = "b"',
             "listen[1].port: udp 127.33.1.1:5060 is taken by listen[0].port",
@@ -540,3 +554,16 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     (file := tmp_path / "x.toml").write_bytes(b'realm = "\xff"')
     with pytest.raises(ConfigError, match=r"x\.toml: UTF-8 text is wanted"):
         load(file)
+
+
+def test_a_listener_for_web_pages(read):
+    """What it says of its WebSockets is what the transport is given, origins in one spelling; the
+    rest is the default."""
+    config = read(
+        "", f'{WEB}path = "/sip"\norigins = ["https://Phone.example.org"]\nping_seconds = 0'
+    )
+    [listener] = config.listeners()
+    assert listener.transport == "WS"
+    assert listener.websocket == WebSocketSettings(
+        "/sip", ("https://phone.example.org:443",), 0.0, 10.0, 5.0
+    )

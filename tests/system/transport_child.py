@@ -1,7 +1,8 @@
 """A transport layer on real sockets that answers every request; run by test_transport_sockets.
 
 Prints a JSON line per happening; the first holds the ports. A request with ``X-Send: TRANSPORT
-HOST PORT`` is also passed on to that peer. Ends when its standard input ends.
+HOST PORT`` is also passed on to that peer. A line on its standard input has it print the counters;
+it ends when that ends.
 """
 
 import json
@@ -16,18 +17,29 @@ from softswitch.sip.compose import response
 from softswitch.sip.message import Request
 from softswitch.sip.parser import Limits
 from softswitch.sip.uri import Uri
+from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.transport.resolver import Resolver, host_names
 from softswitch.transport.tcp import TcpPort
 from softswitch.transport.udp import UdpPort
+from softswitch.transport.websocket import WebSocketPort
 from softswitch.wheel import Wheel
+
+#: For tests of what is refused, and of what takes too long.
+PAGES = WebSocketSettings("/sip", ("https://phone.example.org:443",))
+IMPATIENT = WebSocketSettings(handshake_seconds=0.5)
+PINGING = WebSocketSettings(ping_seconds=0.5, pong_seconds=0.5)
+PORTS = {"UDP": UdpPort, "TCP": TcpPort, "WS": WebSocketPort}
 
 LISTENERS = [
     Listener("udp", "UDP", "127.77.0.1", 0),
     Listener("udp6", "UDP", "::1", 0),
     Listener("tcp", "TCP", "127.77.0.1", 0),
     Listener("any6", "TCP", "::", 0),
+    Listener("ws", "WS", "127.77.0.1", 0, websocket=PAGES),
+    Listener("impatient", "WS", "127.77.0.1", 0, websocket=IMPATIENT),
+    Listener("pinging", "WS", "127.77.0.1", 0, websocket=PINGING),
 ]
 
 
@@ -44,7 +56,7 @@ class User:
             return
         if message.get("X-Fail"):
             raise RuntimeError("a defect above")
-        body = b"x" * int(message.get("X-Answer") or 0)
+        body = b"caf\xe9" if message.get("X-Body") else b"x" * int(message.get("X-Answer") or 0)
         answer = response(message, 200, body=body).encode()
         for _ in range(int(message.get("X-Times") or 1)):
             try:
@@ -62,16 +74,20 @@ class User:
 
 
 class Input(Protocol):
+    def dataReceived(self, data):
+        tell(counters=dict(layer.counters))
+
     def connectionLost(self, reason=None):
         reactor.stop()
 
 
+layer = TransportLayer(LISTENERS, Limits(), Wheel(reactor))
+
+
 def begin():
-    layer = TransportLayer(LISTENERS, Limits(), Wheel(reactor))
     layer.user = User(layer)
     for listener in LISTENERS:
-        port = UdpPort if listener.transport == "UDP" else TcpPort
-        port(layer, listener, reactor)
+        PORTS[listener.transport](layer, listener, reactor)
     taken = []
     for name, port in (("udp", UdpPort), ("tcp", TcpPort)):
         [bound] = [listener for listener in layer.listeners if listener.name == name]

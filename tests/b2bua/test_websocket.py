@@ -1,0 +1,128 @@
+"""Phones in web pages: SIP over WebSocket (RFC 7118). They are found nowhere but on the WebSocket
+that they have opened."""
+
+import pytest
+
+WEB = {"transport": "WS"}
+
+
+@pytest.fixture(name="stage")
+def _stage(make_stage):
+    return make_stage()
+
+
+def test_a_page_calls_a_phone(stage):
+    """Its Via is answered on its WebSocket (RFC 7118 5.1); our Contact says ws towards it, and
+    nothing of it towards the phone."""
+    alice, bob = stage.phone("alice", **WEB), stage.phone("bob")
+    line = alice.call("bob")
+    bob.ring()
+    bob.answer()
+    assert line.statuses == [180, 200]
+    host, port = alice.switch
+    assert [str(each.uri) for each in line.responses[-1].contacts] == [
+        f"sip:bob@{host}:{port};transport=ws"
+    ]
+    invite = bob.line.invite
+    assert invite.top_via.transport == "UDP"
+    assert "transport" not in invite.contacts[0].uri.params
+    alice.hang_up()
+    assert bob.line.over
+    assert line.final == 200
+    assert alice.endpoint.peers == [alice.switch]
+
+
+def test_a_phone_calls_a_page(stage):
+    """Over the flow on which it has registered (RFC 5626 5.3), with its own Contact, which no one
+    could resolve, in the Request-URI; ACK, re-INVITE and BYE go there, too."""
+    alice, bob = stage.phone("alice"), stage.phone("bob", **WEB)
+    line = alice.call("bob")
+    invite = bob.line.invite
+    host, port = bob.switch
+    assert invite.uri == "sip:bob@bob-page.invalid;transport=ws"
+    assert (invite.top_via.transport, invite.top_via.port) == ("WS", port)
+    assert str(invite.contacts[0].uri) == f"sip:alice@{host}:{port};transport=ws"
+    bob.answer()
+    line.reinvite(alice.sdp("sendonly", version=2))
+    bob.line.respond(200, sdp=bob.sdp("recvonly", version=2))
+    alice.hang_up()
+    assert bob.line.methods == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
+
+
+def test_two_pages(stage):
+    """One calls the other, who hangs up; the caller has given up before, once."""
+    alice, bob = stage.phone("alice", **WEB), stage.phone("bob", **WEB)
+    alice.call("bob")
+    bob.ring()
+    alice.cancel()
+    assert alice.line.statuses == [180, 487]
+    alice.call("bob")
+    bob.answer()
+    bob.hang_up()
+    assert alice.line.over
+
+
+def test_a_page_that_is_no_user(stage):
+    """It is answered where it is, and challenged like anybody."""
+    stranger = stage.phone("mallory", **WEB)
+    line = stranger.call("bob")
+    assert line.statuses == [401]
+    assert stranger.endpoint.peers == [stranger.switch]
+
+
+def test_a_page_that_is_left(stage):
+    """Its user cannot be reached from that moment on: 480 at once, and nobody looks for a name
+    that is invalid."""
+    alice, bob = stage.phone("alice"), stage.phone("bob", **WEB)
+    bob.endpoint.stream(bob.switch).close()
+    stage.run(0)
+    assert alice.call("bob").statuses == [480]
+    assert stage.clock.seconds() == 0
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_page_that_is_left_while_it_rings(make_stage, who):
+    """The try fails at once; of a caller that is gone, nobody is told, and the call ends."""
+    stage = make_stage({"switch": {"ring_seconds": 20}})
+    alice, bob = stage.phone("alice", **WEB), stage.phone("bob", **WEB)
+    line = alice.call("bob")
+    bob.ring()
+    left = alice if who == "caller" else bob
+    left.endpoint.stream(left.switch).close()
+    stage.run(0)
+    if who == "callee":
+        assert line.statuses == [180, 500]
+    stage.run(30)
+
+
+def test_a_page_that_is_left_while_they_talk(stage):
+    """The other side hangs up, and no WebSocket is opened by us (RFC 7118 5)."""
+    alice, bob = stage.phone("alice"), stage.phone("bob", **WEB)
+    alice.call("bob")
+    bob.answer()
+    bob.endpoint.close()
+    stage.run(0)
+    alice.hang_up()
+    assert alice.line.final == 200
+    stage.run(40)
+
+
+def test_a_page_that_has_come_back(stage):
+    """Loaded anew, or in another network, and registered: its call is hung up where it is now."""
+    alice, bob = stage.phone("alice"), stage.phone("bob", **WEB)
+    alice.call("bob")
+    bob.answer()
+    bob.move(5070)
+    assert bob.register() == 200
+    alice.hang_up()
+    assert bob.line.over
+
+
+def test_a_message_to_a_page(stage):
+    """Outside of calls, too."""
+    alice, bob = stage.phone("alice"), stage.phone("bob", **WEB)
+    bob.can()
+    line = alice.dial("bob")
+    line.request("MESSAGE", [("Content-Type", "text/plain")], b"hello")
+    assert line.final == 200
+    assert [each.body for each in bob.requests] == [b"hello"]
