@@ -160,6 +160,9 @@ class StepQueue:
         :raises SdpSyntaxError: the engine's description cannot be read, or must not be sent.
         """
         _, target = self._legs(step)
+        if answer.untouched:
+            target.data.media.passed(answer.sdp)
+            return answer.sdp
         address = target.data.network.advertise
         said = step.located.sdp if step.located is not None else b""
         place = Place(answer.hosts or (address,), answer.terminates, said)

@@ -11,7 +11,7 @@ class BypassEngine:
 
     def ask(self, question: MediaQuestion, tell: Tell) -> None:
         """Give the SDP back as it came."""
-        tell(MediaAnswer(question.token, question.sdp))
+        tell(MediaAnswer(question.token, question.sdp, untouched=True))
 
     def drop(self, session: str, leg: str) -> None:
         """Nothing is held."""

@@ -88,17 +88,22 @@ class MediaEndpoint:
         """With our own ``o=``, of the version last sent."""
         if not self.session_id:
             self.session_id, self.version = _numbers(self.sent)
+        return set_origin(session, self._origin(address))
+
+    def _origin(self, address: str) -> Origin:
+        """Our own, of the version last sent."""
         numbers = str(self.session_id), str(self.version)
-        return set_origin(session, Origin("-", *numbers, "IN", address_type(address), address))
+        return Origin("-", *numbers, "IN", address_type(address), address)
 
     def _remembered(self, session: SessionDescription, address: str) -> bytes:
         """What is sent, of the next version unless it was sent before."""
-        if session.encode() != self.sent:
+        sdp = session.encode()
+        if sdp != self.sent:
+            before = f"o={self._origin(address)}".encode()
             self.version += 1
-            session = self._signed(session, address)
-        self.sent = session.encode()
-        self._current().local = self.sent
-        return self.sent
+            sdp = sdp.replace(before, f"o={self._origin(address)}".encode(), 1)
+        self.sent = self._current().local = sdp
+        return sdp
 
     def _note(self, text: str) -> None:
         """Note what was wrong with what was to be sent."""
@@ -112,8 +117,8 @@ class MediaEndpoint:
         :raises SdpSyntaxError: it cannot be read, or takes what was not offered.
         """
         offer = self._current().local
-        if not offer or not (self.padding or sections(sdp) != sections(offer)):
-            return sdp
+        if not self.session_id or not (self.padding or sections(sdp) != sections(offer)):
+            return sdp  # what has passed as the far peer wrote it is nobody's business either
         if not self.padding:
             self._note("its answer: the number of m= lines")
         return aligned(sdp, offer, self.padding)

@@ -97,6 +97,8 @@ class MediaAnswer:
         ``far.advertise`` alone. Whatever else it shows is taken out before it leaves.
     :ivar terminates: what the engine speaks by itself with ``to_leg``: "ice", "dtls", "sdes".
         Candidates leave only where it does, keys of ``from_leg`` only where it does not.
+    :ivar untouched: whether the SDP is what ``from_leg`` sent, for the media go past the engine;
+        it leaves as it is.
     """
 
     token: int
@@ -105,6 +107,7 @@ class MediaAnswer:
     renumbers: bool = False
     hosts: tuple[str, ...] = ()
     terminates: frozenset[Terminated] = frozenset()
+    untouched: bool = False
 
 
 Tell = Callable[[MediaAnswer], None]

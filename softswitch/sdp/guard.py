@@ -105,9 +105,8 @@ def _agreeing(
         wrong.append("t=")
         others = [line for line in common if line[:1] not in _TIMES]
         common = _ranked([*others, *times], _RANK, [])
-    if common is session.lines and _is_same(media, session):
-        return session
-    return _whole(common, media)
+    same = all(mine is each.lines for mine, each in zip(media, session.media, strict=True))
+    return session if same and common is session.lines else _whole(common, media)
 
 
 def _answering(section: MediaSection, offered: MediaSection, wrong: list[str]) -> Sequence[str]:
@@ -167,7 +166,7 @@ def _counted(session: SessionDescription, offered: Sequence[MediaSection]) -> Se
     return _whole(session.lines, media)
 
 
-def _refusal(section: MediaSection) -> Sequence[str]:
+def _refusal(section: MediaSection) -> list[str]:
     """The section refused (RFC 3264 6): port 0, some format, and nothing more."""
     return [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats) or '0'}"]
 
@@ -187,6 +186,9 @@ _TIME: Final = re.compile(r"t=[0-9]+ [0-9]+")
 #: The order of a level's lines (RFC 8866 9); those of one rank stay as they are.
 _RANK: Final = {kind: at for at, kind in enumerate("vosiuepcbta")} | {"r": 9, "z": 9}
 _MEDIA_RANK: Final = {"m": 0, "i": 1, "c": 2, "b": 3, "a": 4}
+#: What the types of a level's lines look like together.
+_SESSION: Final = re.compile(r"vosi?u?e*p*c?b*(?:t(?:r+z?)?)+a*")
+_SECTION: Final = re.compile(r"mi?c?b*a*")
 _DIRECTIONS: Final = frozenset(f"a={direction}" for direction in DUAL)
 
 
@@ -195,6 +197,10 @@ def _in_form(session: SessionDescription, wrong: list[str]) -> SessionDescriptio
 
     :raises SdpSyntaxError: a section in use says nothing of what is sent.
     """
+    last = session.media[-1].lines if session.media else session.lines
+    whole = not last[-1] and _fits(_SESSION, session.lines) and _times(session)
+    if whole and all(each.formats and _fits(_SECTION, each.lines) for each in session.media):
+        return session
     common = _ranked(session.lines, _RANK, wrong)
     if not any(line[:2] == "s=" for line in common):
         wrong.append("s=")
@@ -210,13 +216,17 @@ def _in_form(session: SessionDescription, wrong: list[str]) -> SessionDescriptio
                 raise SdpSyntaxError("No Format In m= Line", warning=NO_SUCH_FORMAT)
             wrong.append("an m= line without a format")
             media[at] = _refusal(section)
-    last = media[-1] if media else common
-    if last[-1] == "" and common is session.lines and _is_same(media, session):
-        return session
     return _whole(common, media)
 
 
-def _ranked(lines: Sequence[str], rank: dict[str, int], wrong: list[str]) -> Sequence[str]:
+def _fits(form: re.Pattern[str], lines: Sequence[str]) -> bool:
+    """Whether the lines of a level are of these types, and say at most one direction."""
+    if not form.fullmatch("".join([line[:1] for line in lines])):
+        return False
+    return len([line for line in lines if line.rstrip("\r ") in _DIRECTIONS]) < 2
+
+
+def _ranked(lines: Sequence[str], rank: dict[str, int], wrong: list[str]) -> list[str]:
     """The lines of a level in their order: at most one direction and one c=, one v=, o=, s= and i=,
     none that is for the other level (RFC 8866 5, 6.7)."""
     kept, ranks, seen = [], [], set()
@@ -242,7 +252,7 @@ def _ranked(lines: Sequence[str], rank: dict[str, int], wrong: list[str]) -> Seq
     if ranks != sorted(ranks):
         wrong.append("the order of lines")
         return [line for _, line in sorted(zip(ranks, kept, strict=True), key=_by_rank)]
-    return lines if len(kept) >= len(lines) - (not lines[-1]) else kept
+    return kept
 
 
 _ONCE: Final = frozenset("vosiuc")
@@ -253,11 +263,6 @@ _TIMES: Final = frozenset("trz")
 
 def _by_rank(ranked: tuple[int, str]) -> int:
     return ranked[0]
-
-
-def _is_same(media: Sequence[Sequence[str]], session: SessionDescription) -> bool:
-    """Whether these are the session's own sections."""
-    return all(lines is section.lines for lines, section in zip(media, session.media, strict=True))
 
 
 def _whole(common: Sequence[str], media: Sequence[Sequence[str]]) -> SessionDescription:

@@ -3,6 +3,7 @@ what its record and log say of it, and whom it leaves alone (RFC 3264, RFC 3261 
 
 import pytest
 
+from softswitch.media.bypass import BypassEngine
 from softswitch.testing.media import CountingEngine
 
 VIDEO = b"m=video 4002 RTP/AVP 99\r\n"
@@ -176,6 +177,31 @@ def test_the_media_of_a_trunk_that_says_so_go_past_us(make_stage, who):
     line.request("BYE")
     stage.run(40)
     assert engine.questions == []
+
+
+def test_an_engine_may_leave_a_description_alone(make_stage):
+    """It says so, and what the far side has written leaves to the byte, o= and all."""
+    stage = make_stage(engine=lambda clock: BypassEngine())
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    odd = b"v=0\r\nx=odd\r\n"
+    line = alice.call("bob", sdp=odd)
+    bob.answer()
+    assert bob.line.requests[0].body == odd
+    assert line.sdp == bob.sdp()
+    line.request("BYE")
+
+
+def test_what_a_trunk_hides_may_be_told_where_its_media_go_past_us(make_stage):
+    """Its gateway's address stands in its description: whoever is to send there has to read it,
+    while all other fields hide it."""
+    trunks = {"carrier": {"addresses": ["127.88.0.101:5060"], "dialog": {"media": "bypass"}}}
+    stage = make_stage({"trunks": trunks}, engine=lambda clock: CountingEngine())
+    alice, carrier = stage.phone("alice"), stage.trunk("carrier")
+    line = alice.call("0123")
+    carrier.answer(fields=[("X-From", "127.88.0.101")])
+    assert b"127.88.0.101" in line.sdp
+    assert line.responses[-1].get("X-From") == "127.88.0.1"
+    line.request("BYE")
 
 
 def test_others_on_the_same_switch_are_not_left_alone(make_stage):

@@ -155,3 +155,15 @@ def test_codecs_and_late_offers_that_cannot_be_are_refused(read, text, mistake):
     with pytest.raises(ConfigError) as caught:
         read(f'{text}\n[media]\nengine = "bypass"')
     assert mistake in str(caught.value)
+
+
+def test_offers_of_ours_to_a_peer_whose_media_go_past_us_are_refused(read):
+    """They would lead nowhere; what is said names the cell."""
+    with pytest.raises(ConfigError) as caught:
+        read(
+            '[trunks.t]\naddresses = ["a"]\n'
+            '[trunks.t.dialog]\nlate_offer = "offer"\nmedia = "bypass"'
+        )
+    assert 'trunks.t.dialog.late_offer: our offers want media = "engine"' in str(caught.value)
+    assert read('[trunks.t]\naddresses = ["a"]\ndialog = { media = "bypass" }').bypasses
+    assert not read('[trunks.t]\naddresses = ["a"]').bypasses

@@ -8,11 +8,12 @@ import attrs
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 
 from softswitch.errors import ConfigError
 from softswitch.media.shapes import RTP
 from softswitch.ops.config import Config
-from softswitch.ops.media import media_engine, shares
+from softswitch.ops.media import media_engine, mended, shares
 from softswitch.ops.tables import MediaTable
 from softswitch.ops.values import PortRange
 from softswitch.wheel import Wheel
@@ -38,6 +39,20 @@ def test_bypass():
     """No engine at all."""
     config = Config(media=MediaTable(engine="bypass"))
     assert media_engine(config, Wheel(Clock()), Clock()) is None
+
+
+def test_what_was_mended_is_logged():
+    """Once a leg: the call, the leg, all that was wrong."""
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        mended("call7", "b1", ["a=X-nat", "c="])
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [formatEvent(event) for event in events] == [
+        "call call7: wrong in session descriptions for leg b1: a=X-nat, c="
+    ]
+    assert (events[0]["call_id"], events[0]["leg"]) == ("call7", "b1")
 
 
 def test_a_state_directory_whose_path_is_too_long():
