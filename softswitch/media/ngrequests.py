@@ -6,12 +6,14 @@ an offer may be taken back; and once a side's source is learnt, nobody else's pa
 ("strict source").
 """
 
+from contextlib import suppress
 from typing import Final
 
 from softswitch.errors import SdpSyntaxError
 from softswitch.media.bencode import Value
-from softswitch.plugin.media import MediaProfile, MediaQuestion
+from softswitch.plugin.media import MediaAnswer, MediaProfile, MediaQuestion
 from softswitch.sdp.codecs import STATIC
+from softswitch.sdp.places import Terminated
 from softswitch.sdp.session import MediaSection, SessionDescription
 
 #: Of whoever says nothing else.
@@ -53,6 +55,10 @@ _CARRIED: Final = frozenset((*_BY_UDP, "UDP/TLS/RTP/SAVPF", "UDPTL", "UDP", "UDP
 
 #: Forms of RTP that nobody on the way can read.
 _ENCRYPTED: Final = ("SAVP", "SAVPF")
+
+#: What rtpengine always speaks by itself, and what it does where it has keys of its own.
+_TERMINATED: Final[frozenset[Terminated]] = frozenset(("ice", "dtls"))
+_TERMINATED_ALL: Final[frozenset[Terminated]] = frozenset(("ice", "dtls", "sdes"))
 
 #: The port of an address that is not known yet (discard, RFC 863).
 _SOME_PORT: Final = 9
@@ -103,6 +109,23 @@ def answer(question: MediaQuestion, call: str, offered: bytes) -> dict[str, Valu
     message |= _ANSWERED[(question.far.wants or _PLAIN).profile]
     message["flags"] = list(_FLAGS)
     return message
+
+
+def answered(question: MediaQuestion, shown: bytes) -> MediaAnswer:
+    """What rtpengine has made of a question, and where its media are: the addresses that it shows,
+    which may be another machine's."""
+    hosts: dict[str, None] = {}
+    with suppress(SdpSyntaxError):
+        for section in SessionDescription.parse(shown).media:
+            if section.connection is not None and not section.connection.is_hold:
+                hosts[section.connection.address] = None
+            for candidate in section.attributes("candidate"):
+                hosts |= dict.fromkeys(candidate.split()[4:5])
+    # Keys in the SDP of both sides may be the same: then rtpengine passes packets as they are.
+    own = _TERMINATED if b"\na=crypto:" in question.sdp else _TERMINATED_ALL
+    return MediaAnswer(
+        question.token, shown, hosts=(*hosts, question.far.advertise), terminates=own
+    )
 
 
 def _message(

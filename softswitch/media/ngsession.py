@@ -243,7 +243,7 @@ class NgSession:
             return
         if reply is not None and reply.result == "ok" and reply.sdp:
             (self._offered if offers else self._answered)(question, message, reply.sdp)
-            self._tell(step, MediaAnswer(question.token, reply.sdp))
+            self._tell(step, ngrequests.answered(question, reply.sdp))
         elif reply is not None and "parse SDP" in reply.reason:
             self._fail(step, question, SdpSyntaxError("Media engine cannot read the SDP"))
         elif offers and (reply is None or not self._tags):

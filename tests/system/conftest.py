@@ -26,6 +26,7 @@ PEERS = {
     "baresip": "baresip-core",
     "kamailio": "kamailio",
     "rtpengine": "rtpengine-daemon",
+    "chromium": "chromium",
     "ip": "iproute2",
     "nft": "nftables",
 }
