@@ -29,12 +29,14 @@ class FakeCall:
     :ivar ports: leg -> RTP port of each m= line.
     :ivar blocked: legs that nobody hears.
     :ivar talks: leg -> whom it talks to.
+    :ivar protocols: leg -> those of the m= lines that it has shown last.
     :ivar recording: whether it is recorded.
     """
 
     ports: dict[str, list[int]] = attrs.Factory(dict)
     blocked: set[str] = attrs.Factory(set)
     talks: dict[str, str] = attrs.Factory(dict)
+    protocols: dict[str, list[str | None]] = attrs.Factory(dict)
     recording: bool = False
 
 
@@ -127,7 +129,12 @@ class FakeRtpengine:
             None if section.refused else (port, port + 1)
             for section, port in zip(document.media, shown, strict=False)
         ]
-        led = point_at(document, self.place.host, pairs).encode()
+        call.protocols[offerer if not answers else answerer] = [
+            section.protocol for section in document.media
+        ]
+        wanted = message.get("transport-protocol")
+        protocols = call.protocols[offerer] if answers else [wanted] * len(document.media)
+        led = point_at(_spoken(document, protocols), self.place.host, pairs).encode()
         return {"result": "ok", "sdp": led}
 
     def _delete(self, message: Mapping[str, Any], call: FakeCall | None) -> dict[str, Any]:
@@ -208,8 +215,19 @@ class FakeFarm:
         self.leaked.append((session, leg))
 
 
+def _spoken(document: SessionDescription, protocols: list[str | None]) -> SessionDescription:
+    """The document with other protocols; None for the one that it has."""
+    media = []
+    for section, protocol in zip(document.media, protocols, strict=True):
+        first = section.lines[0].replace(section.protocol, protocol or section.protocol)
+        media.append([first, *section.lines[1:]])
+    return SessionDescription.of(document.lines, media)
+
+
 def _text(value: Any) -> Any:
     """What was read, with text for bytes."""
     if isinstance(value, bytes):
         return value.decode()
+    if isinstance(value, dict):
+        return {key: _text(each) for key, each in value.items()}
     return [_text(each) for each in value] if isinstance(value, list) else value
