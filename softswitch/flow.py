@@ -17,13 +17,25 @@ def uri_transport(transport: str) -> str:
     return "ws" if transport == "WSS" else transport.lower()
 
 
+#: Transports that nobody can listen to on the way.
+SECURE = frozenset(("TLS", "WSS"))
+
+
+def usual_port(transport: str) -> int:
+    """The port that is meant where none is said (RFC 3261 19.1.2).
+
+    :param transport: as in a Via.
+    """
+    return 5061 if transport == "TLS" else 5060
+
+
 class Flow(NamedTuple):
     """Where a message came from or goes to, and through which listener of ours.
 
     An address pair may be reused by another phone; the serial tells the connections apart.
 
     :ivar listener: name of the listener in the configuration.
-    :ivar transport: "UDP", "TCP", "WS" or "WSS", as in a Via.
+    :ivar transport: "UDP", "TCP", "TLS", "WS" or "WSS", as in a Via.
     :ivar local_host: our end, an address literal without brackets.
     :ivar local_port: our end.
     :ivar remote_host: the peer's end, an address literal without brackets.
@@ -43,3 +55,8 @@ class Flow(NamedTuple):
     def reliable(self) -> bool:
         """Whether the transport retransmits by itself, so that SIP does not have to."""
         return self.transport != "UDP"
+
+    @property
+    def secure(self) -> bool:
+        """Whether nobody can listen to it on the way."""
+        return self.transport in SECURE

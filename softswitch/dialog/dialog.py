@@ -47,7 +47,8 @@ class Dialog:
     :ivar registered: name of the user of ours whose registered phone the peer is; "" for others.
     :ivar spaces: protection spaces that have challenged requests of ours.
     :ivar symmetric: whether requests go back along ``flow`` rather than to the peer's Contact:
-        a registered peer, or one behind NAT.
+        a registered peer, one behind NAT, or one that has called us over TLS, which would not let
+        us in where it has no certificate.
     """
 
     call_id: str
@@ -83,7 +84,7 @@ class Dialog:
             contact=contact,
             remote_target=_target(request),
             flow=flow,
-            symmetric=bool(registered) or behind_nat(request, flow),
+            symmetric=bool(registered) or flow.secure or behind_nat(request, flow),
             registered=registered,
             route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
@@ -183,18 +184,27 @@ class Dialog:
 
         What begins the dialog goes on the flow that was found for it. After that a route set is
         always followed; without one, a registered peer or one behind NAT is reached along its flow,
-        since its Contact may be a private address.
+        since its Contact may be a private address. Over TLS a hop that is where the flow leads is
+        reached along it, since an address has seldom a certificate (RFC 5923).
 
         :raises SipSyntaxError: when the first Route or the target is no URI.
         """
         if not (self.remote_tag or self.remote_cseq):
             return self.flow
         if self.route_set:
-            return NameAddr.parse(self.route_set[0]).uri
+            first = self.first_route()
+            return self.flow if self.flow.secure and _is_at(first, self.flow) else first
         if self.symmetric:
             return self.flow
         target = Uri.parse(self.remote_target)
         return self.flow if _is_at(target, self.flow) else target
+
+    def first_route(self) -> Uri:
+        """The first hop of the route set.
+
+        :raises SipSyntaxError: it is no URI.
+        """
+        return NameAddr.parse(self.route_set[0]).uri
 
     def next_host(self) -> str:
         """Name or address of where our next request goes; "" where that cannot be read."""
@@ -229,7 +239,10 @@ class Dialog:
 
 
 def _is_at(target: Uri, flow: Flow) -> bool:
-    """Whether a target is the address that a UDP flow leads to, so that none has to be found."""
+    """Whether a target is the address that a UDP flow leads to, so that none has to be found; of
+    TLS, any port there."""
+    if flow.secure:
+        return target.host == flow.remote_host and target.transport == flow.transport
     return (
         target.host == flow.remote_host
         and (target.port or 5060) == flow.remote_port

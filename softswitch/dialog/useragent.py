@@ -313,6 +313,8 @@ class UserAgent:
         hop = dialog.next_hop()
         if not isinstance(hop, Flow) or self.transport.is_alive(hop):
             return hop
+        if dialog.route_set:
+            return dialog.first_route()
         found = self._locate(dialog.registered) if dialog.registered else ()
         flows = {each.contact: each.flow for each in found if each.flow is not None}
         near = [flow for flow in flows.values() if flow.remote_host == hop.remote_host]

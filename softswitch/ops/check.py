@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from softswitch.errors import ConfigError
+from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config, load
 from softswitch.policy.load import makers
 from softswitch.settings import nearest
@@ -58,6 +59,8 @@ def check(chosen: Namespace) -> int:
         if table["use"] not in known:
             mend = nearest(table["use"], list(known))
             raise ConfigError(f"{config.file}: policy[{index}].use", mend)
+    for expiry in expiring(read_certificates(config)):
+        print(f"{config.file}: {expiry}", file=sys.stderr)
     for warning in config.warnings():
         print(f"{config.file}: {warning}", file=sys.stderr)
     status = 0

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import accounts, upstream
+from softswitch.ops import accounts, encryption, upstream
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.media_profiles import media_faults, wanted
@@ -311,6 +311,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for index, table in enumerate(config.listen):
         if table.websocket is not None and table.transport != "ws":
             yield f"listen[{index}].websocket", 'goes with transport = "ws"'
+    yield from encryption.contradictions(config.listen, config.trunks)
     pairs = (config.media.ports.high - config.media.ports.low) // 2
     if not 0 <= config.media.processes <= min(64, pairs):
         yield "media.processes", "0 to 64 are wanted, and a pair of media.ports for each"

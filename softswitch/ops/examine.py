@@ -21,7 +21,9 @@ from typing import Literal
 
 import attrs
 
+from softswitch.errors import ConfigError
 from softswitch.media.bencode import encode
+from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config
 from softswitch.ops.tables import ListenTable
 from softswitch.sip.uri import Uri
@@ -187,6 +189,23 @@ def names(patient: Patient) -> Iterator[Finding]:
                 f"{host} of the trunk {name} leads nowhere",
                 "correct the name, or see that /etc/resolv.conf names a server that answers",
             )
+
+
+def certificates(patient: Patient) -> Iterator[Finding]:
+    """Whether our certificates can be read, and for how long they are good."""
+    try:
+        there = read_certificates(patient.config)
+    except ConfigError as error:
+        yield Finding("tls", "FAIL", str(error), "mend the file, then `softswitch reload`")
+        return
+    about_to = list(expiring(there))
+    for each in about_to:
+        remedy = "renew it, then `softswitch reload`"
+        yield Finding("tls", "FAIL" if each.over else "WARN", str(each), remedy)
+    shown = there.proofs()
+    if shown and not about_to:
+        until = min(proof.expires for proof in shown)
+        yield Finding("tls", "OK", f"our certificates are good until {until:%Y-%m-%d}")
 
 
 def open_files(patient: Patient) -> Iterator[Finding]:
@@ -399,6 +418,7 @@ EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     advertised,
     names,
     open_files,
+    certificates,
     media_ports,
     rtpengines,
     receive_buffer,

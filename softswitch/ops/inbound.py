@@ -23,12 +23,20 @@ def inbound(table: TrunkTable, realm: str, algorithms: Sequence[str]) -> Inbound
         username=table.inbound_username,
         ha1=hashes,
         registers=table.registers,
+        certificates=_certificates(table),
         hosts=table.inbound_hosts,
         dialled=table.inbound_numbers,
         called_from=table.called_from,
         owned=table.numbers,
         default_number=table.default_number,
     )
+
+
+def _certificates(table: TrunkTable) -> frozenset[str]:
+    """The names by which its certificate is known, with the wildcards that stand for them."""
+    named = table.inbound_certificates
+    wild = ["*." + name.partition(".")[2] for name in named] if table.tls.wildcard else []
+    return frozenset((*named, *wild))
 
 
 def contradictions(

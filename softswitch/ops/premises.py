@@ -12,7 +12,7 @@ from typing import Protocol
 
 from softswitch.dialog.proof import Credentials
 from softswitch.errors import ConfigError
-from softswitch.flow import Flow
+from softswitch.flow import SECURE, Flow
 from softswitch.ops.config import Config, names
 from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.decisions import Challenge, Reject
@@ -23,6 +23,7 @@ from softswitch.policy.users import Roll, Users
 from softswitch.policy.waiting import Found
 from softswitch.sip.digest import Nonces
 from softswitch.transport.domains import Domains
+from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunk, Trunks
@@ -38,6 +39,7 @@ class Building(Protocol):
     clock: Clock
     domains: Domains
     random: Random
+    transport: TransportLayer
     upstream: UpstreamRegistrations
     whereabouts: Whereabouts
 
@@ -184,8 +186,8 @@ class Premises:
 
     def trunk_of(self, request: RequestView) -> Trunk | Challenge | Reject | None:
         """The trunk that has sent a request: the one whose password it proves, else the one whose
-        address it comes from, or at which we have registered the Contact that it calls; from the
-        address alone nobody registers."""
+        certificate its sender has shown or whose address it comes from, or at which we have
+        registered the Contact that it calls; without a password nobody registers."""
         if self.accounts:
             who = self.authenticator.prove(request, self.accounts)
             if who is not None:
@@ -197,7 +199,9 @@ class Premises:
             name = upstream.whose(request.uri, request.source.remote_host)
             if name is not None:
                 return self.trunks.find(name)
-        return whose(self.trunks, request, upstream.tokens)
+        source = request.source
+        names = self._house.transport.names_on(source) if source.transport in SECURE else ()
+        return whose(self.trunks, request, upstream.tokens, names)
 
     def authenticate(
         self, request: RequestView

@@ -15,9 +15,12 @@ from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
 from softswitch.ops.cdr import JsonLines
+from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config, load
 from softswitch.ops.house import House
+from softswitch.ops.showing import Showing
 from softswitch.ops.whole import write_whole
+from softswitch.transport.certificates import Certificates
 
 log = Logger()
 
@@ -27,7 +30,8 @@ class Reloader:
 
     :param path: the configuration's file.
     :param directory: where relative paths in it start.
-    :param reload: takes a configuration; raises ConfigError when it is refused.
+    :param reload: takes a configuration and the certificates that it names; raises ConfigError
+        when it is refused.
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class Reloader:
         path: Path,
         directory: Path,
         outcome: Path,
-        reload: Callable[[Config], None],
+        reload: Callable[[Config, Certificates], None],
         reactor: Any,
     ) -> None:
         self._path = path
@@ -54,11 +58,12 @@ class Reloader:
             return
         self._busy = True
         pool = self._reactor.getThreadPool()
-        reading = deferToThreadPool(self._reactor, pool, load, self._path, self._directory)
+        reading = deferToThreadPool(self._reactor, pool, _read, self._path, self._directory)
         reading.addCallback(self._take).addErrback(self._refused).addBoth(self._ended)
 
-    def _take(self, config: Config) -> None:
-        self._reload(config)
+    def _take(self, read: tuple[Config, Certificates]) -> None:
+        config, certificates = read
+        self._reload(config, certificates)
         for warning in config.warnings():
             log.warn("{file}: {warning}", file=config.file, warning=warning)
         said = (
@@ -90,7 +95,15 @@ class Reloader:
             self.begin()
 
 
-def take(house: House, records: JsonLines, config: Config) -> None:
+def _read(path: Path, directory: Path) -> tuple[Config, Certificates]:
+    """The file, and the files that it names."""
+    config = load(path, directory)
+    return config, read_certificates(config)
+
+
+def take(
+    house: House, records: JsonLines, shown: Showing, config: Config, certificates: Certificates
+) -> None:
     """Have a switch take a configuration.
 
     :raises ConfigError: it is refused; then everything is as it was.
@@ -99,3 +112,4 @@ def take(house: House, records: JsonLines, config: Config) -> None:
     records.try_out(path)
     house.reload(config)
     records.move(path)
+    shown.take(certificates)

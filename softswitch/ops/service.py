@@ -20,6 +20,7 @@ from softswitch.flow import WEBSOCKETS
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
 from softswitch.ops.cdr import JsonLines
+from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.media import media_engine, mended, noticed
@@ -28,14 +29,17 @@ from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
 from softswitch.ops.secret import kept_secret
+from softswitch.ops.showing import Showing
 from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
 from softswitch.ops.whole import write_whole
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
+from softswitch.transport.listener import Listener
 from softswitch.transport.names import names_in_dns
 from softswitch.transport.tcp import TcpPort
+from softswitch.transport.tls import TlsPort
 from softswitch.transport.udp import UdpPort
 from softswitch.trunk.registering import RegistrationData, State
 from softswitch.wheel import Wheel
@@ -63,6 +67,7 @@ class SwitchService(Service):
         self._config = config
         self._reactor = reactor
         self._wheel = Wheel(reactor, broken=_broken)
+        self._showing = Showing(read_certificates(config), reactor)
         state = config.state_directory
         self._store = SqliteStore(state / config.store.path)
         self._records = JsonLines(state / config.records.path)
@@ -95,7 +100,7 @@ class SwitchService(Service):
             Path(config.file).absolute(),
             config.directory,
             state / OUTCOME,
-            partial(take, self.house, self._records),
+            partial(take, self.house, self._records, self._showing),
             reactor,
         )
         # When the calls that are left are hung up.
@@ -129,6 +134,7 @@ class SwitchService(Service):
         self._heed_signals()
         self.house.start()
         self._watchdog.start()
+        self._showing.start()
         # What was made at the start stays; the collector need not look at it again, and calls
         # free their memory without it.
         gc.collect()
@@ -164,10 +170,27 @@ class SwitchService(Service):
         transport = self.house.transport
         for index, listener in enumerate(list(transport.listeners)):
             try:
-                _kind(listener.transport)(transport, listener, self._reactor)
+                self._open_port(listener)
             except TransportError as error:
                 key = f"listen[{index}].port"
                 raise ConfigError(f"{self._config.file}: {key}", str(error)) from error
+
+    def _open_port(self, listener: Listener) -> None:
+        """
+        :raises TransportError: it is taken.
+        """
+        transport = self.house.transport
+        if listener.transport == "UDP":
+            UdpPort(transport, listener, self._reactor)
+        elif listener.transport in WEBSOCKETS:
+            # Its library takes 7 MB: only who serves WebSockets is to have them.
+            from softswitch.transport.websocket import WebSocketPort
+
+            WebSocketPort(transport, listener, self._reactor)
+        elif listener.transport == "TLS":
+            TlsPort(transport, listener, self._reactor, self._showing.now)
+        else:
+            TcpPort(transport, listener, self._reactor)
 
     def _drain(self, done: "Deferred[None]") -> None:
         switch = self.house.switch
@@ -189,6 +212,7 @@ class SwitchService(Service):
 
     def _close(self, done: "Deferred[None]") -> None:
         self._watchdog.stop()
+        self._showing.stop()
         self._sweep.stop()
         self.house.transport.stop()
         self.house.finish_records()
@@ -256,16 +280,6 @@ def refuse(error: ConfigError) -> NoReturn:
     """
     print(f"softswitch: {error}", file=sys.__stderr__)
     raise SystemExit(2)
-
-
-def _kind(transport: str) -> "type[UdpPort | TcpPort]":
-    """What serves the socket of a listener."""
-    if transport in WEBSOCKETS:
-        # Its library takes 7 MB: only who serves WebSockets is to have them.
-        from softswitch.transport.websocket import WebSocketPort
-
-        return WebSocketPort
-    return UdpPort if transport == "UDP" else TcpPort
 
 
 def _allow_many_files() -> None:

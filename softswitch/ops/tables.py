@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import attrs
 
+from softswitch.flow import usual_port
+from softswitch.ops.tls_tables import CertificateTable, TrunkTlsTable
 from softswitch.ops.values import (
     Address,
     Algorithm,
@@ -28,6 +30,7 @@ from softswitch.ops.values import (
 )
 from softswitch.plugin.views import CalledFrom
 from softswitch.transport.hosts import is_address
+from softswitch.transport.listener import Clients
 from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
@@ -97,17 +100,36 @@ class ListenTable:
     :ivar name: for the log; "" for one made of transport, address and port.
     :ivar algorithms: of our challenges; empty for those of ``[auth]``.
     :ivar websocket: how WebSockets are served; None for the defaults, and for other transports.
+
+    Of TLS, files being PEM and seen from where the switch runs:
+
+    :ivar certificate: what is shown, first the listener's own certificate and then its chain.
+    :ivar key: that belongs to it, without a password.
+    :ivar chain: more of the chain; "" for none.
+    :ivar certificates: others, shown to those who ask for one of their names (SNI).
+    :ivar client_certificates: whether who connects must show a certificate, too.
+    :ivar client_ca: the authorities that vouch for those.
     """
 
-    transport: Literal["udp", "tcp", "ws"]
+    transport: Literal["udp", "tcp", "tls", "ws"]
     bind: Address = "0.0.0.0"
-    port: Port = 5060
+    port: Port = attrs.field()
     name: str = ""
     advertise: HostPort | None = None
     media_address: Address | None = None
     local_networks: tuple[Network, ...] = ()
     algorithms: tuple[Algorithm, ...] = ()
+    certificate: str = ""
+    key: str = ""
+    chain: str = ""
+    certificates: tuple[CertificateTable, ...] = ()
+    client_certificates: Clients = "none"
+    client_ca: str = ""
     websocket: WebSocketTable | None = None
+
+    @port.default
+    def _usual_port(self) -> int:
+        return usual_port(self.transport.upper())
 
     @property
     def below(self) -> str:
@@ -144,7 +166,7 @@ class MemberTable:
     address: HostPort
     weight: Amount = 1
     priority: Amount = 0
-    transport: Literal["udp", "tcp"] | None = None
+    transport: Literal["udp", "tcp", "tls"] | None = None
 
 
 @attrs.frozen
@@ -230,6 +252,7 @@ class TrunkTable:
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
     :ivar register: how we register at it; None where we do not.
+    :ivar tls: whom we believe where we connect to it over TLS.
 
     What others hear of it:
 
@@ -242,6 +265,8 @@ class TrunkTable:
     :ivar inbound_username: with which it proves itself; "" where only its address tells.
     :ivar inbound_password: goes with it; or
     :ivar inbound_ha1: algorithm -> hash that ``softswitch user hash`` makes.
+    :ivar inbound_certificates: names by which its certificate makes a call its own; its address
+        alone does not then.
     :ivar inbound_hosts: of trunks that share a source, calls to these hosts are this one's.
     :ivar inbound_numbers: likewise calls of these numbers.
     :ivar called_from: where the number that it calls is read.
@@ -263,7 +288,7 @@ class TrunkTable:
     """
 
     addresses: tuple[HostPort, ...] = ()
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     networks: tuple[Network, ...] | None = None
     username: str = ""
     password: Secret | None = attrs.field(default=None, repr=False)
@@ -280,6 +305,7 @@ class TrunkTable:
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
     register: RegisterTable | None = None
+    tls: TrunkTlsTable = attrs.field(factory=TrunkTlsTable)
 
     topology: Literal["hide", "show"] = "hide"
     inside: tuple[Place, ...] = ()
@@ -287,6 +313,7 @@ class TrunkTable:
     inbound_username: str = ""
     inbound_password: Secret | None = attrs.field(default=None, repr=False)
     inbound_ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
+    inbound_certificates: tuple[Host, ...] = ()
     inbound_hosts: tuple[Host, ...] = ()
     inbound_numbers: tuple[NumberPattern, ...] = ()
     called_from: CalledFrom = "request-uri"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from softswitch.flow import Flow
+from softswitch.flow import Flow, usual_port
 from softswitch.sip.fields import NameAddr, split_values
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
@@ -226,9 +226,9 @@ def _request_uri(text: str) -> str:
 def _without_maddr(uri: Uri, flow: Flow, is_own: Callable[[Uri], bool]) -> Uri:
     """Take off an ``maddr`` that means the listener on which the request came."""
     maddr = uri.params.get("maddr")
-    transport = (uri.params.get("transport") or "udp").upper()
+    transport = uri.transport
     here = (flow.transport, flow.local_port)
-    if not maddr or (transport, uri.port or 5060) != here:
+    if not maddr or (transport, uri.port or usual_port(transport)) != here:
         return uri
     if not is_own(Uri("sip", host=maddr.strip("[]"), port=uri.port)):
         return uri

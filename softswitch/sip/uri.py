@@ -87,6 +87,15 @@ class Uri:
         return unquote(user, errors="surrogateescape") if "%" in user else user
 
     @property
+    def transport(self) -> str:
+        """The transport that it asks for, as in a Via: UDP where it says nothing, TLS of ``sips:``
+        (RFC 3261 26.2.2); "" where nothing can protect what a ``sips:`` asks for."""
+        named = (self.params.get("transport") or "").lower()
+        if self.scheme == "sips":
+            return _PROTECTED.get(named, "")
+        return named.upper() or "UDP"
+
+    @property
     def is_anonymous(self) -> bool:
         """Whether it is one by which a caller stays unknown (RFC 3323 4.1.1.3)."""
         return self.host.lower() == "anonymous.invalid"
@@ -265,6 +274,9 @@ _TEL: Final = re.compile(
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*+")
 _OPAQUE: Final = re.compile(r"[^\x00-\x20\x7f<>\"]++")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+#: What ``sips:`` makes of a transport: the parameter names what is below TLS (RFC 3261 26.2.2, RFC
+#: 7118 5.2).
+_PROTECTED: Final = {"": "TLS", "tcp": "TLS", "tls": "TLS", "ws": "WSS", "wss": "WSS"}
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SEPARATORS: Final = re.compile(r"[-.()]")
 # "%" stays escaped too, lest "%2540" should equal "%40".

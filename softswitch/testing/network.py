@@ -31,6 +31,8 @@ class LoopNetwork:
     """Carries datagrams and connections between whoever is attached to it.
 
     :ivar log: all that was sent, in order.
+    :ivar certificates: host -> the names in the certificate that it shows over TLS. Nothing is
+        encrypted here, and everybody is believed.
     :ivar silent: hosts that are dead: what is sent to them vanishes, connections to them are
         never made.
     :param delay: seconds that everything takes.
@@ -61,6 +63,7 @@ class LoopNetwork:
         self.split = split
         self.random = Random(seed)
         self.log: list[Carried] = []
+        self.certificates: dict[str, frozenset[str]] = {}
         self.silent: set[str] = set()
         self._datagrams: dict[Address, Receive] = {}
         self._streams: dict[Address, Accept] = {}
@@ -81,7 +84,7 @@ class LoopNetwork:
     ) -> "Endpoint":
         """Bind an address for a test phone.
 
-        :param transport: "UDP", "TCP", "WS" or "WSS"; a WebSocket's handshake is left out.
+        :param transport: "UDP", "TCP", "TLS", "WS" or "WSS"; a handshake is left out.
         :param receive: told (bytes, source address) of what comes, beside the log of it.
         """
         return Endpoint(self, (host, port or next(self._ephemeral)), transport, receive)
@@ -209,7 +212,7 @@ class LoopDatagramPort:
 
 
 class LoopStreamPort:
-    """The loop network's side of a TCP listener.
+    """The loop network's side of a TCP or TLS listener.
 
     :ivar local_port: the port that is bound.
     """
@@ -226,6 +229,8 @@ class LoopStreamPort:
 
     def connect(self, remote_host: str, remote_port: int, connection: Connection) -> LoopStream:
         """Begin to connect; ``connection`` hears later how it went."""
+        if connection.wanted:
+            connection.names = frozenset((connection.wanted,))
         return self._network.open(self._address[0], (remote_host, remote_port), connection)
 
     def close(self) -> None:
@@ -233,7 +238,10 @@ class LoopStreamPort:
         self._network.unbind("TCP", self._address)
 
     def _accept(self, stream: LoopStream, source: Address) -> Connection | None:
-        return self._layer.accepted(self._name, stream, *source)
+        connection = self._layer.accepted(self._name, stream, *source)
+        if connection is not None and connection.flow.secure:
+            connection.names = self._network.certificates.get(source[0], frozenset())
+        return connection
 
 
 class Received(NamedTuple):

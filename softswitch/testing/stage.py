@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 import attrs
 from zope.interface import implementer
 
-from softswitch.flow import WEBSOCKETS
+from softswitch.flow import usual_port
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
 from softswitch.ops.tables import ListenTable
@@ -105,7 +105,7 @@ class Stage:
     :param services: ``_sip._udp.example.org`` -> SRV records, likewise.
     :param at: the time at which it begins; without a zone, local time. None: 1970.
     :param file: name of the configuration, for its errors.
-    :param transport: of the phones, "UDP", "TCP" or "WS".
+    :param transport: of the phones, "UDP", "TCP", "WS", or "TLS", which here is not encrypted.
     :param wires: how the network behaves: ``seed``, ``delay``, ``jitter``, ``loss``,
         ``duplicate``, ``reorder``, ``split`` of ``LoopNetwork``.
     """
@@ -193,7 +193,7 @@ class Stage:
             name,
             self._place(name, host, port),
             transport,
-            self._door(transport),
+            self.address_for(transport),
             self.settle,
             password,
         )
@@ -225,9 +225,13 @@ class Stage:
         return Phone(
             self.network,
             name,
-            self._place(f"{name}/{member}" if member else name, place, address.port or 5060),
+            self._place(
+                f"{name}/{member}" if member else name,
+                place,
+                address.port or usual_port((transport or table.transport).upper()),
+            ),
             (transport or table.transport).upper(),
-            self.address,
+            self.address_for((transport or table.transport).upper()),
             self.settle,
         )
 
@@ -257,7 +261,7 @@ class Stage:
             name,
             place,
             transport or self.transport,
-            self.address,
+            self.address_for(transport or self.transport),
             self.settle,
         )
 
@@ -276,10 +280,13 @@ class Stage:
         listener = self.house.transport.listeners[0]
         return (listener.bind_host, listener.port)
 
-    def _door(self, transport: str) -> Address:
-        """Where a phone finds the switch: a WebSocket at a listener of its own."""
+    def address_for(self, transport: str) -> Address:
+        """Host and port of its first listener of that transport; of its first, where it has none.
+
+        :param transport: "UDP", "TCP", "TLS", "WS" or "WSS".
+        """
         for listener in self.house.transport.listeners:
-            if transport in WEBSOCKETS and listener.transport == transport:
+            if listener.transport == transport:
                 return (listener.bind_host, listener.port)
         return self.address
 

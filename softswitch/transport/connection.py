@@ -1,4 +1,4 @@
-"""One TCP connection: connecting, framing, keep-alives, its end. Pure.
+"""One TCP or TLS connection: connecting, framing, keep-alives, its end. Pure.
 
 The bytes come and go through a ``Stream``, which is Twisted's or the loop network's. RFC 3261
 18.3 and 18.4, RFC 5626 4.4.1 (CRLF keep-alive). A WebSocket is one, too, but brings its messages
@@ -16,6 +16,8 @@ from softswitch.wheel import Clock, Timer
 
 #: Seconds in which a connection that we open must stand.
 CONNECT_SECONDS = 4.0
+#: Seconds in which a peer that connected to us must have ended its TLS handshake.
+HANDSHAKE_SECONDS = 10.0
 #: Seconds in which the peer must have taken what was written before a close.
 CLOSE_SECONDS = 4.0
 #: Seconds in which a peer that connected to us must have sent something whole (64*T1).
@@ -82,15 +84,39 @@ class Connection(Machine):
     """One connection, whichever side opened it.
 
     :ivar flow: where it leads; the local port is the listener's also when we connected.
+    :ivar wanted: name that the peer's certificate must bear where we connect over TLS; "" where the
+        peer has connected.
+    :ivar names: what the peer's certificate says that it is, once that is verified: names and
+        address literals, in lower case; of a peer to which we have connected, the name alone that
+        was wanted of it.
     """
 
-    __slots__ = ("_clock", "_framer", "_owner", "_queue", "_stream", "_timer", "flow")
+    __slots__ = (
+        "_clock",
+        "_framer",
+        "_owner",
+        "_patience",
+        "_queue",
+        "_silence",
+        "_stream",
+        "_timer",
+        "flow",
+        "names",
+        "wanted",
+    )
 
     TABLE: ClassVar[Table]
 
-    def __init__(self, flow: Flow, owner: Owner, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, flow: Flow, owner: Owner, limits: Limits, clock: Clock, wanted: str = ""
+    ) -> None:
         self.state = State.CONNECTING
         self.flow = flow
+        self.wanted = wanted
+        self.names: frozenset[str] = frozenset()
+        self._patience = CONNECT_SECONDS
+        # Seconds in which something whole must have come once the connection stands; 0 for ever.
+        self._silence = 0.0
         self._owner = owner
         self._clock = clock
         self._framer = Whole() if flow.transport in WEBSOCKETS else Framer(limits)
@@ -109,8 +135,16 @@ class Connection(Machine):
         self.state = State.OPEN
         self._wait(SILENT_SECONDS)
 
+    def greeting(self, stream: Stream) -> None:
+        """The peer has connected and its TLS handshake begins; ``connected`` or ``lost`` will
+        follow, or the time-out."""
+        self._stream = stream
+        self._silence = SILENT_SECONDS
+        self._patience = HANDSHAKE_SECONDS
+        self._wait(HANDSHAKE_SECONDS)
+
     def connected(self) -> None:
-        """The connection that we opened stands; what was queued is sent."""
+        """The connection stands, with its TLS if it has any; what was queued is sent."""
         self.fire(Event.CONNECTED)
 
     def lost(self, reason: str) -> None:
@@ -165,6 +199,8 @@ class Connection(Machine):
     def _flush(self) -> None:
         assert self._stream is not None
         self._stop_waiting()
+        if self._silence:
+            self._wait(self._silence)
         for data in self._queue:
             self._stream.write(data)
         self._queue.clear()
@@ -180,7 +216,7 @@ class Connection(Machine):
         self._end(reason)
 
     def _give_up(self) -> None:
-        self._abort(f"no connection within {CONNECT_SECONDS:g} s")
+        self._abort(f"no connection within {self._patience:g} s")
 
     def _close(self, reason: str) -> None:
         assert self._stream is not None

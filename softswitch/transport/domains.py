@@ -6,6 +6,7 @@ and ``100@name`` are one user.
 
 from collections.abc import Iterable, Sequence
 
+from softswitch.flow import usual_port
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import canonical_host
 from softswitch.transport.listener import Listener
@@ -47,9 +48,9 @@ class Domains:
     def is_own_hop(self, uri: Uri) -> bool:
         """Whether a Route or Request-URI leads to one of our listeners (RFC 3261 16.4).
 
-        Without a port an address means 5060 (19.1.2); a name of ours means us.
+        Without a port an address means 5060, of TLS 5061 (19.1.2); a name of ours means us.
         """
         host = canonical_host(uri.host)
         if uri.port is None and host in self._names:
             return True
-        return self.is_ours(host, uri.port or 5060)
+        return self.is_ours(host, uri.port or usual_port(uri.transport))

@@ -1,6 +1,7 @@
 """The transport layer: between bytes on flows and SIP messages (RFC 3261 section 18). Pure.
 
-Bytes come from the ports of the listeners, real ones (``udp``, ``tcp``) or the loop network's.
+Bytes come from the ports of the listeners, real ones (``udp``, ``tcp``, ``tls``) or the loop
+network's.
 What cannot be parsed never rises: a request that can be answered is answered here, all else is
 counted and dropped.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple, Protocol
 import attrs
 
 from softswitch.errors import TransportError
-from softswitch.flow import WEBSOCKETS, Flow
+from softswitch.flow import SECURE, WEBSOCKETS, Flow, usual_port
 from softswitch.sip.compose import response, stateless_tag
 from softswitch.sip.message import Message, Request
 from softswitch.sip.parser import STREAM_LIMITS, Limits, MessageSyntaxError, parse
@@ -34,13 +35,16 @@ BELIEVED = 10.0
 class Destination(NamedTuple):
     """Where a request can be sent.
 
-    :ivar transport: "UDP", "TCP", "WS" or "WSS".
+    :ivar transport: "UDP", "TCP", "TLS", "WS" or "WSS".
     :ivar host: address literal without brackets.
+    :ivar name: what the certificate found there must bear: the host of the URI that led there
+        (RFC 5922 7.2); "" where there is no certificate.
     """
 
     transport: str
     host: str
     port: int
+    name: str = ""
 
 
 class TransportUser(Protocol):
@@ -78,7 +82,8 @@ class StreamPort(Port, Protocol):
     """A port that accepts connections, and opens them from the same address."""
 
     def connect(self, remote_host: str, remote_port: int, connection: Connection) -> Stream:
-        """Begin to connect; ``connection`` hears later how it went."""
+        """Begin to connect; ``connection`` hears later how it went. A port of TLS sees that whoever
+        answers there is who is ``wanted`` of the connection, before it says that it stands."""
 
 
 class TransportLayer:
@@ -181,14 +186,22 @@ class TransportLayer:
                 raise
             self._broken(error)
 
-    def accepted(self, name: str, stream: Stream, host: str, port: int) -> Connection | None:
-        """A peer has connected; None, and the stream is aborted, when there are too many."""
+    def accepted(
+        self, name: str, stream: Stream, host: str, port: int, greets: bool = False
+    ) -> Connection | None:
+        """A peer has connected; None, and the stream is aborted, when there are too many.
+
+        :param greets: whether a TLS handshake comes first.
+        """
         if len(self._connections) >= MAX_CONNECTIONS:
             self.counters["refused: too many connections"] += 1
             stream.abort()
             return None
         connection = self._connection(name, host, port)
-        connection.accepted(stream)
+        if greets:
+            connection.greeting(stream)
+        else:
+            connection.accepted(stream)
         return connection
 
     def framed(self, data: bytes, flow: Flow) -> None:
@@ -203,7 +216,7 @@ class TransportLayer:
         """Forget a connection and tell everyone who may count on its flow."""
         flow = connection.flow
         del self._connections[flow.serial]
-        peer = Destination(flow.transport, flow.remote_host, flow.remote_port)
+        peer = Destination(flow.transport, flow.remote_host, flow.remote_port, connection.wanted)
         if self._by_peer.get(peer) is connection:
             del self._by_peer[peer]
         for observer in self.on_closed:
@@ -229,15 +242,19 @@ class TransportLayer:
             raise TransportError(f"no listener named {flow.listener!r}")
         port.send(data, flow.remote_host, flow.remote_port)
 
-    def flow_to(self, transport: str, host: str, port: int) -> Flow:
+    def flow_to(self, transport: str, host: str, port: int, name: str = "") -> Flow:
         """A flow to a peer, through the listener that faces it.
 
-        A connection to the peer is used again, whoever opened it; else one is opened.
+        A connection to the peer is used again, whoever opened it; over TLS only one that we have
+        opened to that very name, since nobody else has proved to be it. Else one is opened.
 
         :param host: address literal without brackets.
+        :param name: of TLS, what the certificate must bear; "" for the address.
         :raises TransportError: when no listener has this transport and address family.
         """
-        destination = Destination(transport, host, port)
+        if transport in SECURE:
+            name = name or host
+        destination = Destination(transport, host, port, name)
         if destination in self._flows and self._clock.seconds() < self._believed_until:
             return self._flows[destination]
         if not is_address(host):
@@ -253,7 +270,12 @@ class TransportLayer:
         if transport == "UDP":
             flow = self._flows[destination] = self.flow(listener.name, host, port)
             return flow
-        return self._connect(listener, host, port)
+        return self._connect(listener, host, port, name)
+
+    def names_on(self, flow: Flow) -> frozenset[str]:
+        """What the certificate of a flow's peer says that it is; nothing without a certificate."""
+        connection = self._connections.get(flow.serial)
+        return connection.names if connection is not None else frozenset()
 
     def facing(self, flow: Flow) -> Facing:
         """What the flow's peer sees of us."""
@@ -285,7 +307,10 @@ class TransportLayer:
             return flow
         via = request.top_via
         if flow.reliable:
-            return self._connect(self._listener(flow), flow.remote_host, via.port or 5060)
+            at, name = via.port or usual_port(flow.transport), ""
+            if flow.transport in SECURE:
+                name = canonical_host(via.host)
+            return self._connect(self._listener(flow), flow.remote_host, at, name)
         if force_rport:
             return flow
         port = via.port or 5060
@@ -323,7 +348,8 @@ class TransportLayer:
         if (via.host, via.port) in self._our_hops:
             return True
         host = canonical_host(via.host)
-        ours = any(listener.is_hop(host, via.port or 5060) for listener in self.listeners)
+        at = via.port or usual_port(via.transport)
+        ours = any(listener.is_hop(host, at) for listener in self.listeners)
         if ours:
             self._our_hops.add((via.host, via.port))
         return ours
@@ -344,8 +370,8 @@ class TransportLayer:
             return
         self.counters[f"refused: {error.status} {error.reason}"] += 1
 
-    def _connect(self, listener: Listener, host: str, port: int) -> Flow:
-        existing = self._by_peer.get(Destination(listener.transport, host, port))
+    def _connect(self, listener: Listener, host: str, port: int, name: str) -> Flow:
+        existing = self._by_peer.get(Destination(listener.transport, host, port, name))
         if existing is not None:
             return existing.flow
         if listener.transport in WEBSOCKETS:
@@ -353,15 +379,15 @@ class TransportLayer:
         stream_port = self._stream_ports.get(listener.name)
         if stream_port is None:
             raise TransportError(f"the listener {listener.name!r} is closed")
-        connection = self._connection(listener.name, host, port)
+        connection = self._connection(listener.name, host, port, name)
         connection.opening(stream_port.connect(host, port, connection))
         return connection.flow
 
-    def _connection(self, name: str, host: str, port: int) -> Connection:
+    def _connection(self, name: str, host: str, port: int, wanted: str = "") -> Connection:
         flow = self.flow(name, host, port, next(self._serials))
-        connection = Connection(flow, self, self.stream_limits, self._clock)
+        connection = Connection(flow, self, self.stream_limits, self._clock, wanted)
         self._connections[flow.serial] = connection
-        self._by_peer[Destination(flow.transport, host, port)] = connection
+        self._by_peer[Destination(flow.transport, host, port, wanted)] = connection
         return connection
 
     def _listener(self, flow: Flow) -> Listener:

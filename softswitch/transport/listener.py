@@ -7,6 +7,7 @@ a cloud, tells each side an address that it can reach.
 
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Literal
 
 import attrs
 
@@ -15,6 +16,10 @@ from softswitch.transport.hosts import canonical_host, canonical_host_or_none, i
 from softswitch.transport.routes import kernel_source
 
 Network = IPv4Network | IPv6Network
+
+#: What a listener of TLS wants of those who connect: no certificate, one that is good if they have
+#: one, or a good one from everybody.
+Clients = Literal["none", "wanted", "required"]
 
 
 @attrs.frozen
@@ -42,7 +47,7 @@ class Listener:
     """One address and port that we serve.
 
     :ivar name: unique; flows name their listener.
-    :ivar transport: "UDP", "TCP", "WS" or "WSS", as in a Via.
+    :ivar transport: "UDP", "TCP", "TLS", "WS" or "WSS", as in a Via.
     :ivar bind_host: address literal without brackets; "0.0.0.0" and "::" mean every address of
         that family.
     :ivar port: 0 lets the kernel choose; the transport layer then knows the real one.

@@ -19,10 +19,14 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from softswitch.flow import SECURE, usual_port
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.layer import Destination
 from softswitch.transport.listener import Listener, choose
+
+#: Transport that we speak -> its service (RFC 3263 4.2).
+_SERVICES = {"UDP": "_sip._udp", "TCP": "_sip._tcp", "TLS": "_sips._tcp"}
 
 #: Looks a name up, and tells its addresses, without brackets, at once or later; [] for none.
 LookUp = Callable[[str, Callable[[list[str]], None]], None]
@@ -74,8 +78,8 @@ class Resolver:
     def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
         """Tell the destinations of ``uri`` in the order in which to try them.
 
-        An address is told before this returns. Where nothing can be reached, and for ``tel:``,
-        ``sips:`` and transports that we do not speak, the list is empty.
+        An address is told before this returns. Where nothing can be reached, and for ``tel:`` and
+        transports that we do not speak, the list is empty.
         """
         hop = next_hop(uri)
         if hop is None:
@@ -86,7 +90,7 @@ class Resolver:
             self._resolve_host(hop, tell)
         else:
             self._look_up_service(
-                f"_sip._{hop.transport.lower()}.{hop.host}",
+                f"{_SERVICES[hop.transport]}.{hop.host}",
                 lambda found: self._resolve_service(hop, found, tell),
             )
 
@@ -147,15 +151,19 @@ def next_hop(uri: Uri) -> Destination | None:
     """Transport, host (maybe a name) and port that a URI means; None when we cannot go there.
 
     ``maddr`` takes the host's place (RFC 3261 19.1.1); UDP and 5060 are what is meant when
-    nothing is said.
+    nothing is said, with ``sips:`` TLS and 5061. Whoever is there has to prove that he is the
+    URI's host, whatever records have led to him (RFC 5922 7.2).
     """
-    if uri.scheme != "sip" or not uri.host:
+    if uri.scheme not in ("sip", "sips") or not uri.host:
         return None
-    transport = (uri.params.get("transport") or "udp").upper()
-    if transport not in ("UDP", "TCP"):
+    transport = uri.transport
+    if transport not in _SERVICES:
         return None
     host = canonical_host(uri.params.get("maddr") or uri.host)
-    return Destination(transport, host, uri.port or 5060)
+    if transport not in SECURE:
+        return Destination(transport, host, uri.port or 5060)
+    name = canonical_host(uri.host)
+    return Destination(transport, host, uri.port or usual_port(transport), name)
 
 
 def host_names(reactor: IReactorPluggableNameResolver) -> LookUp:

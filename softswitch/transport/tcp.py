@@ -4,6 +4,7 @@ Thin: framing, queues and time-outs are ``connection``'s.
 """
 
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.interfaces import (
@@ -63,12 +64,12 @@ class TcpPort:
 
     def connect(self, remote_host: str, remote_port: int, connection: Connection) -> "TcpStream":
         """Begin to connect; ``connection`` hears later how it went."""
-        stream = TcpStream(connection)
+        stream = self._stream(connection)
         own = None if self._listener.wildcard else (self._listener.bind_host, 0)
         stream.connector = self._reactor.connectTCP(
             remote_host,
             remote_port,
-            _Connecting(stream),
+            self._connecting(stream),
             # The connection's own time-out comes first.
             timeout=CONNECT_SECONDS + 1,
             bindAddress=own,
@@ -79,9 +80,16 @@ class TcpPort:
         """Let the port go; connections stay."""
         self._port.stopListening()
 
+    def _stream(self, connection: Connection) -> "TcpStream":
+        return TcpStream(connection)
+
     def _accepting(self) -> ServerFactory:
         """What serves the connections that peers open."""
-        return _Accepting(self._layer, self._listener.name)
+        return Accepting(lambda: _Accepted(self._layer, self._listener.name))
+
+    def _connecting(self, stream: "TcpStream") -> ClientFactory:
+        """What serves the one connection that we open."""
+        return Connecting(stream)
 
 
 @implementer(IPushProducer)
@@ -140,7 +148,11 @@ class TcpStream(Protocol):
     def connectionLost(self, reason: Failure = Failure(Exception("closed"))) -> None:  # noqa: B008
         """The connection is gone."""
         if self.connection is not None:
-            self.connection.lost(reason.getErrorMessage())
+            self.connection.lost(self.why(reason))
+
+    def why(self, reason: Failure) -> str:
+        """What ended the connection, in words."""
+        return reason.getErrorMessage()
 
     def pauseProducing(self) -> None:  # noqa: N802
         """The transport's buffer is full; told again with each write while it is."""
@@ -157,17 +169,16 @@ class TcpStream(Protocol):
         """The connection ends; ``connectionLost`` tells."""
 
 
-class _Accepting(ServerFactory):
-    """Hands what comes in to the layer."""
+class Accepting(ServerFactory):
+    """Makes a stream for each connection that comes in."""
 
     noisy = False
 
-    def __init__(self, layer: TransportLayer, name: str) -> None:
-        self._layer = layer
-        self._name = name
+    def __init__(self, make: Callable[[], TcpStream]) -> None:
+        self._make = make
 
     def buildProtocol(self, addr: IAddress | None) -> TcpStream:
-        return _Accepted(self._layer, self._name)
+        return self._make()
 
 
 class _Accepted(TcpStream):
@@ -184,7 +195,7 @@ class _Accepted(TcpStream):
         self.connection = self._layer.accepted(self._name, self, peer.host, peer.port)
 
 
-class _Connecting(ClientFactory):
+class Connecting(ClientFactory):
     """Holds the one connection that we open."""
 
     noisy = False

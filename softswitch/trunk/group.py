@@ -41,7 +41,7 @@ class Trunk:
 
     :ivar name: name in the configuration.
     :ivar members: its gateways; an address stands for a member of the usual weight and priority.
-    :ivar transport: "udp" or "tcp", of members that have none of their own.
+    :ivar transport: "udp", "tcp" or "tls", of members that have none of their own.
     :ivar networks: a request from here is the trunk's; None for the members' addresses that are
         literals.
     :ivar username: for the trunk's challenges; "" for none.
@@ -205,7 +205,9 @@ class Trunk:
         return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:
-        """The networks whose requests are this trunk's."""
+        """The networks whose requests are this trunk's, whatever certificate they show."""
+        if self.inbound.certificates:
+            return ()
         if self.networks is not None:
             return self.networks
         hosts = [Uri.parse(f"sip:{member.address}").host for member in self.members]
@@ -239,12 +241,16 @@ class Trunks:
         self._by_name: dict[str | None, Trunk] = {}
         self.find: Callable[[str | None], Trunk | None] = self._by_name.get
         self._by_username: dict[str, Trunk] = {}
+        #: Name in a certificate -> the trunks that are known by it.
+        self._by_certificate: dict[str, list[Trunk]] = {}
         by_prefix: dict[tuple[int, int], dict[int, list[Trunk]]] = {}
         for trunk in trunks:
             self._by_name[trunk.name] = trunk
             trunk.state.around = around
             if trunk.inbound.username:
                 self._by_username[trunk.inbound.username] = trunk
+            for name in trunk.inbound.certificates:
+                self._by_certificate.setdefault(name, []).append(trunk)
             for network in trunk.sources():
                 prefixes = by_prefix.setdefault((network.version, network.prefixlen), {})
                 shift = network.max_prefixlen - network.prefixlen
@@ -285,6 +291,19 @@ class Trunks:
                 return found
         return ()
 
+    def certified(self, names: Iterable[str], host: str) -> Sequence[Trunk]:
+        """All trunks that are known by a name in a certificate, in their order; but for those that
+        may call from other networks alone.
+
+        :param names: as ``identities.names`` gives them.
+        :param host: from which it was shown, an address literal without brackets.
+        """
+        if not self._by_certificate:
+            return ()
+        found = [trunk for name in names for trunk in self._by_certificate.get(name, ())]
+        fitting = [each for each in found if each.networks is None or _within(host, each.networks)]
+        return [trunk for trunk in self if trunk in fitting] if len(fitting) > 1 else fitting
+
     def __iter__(self) -> Iterator[Trunk]:
         return iter(self._by_name.values())
 
@@ -302,6 +321,16 @@ def escape_user(text: str) -> str:
     if text.isascii() and text.isalnum():
         return text
     return quote(text, _USER_UNRESERVED, errors="surrogateescape")
+
+
+def _within(host: str, networks: Iterable[Network]) -> bool:
+    version, number = _address(host)
+    return any(
+        network.version == version
+        and number >> (network.max_prefixlen - network.prefixlen)
+        == int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+        for network in networks
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -43,6 +43,8 @@ class Inbound:
     :ivar username: with which it answers our challenges; "" where only its address tells.
     :ivar ha1: algorithm -> hex digest of ``username:realm:password`` (RFC 7616 3.4.2).
     :ivar registers: whether it registers to us, and is reached where it did so last.
+    :ivar certificates: names one of which a certificate must bear that makes a request its own; a
+        wildcard as it stands there. Empty where no certificate is asked for.
     :ivar hosts: of trunks that share a source, calls to these hosts are this one's; lower case.
     :ivar dialled: likewise calls of these numbers.
     :ivar called_from: where the number that it calls is read.
@@ -53,6 +55,7 @@ class Inbound:
     username: str = ""
     ha1: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     registers: bool = False
+    certificates: frozenset[str] = frozenset()
     hosts: tuple[str, ...] = ()
     dialled: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
     called_from: CalledFrom = "request-uri"

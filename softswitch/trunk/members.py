@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from softswitch.flow import Flow
+from softswitch.flow import Flow, usual_port
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.layer import Destination
@@ -33,8 +33,8 @@ class Surroundings:
 class MemberState:
     """What is known of one member.
 
-    :ivar gateways: its addresses; under None the name, while it leads nowhere. Empty while nobody
-        has asked where a name leads.
+    :ivar gateways: its addresses, without what a certificate must bear there; under None the name,
+        while it leads nowhere. Empty while nobody has asked where a name leads.
     :ivar calls: to it, at once.
     :ivar total: calls to it since the start.
     """
@@ -128,6 +128,8 @@ class Members:
         :param address: the member's; "" for whichever has that address.
         :param place: None for nowhere.
         """
+        if place is not None and place.name:
+            place = place._replace(name="")
         state = self.states.get(address)
         if state is not None:
             gateway = state.gateways.get(place)
@@ -142,6 +144,8 @@ class Members:
     def resolved(self, address: str, places: Sequence[Destination]) -> None:
         """A member's name leads there now; what it led to before is forgotten. Where it leads
         nowhere, all is as it was: it may be the resolver's fault."""
+        if places and places[0].name:
+            places = [each._replace(name="") for each in places]
         state, found = self.states.get(address), set(places)
         if state is not None and found and found != state.gateways.keys():
             known = state.gateways
@@ -208,7 +212,8 @@ def destination(member: Member, transport: str) -> Destination | None:
     host = canonical_host(uri.host)
     if not is_address(host):
         return None
-    return Destination((member.transport or transport).upper(), host, uri.port or 5060)
+    transport = (member.transport or transport).upper()
+    return Destination(transport, host, uri.port or usual_port(transport))
 
 
 def place_of(flow: Flow | None) -> Destination | None:

@@ -20,6 +20,7 @@ from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Response
 from softswitch.sip.uri import Uri
+from softswitch.transport.hosts import canonical_host
 from softswitch.transport.layer import Destination
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.granted import delta, granted_seconds, service_route
@@ -258,7 +259,8 @@ class Registration(DataMachine):
         at = list(others).index(data.registrar) if data.registrar in others else 0
         cycle = [*others[at:], *others[:at]]
         data.untried = [each for each in cycle if data.not_before.get(each, 0.0) <= now]
-        data.tried = [Destination(flow.transport, flow.remote_host, flow.remote_port)]
+        name = canonical_host(Uri.parse(f"sip:{data.registrar}").host) if flow.secure else ""
+        data.tried = [Destination(flow.transport, flow.remote_host, flow.remote_port, name)]
         data.briefs = 0
         data.next_at = None
         self._ask(flow)

@@ -106,8 +106,10 @@ class RegistrationData:
 class Transport(Protocol):
     """The part of the transport layer that a registration needs."""
 
-    def flow_to(self, transport: str, host: str, port: int) -> Flow:
+    def flow_to(self, transport: str, host: str, port: int, name: str = "") -> Flow:
         """A flow to an address.
+
+        :param name: that a certificate must bear there.
 
         :raises TransportError: none leads there.
         """

@@ -1,12 +1,12 @@
 """Whose an inbound request is, of the trunks. Pure.
 
 Who may call as a trunk is said by what nobody else can show: credentials that prove to be the
-trunk's (RFC 3261 22), or the address from which the request really came; once there is TLS, the
-name in the peer's certificate, too, which is why the whole flow is looked at. What a request says
-of itself, in From, Contact or Via, never makes it a trunk's.
+trunk's (RFC 3261 22), the name in the certificate that the peer has shown (RFC 5922 7), or the
+address from which the request really came. What a request says of itself, in From, Contact or Via,
+never makes it a trunk's.
 
-Of trunks whose networks hold one address, those of the narrowest network share it. Among them the
-Request-URI chooses:
+Trunks that one certificate names share it; where it names none, of the trunks whose networks hold
+the address those of the narrowest network share that. Among them the Request-URI chooses:
 
 1. the trunk at which we have registered, when it bears the token of our Contact there;
 2. else, of the trunks whose conditions it fulfils, every one that they state: one that names hosts,
@@ -16,7 +16,7 @@ Request-URI chooses:
 A request to no user at all, as an OPTIONS that only asks whether we live, is the first one's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Reject
@@ -28,21 +28,29 @@ from softswitch.trunk.upstream import token_in
 NOBODYS = Reject(404)
 
 
-def sharing(trunks: Trunks, flow: Flow) -> Sequence[Trunk]:
-    """The trunks that a peer may call as, by where it is, in the order of the file."""
-    return trunks.sharing(flow.remote_host)
+def sharing(trunks: Trunks, flow: Flow, names: Collection[str] = ()) -> Sequence[Trunk]:
+    """The trunks that a peer may call as, by who and where it is, in the order of the file.
+
+    :param names: in its certificate.
+    """
+    proved = trunks.certified(names, flow.remote_host) if names else ()
+    return proved or trunks.sharing(flow.remote_host)
 
 
 def whose(
-    trunks: Trunks, request: RequestView, tokens: Mapping[str, str] | None = None
+    trunks: Trunks,
+    request: RequestView,
+    tokens: Mapping[str, str] | None = None,
+    names: Collection[str] = (),
 ) -> Trunk | Reject | None:
-    """The trunk to which a request belongs that has proved nothing.
+    """The trunk to which a request belongs that bears no proof itself.
 
     :param tokens: in a Contact that we have registered -> name of the trunk there.
+    :param names: in the certificate of whoever sent it.
     :returns: a refusal where its address is a trunk's and its Request-URI nobody's; None for
         strangers.
     """
-    found = sharing(trunks, request.source)
+    found = sharing(trunks, request.source, names)
     if not found:
         return None
     first, uri = found[0], request.uri

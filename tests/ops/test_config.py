@@ -445,7 +445,10 @@ def test_an_address_may_bear_a_port(read, text: str, host: str, port: int | None
         ('[trunks.t]\naddresses = ["a:70000"]', "trunks.t.addresses[0]: a port from 1 to 65535"),
         ("[trunks.t]\naddresses = []", "trunks.t.addresses: at least one address is wanted"),
         ("[trunks.t]", "trunks.t.addresses: at least one address is wanted, here or in members"),
-        ('[trunks.t]\naddresses = ["a"]\ntransport = "UDP"', 'transport: "udp" or "tcp" is wanted'),
+        (
+            '[trunks.t]\naddresses = ["a"]\ntransport = "UDP"',
+            'transport: "udp" or "tcp" or "tls" is wanted',
+        ),
         ('[trunks.t]\naddresses = ["a"]\nusername = "u"', "username and password go together"),
         ('[trunks.t]\naddresses = ["a"]\nheaders = { Via = "x" }', "trunks.t: header Via"),
         ('[trunks.t]\naddresses = ["a"]\nnetworks = ["10.0.0.1/8"]', "it has host bits set"),

@@ -2,6 +2,7 @@
 the test. And a network on which no other test is."""
 
 import socket
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -28,6 +29,8 @@ class Phone:
     :param switch: address and port of the switch.
     :param domain: what stands behind the @ of its address; without it, the switch's address.
     :param algorithms: digest algorithms that it knows.
+    :param context: of TLS: whom it believes, and what it shows.
+    :param named: of TLS: what the switch's certificate must be for.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class Phone:
         domain: str = "",
         password: str = PASSWORD,
         algorithms: tuple[str, ...] = digest.ALGORITHMS,
+        context: ssl.SSLContext | None = None,
+        named: str = "",
     ) -> None:
         self.user = user
         self.domain = domain or bracketed(switch[0])
@@ -51,6 +56,8 @@ class Phone:
         self._socket = socket.socket(family, kind)
         self._socket.bind((here, 0))
         self._socket.connect(switch)
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname=named)
         self._host, self._port = self._socket.getsockname()[:2]
         self._framer = Framer()
         self._waiting: list[bytes] = []
@@ -190,7 +197,7 @@ class Phone:
             data = self._waiting.pop(0)
             if data not in self._seen:
                 self._seen.add(data)
-                return parse(data, stream=self._transport == "tcp")
+                return parse(data, stream=self._transport != "udp")
 
     def _via(self) -> str:
         where = f"{bracketed(self._host)}:{self._port}"

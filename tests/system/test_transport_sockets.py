@@ -97,7 +97,7 @@ def test_a_taken_port_is_told_with_its_address(child):
 
 def test_a_name_is_looked_up(child):
     """The reactor's resolver gives addresses that a listener can reach."""
-    assert ["UDP", "127.0.0.1", 5060] in child.wait("localhost")["localhost"]
+    assert ["UDP", "127.0.0.1", 5060, ""] in child.wait("localhost")["localhost"]
 
 
 @pytest.mark.parametrize(("name", "host"), [("tcp", "127.77.0.1"), ("any6", "::1")])

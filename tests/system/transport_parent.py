@@ -15,9 +15,12 @@ WAIT = 10.0
 class Child:
     """The process, and what it has told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, *(command or [str(CHILD)])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._told = queue.Queue()
         self._kept = []

@@ -14,6 +14,7 @@ LISTENERS = [
     Listener("udp", "UDP", "10.0.0.1", 5060),
     Listener("udp6", "UDP", "2001:db8::1", 5060),
     Listener("tcp", "TCP", "10.0.0.1", 5060),
+    Listener("tls", "TLS", "10.0.0.1", 5061),
 ]
 HOSTS = {"gw.example": ["2001:db8::9", "10.0.0.9", "10.0.0.9"]}
 
@@ -23,7 +24,7 @@ def resolve(text: str) -> list[Destination]:
     resolver = Resolver(lambda name, tell: tell(HOSTS.get(name, [])), LISTENERS)
     resolver.resolve(Uri.parse(text), told.append)
     [destinations] = told
-    return destinations
+    return [destination if destination.name else destination[:3] for destination in destinations]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,24 @@ def test_an_address_is_told_at_once(uri, expected):
     assert resolve(uri) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sips:a@10.0.0.9", ("TLS", "10.0.0.9", 5061, "10.0.0.9")),
+        ("sips:a@10.0.0.9;transport=tcp", ("TLS", "10.0.0.9", 5061, "10.0.0.9")),
+        ("sip:a@10.0.0.9:5062;transport=TLS", ("TLS", "10.0.0.9", 5062, "10.0.0.9")),
+        (
+            "sip:a@SIP.example.;maddr=10.0.0.9;transport=tls",
+            ("TLS", "10.0.0.9", 5061, "sip.example"),
+        ),
+    ],
+)
+def test_over_tls_whoever_is_there_has_to_prove_the_uri_s_host(uri, expected):
+    """``sips:`` means TLS, and 5061 where no port is said (RFC 3261 19.1.2, 26.2.2); the name is
+    the URI's, whatever has led to the address (RFC 5922 7.2)."""
+    assert resolve(uri) == [expected]
+
+
 def test_a_name_gives_every_address_that_a_listener_can_reach():
     """In the order of the answer, each once, those of another address family left out."""
     assert resolve("sip:a@GW.example:5070") == [
@@ -55,9 +74,8 @@ def test_a_name_gives_every_address_that_a_listener_can_reach():
     [
         "sip:a@nowhere.example",
         "tel:+4930123456",
-        "sips:a@10.0.0.9",
-        "sip:a@10.0.0.9;transport=tls",
-        "sip:a@10.0.0.9;transport=ws",
+        "sips:a@10.0.0.9;transport=udp",
+        "sip:a@10.0.0.9;transport=sctp",
         "http://example.com/",
     ],
 )
@@ -74,6 +92,7 @@ SERVICES = {
     ],
     "_sip._tcp.carrier.example": [Service(1, 0, 5071, "gw.example")],
     "_sip._udp.none.example": [Service(0, 0, 0, ".")],
+    "_sips._tcp.carrier.example": [Service(1, 0, 5091, "gw.example")],
 }
 
 
@@ -87,7 +106,7 @@ def resolve_service(text: str) -> list[Destination]:
     )
     resolver.resolve(Uri.parse(text), told.append)
     [destinations] = told
-    return destinations
+    return [destination if destination.name else destination[:3] for destination in destinations]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +124,8 @@ def resolve_service(text: str) -> list[Destination]:
         ("sip:a@bare.example", [("UDP", "10.0.0.3", 5060)]),
         ("sip:a@gw.example:5090", [("UDP", "2001:db8::9", 5090), ("UDP", "10.0.0.9", 5090)]),
         ("sip:a@none.example", []),
+        ("sips:a@Carrier.example", [("TLS", "10.0.0.9", 5091, "carrier.example")]),
+        ("sip:a@carrier.example;transport=tls", [("TLS", "10.0.0.9", 5091, "carrier.example")]),
     ],
 )
 def test_a_service_and_its_servers(uri, expected):
@@ -123,7 +144,7 @@ def test_servers_are_asked_for_side_by_side():
     asked["gw.example"](["10.0.0.9"])
     assert told == []
     asked["second.example"](["10.0.0.2"])
-    assert told == [[("UDP", "10.0.0.2", 5070), ("UDP", "10.0.0.9", 5080)]]
+    assert told == [[("UDP", "10.0.0.2", 5070, ""), ("UDP", "10.0.0.9", 5080, "")]]
 
 
 def test_equal_priorities_share_by_weight():
