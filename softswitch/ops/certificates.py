@@ -13,7 +13,7 @@ import attrs
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config
-from softswitch.ops.tables import ListenTable
+from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.tls_tables import CertificateTable, TrunkTlsTable
 from softswitch.settings import key_path
 from softswitch.transport.certificates import (

@@ -19,18 +19,17 @@ from softswitch.errors import ConfigError
 from softswitch.ops import accounts, encryption, upstream
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.inbound import contradictions, inbound
+from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
-    ListenTable,
     MediaTable,
     RecordsTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
     TrunkTable,
-    WebSocketTable,
 )
 from softswitch.ops.user_tables import GroupTable, RingGroupTable, UserTable
 from softswitch.ops.values import HOOKS, HostPort

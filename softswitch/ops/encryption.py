@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from softswitch.ops.tables import ListenTable, TrunkTable
+from softswitch.ops.listen_tables import ListenTable
+from softswitch.ops.tables import TrunkTable
 from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.settings import key_path
 

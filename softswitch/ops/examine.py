@@ -25,7 +25,7 @@ from softswitch.errors import ConfigError
 from softswitch.media.bencode import encode
 from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config
-from softswitch.ops.tables import ListenTable
+from softswitch.ops.listen_tables import ListenTable
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import is_address
 from softswitch.transport.routes import kernel_source

@@ -15,8 +15,8 @@ from twisted.python import usage
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config, load
+from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.service import make_service, refuse
-from softswitch.ops.tables import ListenTable
 
 log = Logger()
 

@@ -6,10 +6,8 @@ from typing import Any, Literal
 
 import attrs
 
-from softswitch.flow import usual_port
-from softswitch.ops.tls_tables import CertificateTable, TrunkTlsTable
+from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.ops.values import (
-    Address,
     Algorithm,
     Amount,
     CodePoint,
@@ -19,18 +17,14 @@ from softswitch.ops.values import (
     HostPort,
     Network,
     NumberPattern,
-    Origin,
     Place,
-    Port,
     PortRange,
     Refusal,
     Seconds,
     Secret,
-    UrlPath,
 )
 from softswitch.plugin.views import CalledFrom
 from softswitch.transport.hosts import is_address
-from softswitch.transport.listener import Clients
 from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
@@ -80,66 +74,6 @@ class SubscriptionsTable:
     per_user: Count = 100
     min_expires: Count = 60
     max_expires: Count = 3600
-
-
-@attrs.frozen
-class WebSocketTable:
-    """``[listen.websocket]``: see ``transport.handshake.WebSocketSettings``."""
-
-    path: UrlPath = "/"
-    origins: tuple[Origin, ...] = ()
-    ping_seconds: Seconds = 25.0
-    pong_seconds: Seconds = 10.0
-    handshake_seconds: Seconds = 5.0
-
-
-@attrs.frozen
-class ListenTable:
-    """``[[listen]]``: one address and port that we serve; see ``transport.listener.Listener``.
-
-    :ivar name: for the log; "" for one made of transport, address and port.
-    :ivar algorithms: of our challenges; empty for those of ``[auth]``.
-    :ivar websocket: how WebSockets are served; None for the defaults, and for other transports.
-
-    Of TLS, files being PEM and seen from where the switch runs:
-
-    :ivar certificate: what is shown, first the listener's own certificate and then its chain.
-    :ivar key: that belongs to it, without a password.
-    :ivar chain: more of the chain; "" for none.
-    :ivar certificates: others, shown to those who ask for one of their names (SNI).
-    :ivar client_certificates: whether who connects must show a certificate, too.
-    :ivar client_ca: the authorities that vouch for those.
-    """
-
-    transport: Literal["udp", "tcp", "tls", "ws"]
-    bind: Address = "0.0.0.0"
-    port: Port = attrs.field()
-    name: str = ""
-    advertise: HostPort | None = None
-    media_address: Address | None = None
-    local_networks: tuple[Network, ...] = ()
-    algorithms: tuple[Algorithm, ...] = ()
-    certificate: str = ""
-    key: str = ""
-    chain: str = ""
-    certificates: tuple[CertificateTable, ...] = ()
-    client_certificates: Clients = "none"
-    client_ca: str = ""
-    websocket: WebSocketTable | None = None
-
-    @port.default
-    def _usual_port(self) -> int:
-        return usual_port(self.transport.upper())
-
-    @property
-    def below(self) -> str:
-        """What the kernel serves: "udp" or "tcp"."""
-        return "udp" if self.transport == "udp" else "tcp"
-
-    @property
-    def called(self) -> str:
-        """The name, or what stands for it."""
-        return self.name or f"{self.transport}:{HostPort(self.bind, self.port)}"
 
 
 @attrs.frozen

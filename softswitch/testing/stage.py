@@ -32,7 +32,7 @@ from zope.interface import implementer
 from softswitch.flow import usual_port
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
-from softswitch.ops.tables import ListenTable
+from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.values import HOOKS
 from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.interfaces import ICallObserver

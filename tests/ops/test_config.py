@@ -8,10 +8,10 @@ import pytest
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import DEMONSTRATION, Config, load
+from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
-    ListenTable,
     MediaTable,
     RecordsTable,
     StoreTable,
