@@ -4,7 +4,7 @@ rtpengine would take several at once, in any order; so each waits for the answer
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -103,6 +103,7 @@ class NgSession:
         self._leaked = leaked
         self._moves = 0
         self._lost = False
+        self._recorded = False
         self._steps: deque[Step] = deque()
         self._busy = False
         self._closed = False
@@ -160,6 +161,24 @@ class NgSession:
         self._steps.clear()
         if not self._busy:
             self._delete()
+
+    def inquire(self, then: Callable[[Reply | None], None]) -> None:
+        """Have the rtpengine say what it knows of the call; None where it does not."""
+        self._steps.append(Step(message={"command": "query", "call-id": self.call}, then=then))
+        self._next()
+
+    def record(self) -> None:
+        """Have it recorded from now on, wherever it goes."""
+        self._recorded = True
+        self._steps.append(Step(message={"command": "start recording", "call-id": self.call}))
+        self._next()
+
+    def descriptions(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Each leg, what it has said, and what the one has that it talks to."""
+        for leg, held in self._agreed.items():
+            partner = held.partner(leg)
+            if self._agreed.get(partner) is held:
+                yield leg, held.said_by(leg), held.said_by(partner)
 
     def forget(self) -> None:
         """The call is gone where it was."""
@@ -271,6 +290,8 @@ class NgSession:
     def _send(self, step: Step) -> None:
         """A message that nobody waits for; there is nobody to send it to when the instance died."""
         if self.instance is None or step.message is None or self.instance.state != "up":
+            if step.then is not None:
+                step.then(None)
             return
         self._busy = True
         told = partial(self._sent, step, self.instance, self.call)
@@ -282,8 +303,7 @@ class NgSession:
             self._instances.owe(instance, call)  # it may have made the call once more
         if self._closed:
             self._delete()
-            return
-        if step.then is not None:
+        elif step.then is not None:
             step.then(reply)
         self._next()
 
@@ -351,6 +371,8 @@ class NgSession:
         self.ports[offerer] = _ports(shown)
         if fork.before is None:
             fork.before = {leg: self._agreed.get(leg) for leg in (offerer, answerer)}
+        if self._recorded and not self._agreed:  # it has moved
+            self.record()
         agreement = Agreement(offerer, answerer, fork.offer, message)
         self._agreed[offerer] = self._agreed[answerer] = agreement
         self._hush()

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from softswitch.media.instances import Instance, Instances, Place
 from softswitch.media.ng import NgClient
 from softswitch.media.ngport import NgPort
-from softswitch.media.rtpengine import RtpengineEngine
+from softswitch.media.ngwitness import RtpengineWitness
 from softswitch.ops.tables import MediaTable
 from softswitch.wheel import Wheel
 
@@ -18,7 +18,7 @@ log = Logger()
 
 def rtpengines(
     media: MediaTable, wheel: Wheel, reactor: Any, leaked: Callable[[str, str], None]
-) -> RtpengineEngine:
+) -> RtpengineWitness:
     """The engine that ``[[media.rtpengine]]`` describes.
 
     :param leaked: told of a session and a leg ("" for all) that was not let go.
@@ -34,7 +34,7 @@ def rtpengines(
     for instance, port in instances:
         port.refused = partial(farm.refused, instance)
     wires = [port for _, port in instances]
-    return RtpengineEngine(farm, wheel, media.wait_seconds, leaked, wires)
+    return RtpengineWitness(farm, wheel, media.wait_seconds, leaked, wires)
 
 
 def _noted(instance: Instance) -> None:

@@ -16,7 +16,7 @@ from softswitch.errors import SdpSyntaxError
 from softswitch.media.bencode import decode, encode
 from softswitch.media.instances import Instance, Instances, Place
 from softswitch.media.ng import NgClient
-from softswitch.media.rtpengine import RtpengineEngine
+from softswitch.media.ngwitness import RtpengineWitness
 from softswitch.sdp.rewrite import point_at
 from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
@@ -31,6 +31,7 @@ class FakeCall:
     :ivar talks: leg -> whom it talks to.
     :ivar protocols: leg -> those of the m= lines that it has shown last.
     :ivar recording: whether it is recorded.
+    :ivar packets: leg -> how many have come from it.
     """
 
     ports: dict[str, list[int]] = attrs.Factory(dict)
@@ -38,6 +39,7 @@ class FakeCall:
     talks: dict[str, str] = attrs.Factory(dict)
     protocols: dict[str, list[str | None]] = attrs.Factory(dict)
     recording: bool = False
+    packets: dict[str, int] = attrs.Factory(dict)
 
 
 class FakeRtpengine:
@@ -108,7 +110,7 @@ class FakeRtpengine:
             call.blocked.discard(message["from-tag"])
         elif command.endswith(" recording"):
             call.recording = command.startswith("start")
-        return {"result": "ok", "created": 0, "tags": {}}
+        return {"result": "ok", "tags": {leg: _tag(call, leg) for leg in call.ports}}
 
     def _negotiate(self, message: Mapping[str, Any], call: FakeCall) -> dict[str, Any]:
         offerer, answerer = message["from-tag"], message["to-tag"]
@@ -186,7 +188,7 @@ class FakeFarm:
 
             self._instances.append(Instance(each.place, NgClient(clock, send)))
         self.instances = Instances(self._instances, clock, self._note, check_seconds)
-        self.engine = RtpengineEngine(self.instances, clock, wait_seconds, self._leak)
+        self.engine = RtpengineWitness(self.instances, clock, wait_seconds, self._leak)
 
     def _send(self, number: int, datagram: bytes) -> None:
         if self.rtpengines[number].gone:
@@ -222,6 +224,35 @@ def _spoken(document: SessionDescription, protocols: list[str | None]) -> Sessio
         first = section.lines[0].replace(section.protocol, protocol or section.protocol)
         media.append([first, *section.lines[1:]])
     return SessionDescription.of(document.lines, media)
+
+
+def _tag(call: FakeCall, leg: str) -> dict[str, Any]:
+    """What "query" tells of a leg."""
+    packets = call.packets.get(leg, 0)
+    endpoint = {"family": "IPv4", "address": "10.0.0.9", "port": 4000}
+
+    def stream(port: int, packets: int) -> dict[str, Any]:
+        stats = {"packets": packets, "bytes": 172 * packets, "errors": 0}
+        flags = ["confirmed"] if packets else []
+        return {
+            "local port": port,
+            "endpoint": endpoint,
+            "advertised endpoint": endpoint,
+            "last packet": 17,
+            "flags": flags,
+            "stats": stats,
+        }
+
+    medias = [
+        {
+            "index": index + 1,
+            "type": "audio",
+            "codec": "PCMU/8000",
+            "streams": [stream(port, packets), stream(port + 1, 0)],
+        }
+        for index, port in enumerate(call.ports[leg])
+    ]
+    return {"tag": leg, "medias": medias}
 
 
 def _text(value: Any) -> Any:

@@ -155,3 +155,115 @@ def test_each_side_is_offered_what_it_wants(make):
     scene.stage.run(1)
     far.request("BYE")
     scene.stage.run(2)
+
+
+def sending(scene, **packets):
+    """So many packets have come from each leg."""
+    (call,) = (call for fake in scene.fakes for call in fake.calls.values())
+    call.packets.update(packets)
+
+
+def test_the_record_has_what_rtpengine_has_counted(make):
+    """Packets of each leg, where they came from, and what it is recorded as."""
+    scene = make(1)
+    line, _ = scene.talk()
+    sending(scene, a=500, b1=498)
+    line.request("BYE")
+    scene.stage.run(3)
+    (record,) = scene.stage.records
+    assert [(each.leg, each.packets, each.bytes) for each in record.media] == [
+        ("a", 500, 86000),
+        ("b1", 498, 85656),
+    ]
+    caller = record.media[0]
+    assert (caller.codec, caller.signalled, caller.latched) == (
+        "PCMU",
+        "10.0.0.9:4000",
+        "10.0.0.9:4000",
+    )
+    assert (record.silences, record.recording) == ([], "")
+
+
+def test_who_is_not_heard(make):
+    """Four seconds after the answer nothing has come from Bob: the record says so, once."""
+    scene = make(1)
+    line, _ = scene.talk()
+    sending(scene, a=200)
+    scene.stage.run(10)
+    line.request("BYE")
+    scene.stage.run(3)
+    (record,) = scene.stage.records
+    (silence,) = record.silences
+    assert (silence.leg, silence.cause) == ("b1", "nothing sent")
+
+
+def test_who_is_on_hold_need_not_be_heard(make):
+    """Bob answers with a hold: that is the cause."""
+    scene = make(1)
+    alice, bob = scene.stage.phone("alice"), scene.stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer(sdp=bob.sdp("sendonly"))
+    scene.stage.run(1)
+    sending(scene, b1=200)
+    scene.stage.run(10)
+    line.request("BYE")
+    scene.stage.run(3)
+    (record,) = scene.stage.records
+    assert [(each.leg, each.cause) for each in record.silences] == [("a", "held")]
+
+
+RECORDED = """
+[[policy]]
+use = "trunks"
+[[policy]]
+use = "users"
+[[policy]]
+use = "registration"
+[[policy]]
+use = "dialplan"
+[[policy.rules]]
+match = "99"
+user = "bob"
+record = true
+[[policy]]
+use = "located"
+"""
+
+
+def test_a_policy_has_a_call_recorded(make):
+    """By the rtpengine, from the answer on, and by the next one when the call moves there; the
+    record says under which name."""
+    scene = make(2, config=RECORDED)
+    scene.farm.engine.start()
+    alice, bob = scene.stage.phone("alice"), scene.stage.phone("bob")
+    line = alice.call("99")
+    bob.answer()
+    scene.stage.run(1)
+    (here,) = (fake for fake in scene.fakes if fake.calls)
+    assert [call.recording for call in here.calls.values()] == [True]
+    for each in (line, bob.line):
+        each.answers["INVITE"] = 200
+    here.gone = True
+    here.restart()
+    scene.stage.run(10)
+    (other,) = (fake for fake in scene.fakes if fake.calls)
+    ((name, call),) = other.calls.items()
+    assert call.recording
+    line.request("BYE")
+    scene.stage.run(3)
+    (record,) = scene.stage.records
+    assert record.recording == f"rtpengine {other.place}: {name}"
+
+
+def test_an_operator_sees_how_they_are(make):
+    """State, calls and what was asked, by address."""
+    scene = make(2)
+    line, _ = scene.talk()
+    load = scene.stage.house.stats()["media"]
+    assert {place: each["calls"] for place, each in load.items()} == {
+        "10.1.0.1:2223": 1,
+        "10.1.0.2:2223": 0,
+    }
+    assert load["10.1.0.1:2223"]["state"] == "up"
+    line.request("BYE")
+    scene.stage.run(3)

@@ -111,7 +111,7 @@ def start_rtpengine(
         *("--log-level=6", "--num-threads=1", "--port-min=21000", "--port-max=21999"),
         *(f"--interface={host}" for host in hosts),
         f"--listen-ng={control}:2223",
-        f"--recording-dir={recordings}",
+        *("--recording-method=pcap", f"--recording-dir={recordings}"),
         f"--pidfile={folder / name}.pid",
     ]
     process = Process(command, folder, name)

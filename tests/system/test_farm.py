@@ -128,6 +128,52 @@ def test_one_falls_silent_under_a_call(tmp_path: Path, networks: World, running:
     hall.close(alice, bob)
 
 
+RECORDED = """
+[[policy]]
+use = "dialplan"
+
+[[policy.rules]]
+match = "99"
+user = "bob"
+record = true
+"""
+
+
+class Recording(Farm):
+    """And a number under which calls are recorded."""
+
+    def start(
+        self, folder: Path, namespace: Namespace, hosts: Sequence[str], end: Callable[..., object]
+    ) -> str:
+        """As above."""
+        return super().start(folder, namespace, hosts, end) + RECORDED
+
+
+def test_figures_and_a_recording(tmp_path: Path, networks: World, running: ExitStack):
+    """The record says what came from each side, and under which name rtpengine has recorded it:
+    its file has packets of both sides."""
+    hall = Hall(tmp_path, Recording(HERE), networks.namespace(), [HERE], running)
+    alice, bob = hall.phone("alice", ALICE), hall.phone("bob", BOB)
+    alice.phone.order("dial", f"sip:99@{HERE}")
+    for each in (alice, bob):
+        each.phone.expect("CALL_ESTABLISHED")
+    assert both_hear(hall, alice, bob)
+    hall.hang_up(alice, bob)
+    (record,) = hall.switch.records(1)
+    sent = {each["leg"]: each for each in record["media"]}
+    for leg in ("a", "b1"):
+        assert sent[leg]["packets"] > 50
+        assert sent[leg]["codec"] == "PCMU"
+    name = record["recording"].removeprefix(f"rtpengine {HERE}:2223: ")
+    (file,) = (tmp_path / f"rtpengine-{HERE}-recordings" / "pcaps").glob(f"{name}-*.pcap")
+    captured = file.read_bytes()
+    assert captured[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4")
+    assert len(captured) > sum(each["bytes"] for each in record["media"]) / 2
+    for name in ("alice", "bob"):  # as their RTCP says
+        assert f"sip:{name}@".encode() in captured
+    hall.close(alice, bob)
+
+
 def test_the_only_one_is_silent(tmp_path: Path, networks: World, running: ExitStack):
     """New calls get 503, the call that is there stays; when it is back, calls are made again."""
     farm = Farm(HERE)
