@@ -16,9 +16,9 @@ from softswitch.media.shapes import Shape
 from softswitch.media.sockets import Sockets
 
 #: Seconds for which packets gather, and how often before the reactor has its turn again.
-GATHERING, GATHERINGS = 0.0005, 8
+GATHERING, GATHERINGS = 0.0006, 8
 #: Packets for which gathering pays, and wake-ups without it once it has not.
-PLENTY, MODEST = 3, 20
+PLENTY, MODEST = 3, 4
 
 
 @attrs.frozen
