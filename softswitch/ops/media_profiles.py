@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from softswitch.plugin.media import MediaProfile
+from softswitch.plugin.profile import Profile
 from softswitch.settings import key_path, structure
 
 if TYPE_CHECKING:
@@ -34,9 +35,14 @@ def media_faults(config: "Config") -> Iterator[tuple[str, str]]:
     yield from _instance_faults(config)
     if media.engine == "rtpengine":
         for key, table in _tables(config):
-            codecs = _codecs(config, key)
-            if table.get("transcode") and codecs:
+            profile = _profile(config, key)
+            if table.get("transcode") and profile.codecs:
                 yield f"{key}.transcode", "dialog.codecs would take these out: leave that away"
+            if table and profile.media == "bypass":
+                yield (
+                    key,
+                    'dialog.media = "bypass" has the media go past all engines: leave one away',
+                )
         return
     for key, table in _tables(config):
         found = wanted(table, file=config.file, path=key)
@@ -91,9 +97,9 @@ def _tables(config: "Config") -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{key_path(kind, name)}.media", table.media
 
 
-def _codecs(config: "Config", key: str) -> tuple[str, ...]:
-    """Which codecs whoever has that table may use; empty for all."""
+def _profile(config: "Config", key: str) -> Profile:
+    """How whoever has that table is treated within a call."""
     for (kind, name), profile in config.profiles.items():
         if key == f"{key_path(f'{kind}s', name)}.media":
-            return profile.codecs
-    return config.dialog.codecs
+            return profile
+    return config.dialog

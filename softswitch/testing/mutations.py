@@ -46,7 +46,7 @@ class Party:
         self.name = name
         self.network = MediaNetwork(host, host)
         self.media = MediaEndpoint()
-        self.version = 0
+        self.heard = b""
 
 
 class IllegalError(AssertionError):
@@ -142,13 +142,23 @@ def _cross(
     known = [ports.get(at, 0) for at in range(max(ports, default=-1) + 1)]
     offer = target.media.pending.remote if answers and target.media.pending else b""
     wrong = faults(left, host, known, offer=offer, before=before)
-    version = int(left.split(b"\n")[1].split()[2])
-    if version not in (target.version, target.version + 1):
-        wrong.append(f"version {version} follows on {target.version}")
-    target.version = version
+    wrong += _version_faults(target.heard, left)
+    target.heard = left
     if wrong:
         raise IllegalError(f"{sdp!r} left as {left!r}, in answer to {offer!r}: {wrong}")
     return left
+
+
+def _version_faults(before: bytes, now: bytes) -> list[str]:
+    """What is wrong with the o= of one description after another (RFC 3264 8): the same but for the
+    version, which goes up by one with each change and else stays."""
+    if not before or now == before:
+        return []
+    (*one, version, _, family, host), (*other, later, _, new_family, new_host) = (
+        each.split(b"\n")[1].split() for each in (before, now)
+    )
+    same = (one, family, host) == (other, new_family, new_host)
+    return [] if same and int(later) == int(version) + 1 else [f"o= {now!r} after {before!r}"]
 
 
 def _question(session: str, kind: str, near: Party, far: Party, sdp: bytes) -> MediaQuestion:

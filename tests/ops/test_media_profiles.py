@@ -109,6 +109,12 @@ def test_what_everybody_wants(read):
             "trunks.t.media.transcode",
             "dialog.codecs",
         ),
+        (
+            FARM + '[trunks.t]\naddresses = ["192.0.2.1"]\ndialog.media = "bypass"\n'
+            'media.profile = "srtp"',
+            "trunks.t.media",
+            'dialog.media = "bypass" has the media go past all engines',
+        ),
     ],
 )
 def test_what_is_wrong(read, text, where, mend):
