@@ -5,7 +5,7 @@ import json
 import attrs
 import pytest
 
-from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.errors import NO_MULTICAST, MediaError, SdpSyntaxError
 from softswitch.media.path import Counters
 from softswitch.media.reports import Reported
 from softswitch.media.wire import (
@@ -39,16 +39,17 @@ def test_a_question_that_is_too_long():
 
 
 @pytest.mark.parametrize(
-    "error", [None, MediaError("No media ports left"), SdpSyntaxError("Bad c=", 488)]
+    "error",
+    [None, MediaError("No media ports left"), SdpSyntaxError("Multicast", 488, NO_MULTICAST)],
 )
 def test_an_answer(error):
-    """Its error too, with whose fault it is, status and reason."""
+    """Its error too, with whose fault it is, status, reason and warn-code."""
     given = MediaAnswer(7, b"v=0\r\n\xff", error, renumbers=True)
     got = answer_from_wire(answer_to_wire(given))
     assert (got.token, got.sdp, got.renumbers) == (7, b"v=0\r\n\xff", True)
     assert type(got.error) is type(error)
     if error is not None:
-        assert (got.error.reason, got.error.status) == (error.reason, error.status)
+        assert vars(got.error) == vars(error)
 
 
 def test_figures():

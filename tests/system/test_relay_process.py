@@ -37,6 +37,37 @@ def test_the_relay_ends_with_the_switch(place: Place):
         os.sched_yield()
 
 
+def test_descriptions_that_are_wrong(place: Place):
+    """What the relay's process cannot read gets 488 with a Warning; what tells a private address
+    does not tell it on, and the log and the record say so."""
+    switch = place.start()
+    caller, callee = place.caller, place.callee
+    described = [("Content-Type", "application/sdp")]
+    uri = f"sip:1@{place.network}.1"
+    nonsense = caller.request("INVITE", uri, described, b"v=0\r\no=x\r\n")
+    refused = caller.ask_once(nonsense)
+    assert (refused.status, refused.get("Warning")) == (
+        488,
+        '307 softswitch "Bad o= line in SDP"',
+    )
+    told = caller.sdp + b"a=X-nat:0 192.168.1.2\r\n"
+    invite = caller.send(caller.request("INVITE", uri, described, told))
+    offered = callee.request_received("INVITE")
+    assert b"192.168" not in offered.body
+    callee.answer(offered, 200, callee.sdp)
+    answered = caller.response_received(200)
+    caller.send(caller.within(invite, answered, "ACK"))
+    callee.request_received("ACK")
+    caller.send(caller.within(invite, answered, "BYE"))
+    callee.answer(callee.request_received("BYE"), 200)
+    caller.response_received(200)
+    first, second = switch.records(2)
+    assert first["attempts"][0]["reason"] == "Bad o= line in SDP"
+    assert second["mended"] == ["b1: a=X-nat"]
+    said = f"call {second['id']}: wrong in session descriptions for leg b1: a=X-nat"
+    assert said.encode() in log(switch)
+
+
 def test_the_switch_is_killed_and_audio_goes_on(place: Place):
     """kill -9 with 50 calls: not a packet is lost. A switch that is started again takes the relay
     over, says what it does not know, answers 481, and lets that go at the end of the grace."""
