@@ -1,11 +1,12 @@
-"""What a REGISTER asks for (RFC 3261 10.2, 10.3 steps 5 to 7), whoever is to grant it. Pure."""
+"""What a REGISTER asks for (RFC 3261 10.2, 10.3 steps 5 to 7, RFC 5626 6), whoever is to grant it.
+Pure."""
 
 import attrs
 
 from softswitch.errors import PeerError, SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.registrar.bindings import Binding, address_of_record
-from softswitch.sip.fields import NameAddr
+from softswitch.sip.fields import NameAddr, number
 from softswitch.sip.message import Request
 from softswitch.transport.domains import Domains
 
@@ -26,6 +27,8 @@ class Wish:
     :ivar seconds: for which it asks; 0 to be removed, None to leave it to the registrar.
     :ivar q: preference, 0.0 to 1.0.
     :ivar instance: value of ``+sip.instance`` as written, or "".
+    :ivar reg_id: which of the instance's flows it is (RFC 5626 4.2); 0 where it is not to be called
+        over that very flow alone.
     """
 
     contact: NameAddr
@@ -33,6 +36,7 @@ class Wish:
     seconds: int | None
     q: float
     instance: str
+    reg_id: int = 0
 
     def binding(
         self, request: Request, aor: str, flow: Flow, now: float, granted: float
@@ -91,10 +95,21 @@ def read(request: Request, domains: Domains, min_expires: int) -> Asked:
     if len(values) > MAX_VALUES:
         raise PeerError("Too many contacts", 403)
     contacts = request.contacts if values else ()
-    return Asked(aor, False, tuple(_wish(request, each, min_expires) for each in contacts))
+    outbound = _asks_for_outbound(request)
+    wishes = tuple(_wish(request, each, min_expires, outbound) for each in contacts)
+    if sum(1 for wish in wishes if wish.reg_id and wish.seconds != 0) > 1:
+        raise SipSyntaxError("Several reg-id", header="Contact")
+    return Asked(aor, False, wishes)
 
 
-def _wish(request: Request, contact: NameAddr, min_expires: int) -> Wish:
+def _asks_for_outbound(request: Request) -> bool:
+    """Whether a ``reg-id`` counts (RFC 5626 6): only of a phone that is connected with us itself,
+    since the flow would end at whoever is between. RFC 5626 would have such a REGISTER refused with
+    439, after which many a phone does not try without."""
+    return "outbound" in request.supported and len(request.values("Via")) == 1
+
+
+def _wish(request: Request, contact: NameAddr, min_expires: int, outbound: bool) -> Wish:
     uri = str(contact.uri)
     if contact.uri.scheme not in ("sip", "sips"):
         raise SipSyntaxError("Contact is no SIP URI", header="Contact")
@@ -104,7 +119,24 @@ def _wish(request: Request, contact: NameAddr, min_expires: int) -> Wish:
     if seconds is not None and 0 < seconds < min(min_expires, _HOUR):
         raise PeerError("Interval Too Brief", 423)
     instance = contact.params.get("+sip.instance") or ""
-    return Wish(contact, uri, seconds, _preference(contact), instance)
+    reg_id = _reg_id(contact) if outbound and instance else 0
+    return Wish(contact, uri, seconds, _preference(contact), instance, reg_id)
+
+
+def _reg_id(contact: NameAddr) -> int:
+    """
+    :raises SipSyntaxError: it is none (RFC 5626 4.2: 1 to 2**31 - 1).
+    """
+    text = contact.params.get("reg-id")
+    if text is None:
+        return 0
+    try:
+        found = number(text, 2**31 - 1)
+    except SipSyntaxError:
+        found = 0
+    if not found:
+        raise SipSyntaxError("Bad reg-id in Contact", header="Contact")
+    return found
 
 
 def _preference(contact: NameAddr) -> float:

@@ -62,6 +62,8 @@ class Binding:
     :ivar expires_at: when the binding ends, wall-clock seconds.
     :ivar q: preference, 0.0 to 1.0.
     :ivar instance: value of ``+sip.instance`` as written, quotes and all (RFC 5626 4.1), or "".
+    :ivar reg_id: which of the instance's flows it is: the instance has a binding for each, and is
+        called over one of them (RFC 5626 4.2); 0 for a binding like any other.
     :ivar user_agent: the phone's User-Agent, or "".
     :ivar path: URIs of the Path to the phone (RFC 3327); none as yet.
     :ivar reachable: whether its flow can still be used; a closed connection's cannot.
@@ -82,9 +84,18 @@ class Binding:
     path: tuple[str, ...] = ()
     reachable: bool = True
     grant: Grant | None = None
+    reg_id: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from the others of its address of record."""
+        return self.contact, self.reg_id
 
     def same_contact(self, other: "Binding") -> bool:
-        """Whether both name one contact by the rules of RFC 3261 19.1.4."""
+        """Whether both name one contact by the rules of RFC 3261 19.1.4; of flows that have a
+        number, whether they are one flow (RFC 5626 6)."""
+        if self.reg_id and other.reg_id:
+            return (self.instance, self.reg_id) == (other.instance, other.reg_id)
         return self.contact == other.contact or Uri.parse(self.contact).same_as(
             Uri.parse(other.contact)
         )
@@ -97,7 +108,8 @@ class Binding:
         adds a contact.
         """
         if self.instance or earlier.instance:
-            return self.instance == earlier.instance
+            another = self.reg_id and earlier.reg_id and self.reg_id != earlier.reg_id
+            return self.instance == earlier.instance and not another
         return (
             self.user_agent != ""
             and self.user_agent == earlier.user_agent
@@ -132,11 +144,24 @@ class Bindings:
         return sum(map(len, self._bindings.values()))
 
     def lookup(self, aor: str) -> list[Binding]:
-        """The contacts on which ``aor`` can be reached now: highest q first, then the newest."""
-        return sorted(
+        """The contacts on which ``aor`` can be reached now: highest q first, then the newest.
+
+        Of the flows of one phone the first alone: it shall not ring twice (RFC 5626 6).
+        """
+        found = sorted(
             (binding for binding in self.contacts(aor) if binding.reachable),
             key=lambda binding: (-binding.q, -binding.registered_at),
         )
+        if len(found) < 2:
+            return found
+        phones: set[str | tuple[str, int]] = set()
+        once = []
+        for binding in found:
+            phone = binding.instance if binding.reg_id else binding.key
+            if phone not in phones:
+                phones.add(phone)
+                once.append(binding)
+        return once
 
     def contacts(self, aor: str) -> list[Binding]:
         """All contacts of ``aor`` that have not expired, reachable or not."""
@@ -179,19 +204,19 @@ class Bindings:
         now = self._now()
         before = self.contacts(aor)
         added: list[Binding] = []
-        superseded: set[str] = set()
+        superseded: set[tuple[str, int]] = set()
         for binding in wanted:
             stays = binding.expires_at > now
             for old in before:
                 if binding.same_contact(old) or (stays and binding.same_phone(old)):
                     _check_order(old, binding.call_id, binding.cseq)
-                    superseded.add(old.contact)
+                    superseded.add(old.key)
             added = [other for other in added if not binding.same_contact(other)]
             if stays:
                 added.append(binding)
             if len(added) > limit:
                 raise PeerError("Too many contacts", 403)
-        kept = [old for old in before if old.contact not in superseded]
+        kept = [old for old in before if old.key not in superseded]
         kept.sort(key=lambda binding: (binding.reachable, binding.registered_at))
         room = limit - len(added)
         self._commit(aor, kept[max(0, len(kept) - room) :] + added)
@@ -284,15 +309,13 @@ class Bindings:
                 del self._on_flow[binding.flow]
 
     def _tell(self, before: Iterable[Binding], after: Iterable[Binding]) -> None:
-        earlier = {binding.contact: binding for binding in before}
-        later = {binding.contact: binding for binding in after}
-        changes = [
-            (Change.REMOVED, old) for contact, old in earlier.items() if contact not in later
-        ]
-        for contact, binding in later.items():
-            if contact not in earlier:
+        earlier = {binding.key: binding for binding in before}
+        later = {binding.key: binding for binding in after}
+        changes = [(Change.REMOVED, old) for key, old in earlier.items() if key not in later]
+        for key, binding in later.items():
+            if key not in earlier:
                 changes.append((Change.ADDED, binding))
-            elif binding != earlier[contact]:
+            elif binding != earlier[key]:
                 changes.append((Change.REFRESHED, binding))
         for observer in self.observers:
             for change, binding in changes:

@@ -50,7 +50,7 @@ class Registrations:
     def _shown(self, binding: Binding) -> list[str]:
         now = self._now()
         attributes = {
-            "id": _id(binding.contact),
+            "id": _id(f"{binding.contact};reg-id={binding.reg_id}"),
             "state": "active",
             "event": "registered",
             "duration-registered": str(int(now - binding.registered_at)),

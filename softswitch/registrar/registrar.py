@@ -1,11 +1,14 @@
-"""The registrar: what a REGISTER becomes (RFC 3261 10.3). Pure.
+"""The registrar: what a REGISTER becomes (RFC 3261 10.3, RFC 5626 6). Pure.
 
 Who sent the request, whether he may register here, and Require have been looked at before.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from math import ceil
+from typing import Final
+
+import attrs
 
 from softswitch.errors import PeerError
 from softswitch.flow import Flow
@@ -15,6 +18,9 @@ from softswitch.registrar.bindings import Binding, Bindings
 from softswitch.sip.compose import new_tag, response
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transport.domains import Domains
+
+#: Says that ``reg-id`` was heeded (RFC 5626 6).
+OUTBOUND: Final[Sequence[Field]] = (("Require", "outbound"),)
 
 
 class Registrar:
@@ -45,13 +51,17 @@ class Registrar:
                 self._bindings.remove_all(asked.aor, request.call_id, request.cseq.number)
             elif asked.wishes:
                 wanted = [
-                    wish.binding(request, asked.aor, flow, now, self._granted(wish, accept))
+                    attrs.evolve(
+                        wish.binding(request, asked.aor, flow, now, self._granted(wish, accept)),
+                        reg_id=wish.reg_id,
+                    )
                     for wish in asked.wishes
                 ]
                 self._bindings.update(asked.aor, wanted, accept.max_contacts)
         except PeerError as error:
             return refusal(request, error, accept.min_expires)
-        return current(request, self._bindings.contacts(asked.aor), self._now())
+        further = OUTBOUND if any(wish.reg_id for wish in asked.wishes) else ()
+        return current(request, self._bindings.contacts(asked.aor), self._now(), further)
 
     def _granted(self, wish: Wish, accept: Accept) -> int:
         """Seconds that a contact gets (10.3 step 7)."""
@@ -93,4 +103,6 @@ def _shown(binding: Binding, expires: int) -> str:
         value += f";q={binding.q:g}"
     if binding.instance:
         value += f";+sip.instance={binding.instance}"
+    if binding.reg_id:
+        value += f";reg-id={binding.reg_id}"
     return value

@@ -293,6 +293,47 @@ def test_a_closed_connection_makes_its_bindings_unreachable_at_once():
     assert sorted(house.found()) == ["sip:bob@a", "sip:bob@b"]
 
 
+def test_a_phone_with_two_flows_is_found_once():
+    """On the flow that it has registered last; on the other one at once, when that is gone
+    (RFC 5626 4.2, 6). Both may bear the same contact, and another phone of the user rings too."""
+    house = House()
+    other = TCP._replace(serial=8)
+    phone = {"instance": '"<urn:uuid:1>"', "call_id": "boot"}
+    house.register("sip:bob@page.invalid", flow=TCP, reg_id=1, **phone)
+    house.clock.run(1)
+    house.register("sip:bob@page.invalid", flow=other, reg_id=2, **phone)
+    house.clock.run(1)
+    house.register("sip:bob@desk", instance='"<urn:uuid:2>"')
+    assert len(house.bindings) == 3
+    assert house.found() == ["sip:bob@desk", "sip:bob@page.invalid"]
+    assert house.bindings.lookup(AOR)[1].flow == other
+    house.bindings.flow_closed(other)
+    assert house.bindings.lookup(AOR)[1].flow == TCP
+    house.bindings.flow_closed(TCP)
+    assert house.found() == ["sip:bob@desk"]
+
+
+def test_a_flow_takes_the_place_of_the_one_with_its_number():
+    """Whatever its contact is now; what has no number takes the place of both (RFC 5626 6)."""
+    house = House()
+    phone = {"instance": '"<urn:uuid:1>"', "flow": TCP}
+    house.register("sip:bob@a.invalid", reg_id=1, **phone)
+    house.register("sip:bob@a.invalid", reg_id=2, **phone)
+    house.register("sip:bob@b.invalid", reg_id=1, **phone)
+    assert house.told == [
+        ("added", "sip:bob@a.invalid"),
+        ("added", "sip:bob@a.invalid"),
+        ("removed", "sip:bob@a.invalid"),
+        ("added", "sip:bob@b.invalid"),
+    ]
+    assert [binding.key for binding in house.bindings.contacts(AOR)] == [
+        ("sip:bob@a.invalid", 2),
+        ("sip:bob@b.invalid", 1),
+    ]
+    house.register("sip:bob@c.invalid", **phone)
+    assert [binding.key for binding in house.bindings.contacts(AOR)] == [("sip:bob@c.invalid", 0)]
+
+
 def test_a_phone_that_lost_its_connection_replaces_its_binding():
     """Within one boot too, when the earlier contact cannot be reached any more."""
     house = House()

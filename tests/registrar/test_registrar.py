@@ -374,3 +374,55 @@ def test_expiry_is_seen_by_the_phone(house):
     house.clock.run(1)
     assert house.register().all("Contact") == []
     assert house.clock.idle
+
+
+#: A phone in a page, by one of its WebSockets.
+PAGE = '<sip:k2@page.invalid;transport=ws>;reg-id={};+sip.instance="<urn:uuid:f81d4fae>"'
+
+
+def test_the_flow_of_a_phone_is_heeded(house):
+    """Who asks for outbound is told that he has it, and finds his flow among the contacts; each of
+    a phone's flows is a binding (RFC 5626 6)."""
+    supported = "Supported: path,gruu,outbound"
+    first = house.register(f"Contact: {PAGE.format(1)}", supported)
+    assert first.all("Require") == ["outbound"]
+    second = house.register(f"Contact: {PAGE.format(2)}", supported)
+    assert second.all("Contact") == [
+        f'<sip:k2@page.invalid;transport=ws>;expires=3600;+sip.instance="<urn:uuid:f81d4fae>"'
+        f";reg-id={number}"
+        for number in (1, 2)
+    ]
+    gone = house.register(f"Contact: {PAGE.format(1)};expires=0", supported)
+    assert [each.params["reg-id"] for each in gone.contacts] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("contact", "lines"),
+    [
+        (PAGE.format(1), []),
+        (PAGE.format(1), ["Supported: path"]),
+        (PAGE.format(1), ["Supported: outbound", "Via: SIP/2.0/WS page.invalid;branch=z9hG4bK2"]),
+        ("<sip:k2@page.invalid;transport=ws>;reg-id=1", ["Supported: outbound"]),
+    ],
+)
+def test_a_flow_that_does_not_count(house, contact, lines):
+    """Without the option, without an instance, or where somebody is between (RFC 5626 6): a contact
+    like any other, and no word of outbound."""
+    response = house.register(f"Contact: {contact}", *lines)
+    assert response.status == 200
+    assert response.all("Require") == []
+    assert "reg-id" not in response.all("Contact")[0]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1_0", "2147483648"])
+def test_a_flow_without_a_number(house, number):
+    """Is told (RFC 5626 4.2)."""
+    response = house.register(f"Contact: {PAGE.format(number)}", "Supported: outbound")
+    assert (response.status, response.reason) == (400, "Bad reg-id in Contact")
+
+
+def test_two_flows_in_one_request(house):
+    """Could not both be the one on which it came (RFC 5626 6)."""
+    contacts = f"Contact: {PAGE.format(1)}, {PAGE.format(2)}"
+    assert house.register(contacts, "Supported: outbound").status == 400
+    assert len(house.bindings) == 0
