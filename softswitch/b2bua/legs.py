@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import attrs
+
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.leg import Leg, LegData, LegUser
 from softswitch.b2bua.progress import CallData, Loan, State
@@ -14,7 +16,7 @@ from softswitch.dialog.usage import Life
 from softswitch.dialog.usage import State as Exchange
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
-from softswitch.plugin.media import MediaNetwork
+from softswitch.plugin.media import MediaNetwork, MediaProfile
 from softswitch.plugin.profile import Profile
 from softswitch.scope import Scope
 from softswitch.sip.message import Field, Request, Response
@@ -85,7 +87,8 @@ class Legs:
         session = Session(
             shared.clock, shared.agent, scope, dialog, transaction, credentials, profile
         )
-        network = MediaNetwork(facing.media_bind, facing.media_host, profile.wants)
+        wants = _of_a_page(profile.wants) if facing.webrtc else profile.wants
+        network = MediaNetwork(facing.media_bind, facing.media_host, wants)
         data = LegData(name, session.data, network, flow.remote_host, kind, peer, cells)
         leg = Leg(data, session, self._user, shared.clock, profile)
         self._data.legs[name] = data
@@ -346,3 +349,10 @@ class Legs:
         leg.data.name = name
         leg.belong_to(self._user)
         self._legs[name], self._data.legs[name] = leg, leg.data
+
+
+def _of_a_page(wants: MediaProfile | None) -> MediaProfile:
+    """What a phone in a page wants of its media, whose user says this of all his phones."""
+    if wants is None:
+        return MediaProfile("webrtc")
+    return attrs.evolve(wants, profile="webrtc") if wants.profile == "rtp" else wants

@@ -103,10 +103,15 @@ class Config:
                 media_host=table.media_address,
                 local_networks=table.local_networks,
                 algorithms=table.algorithms or self.auth.algorithms,
-                websocket=WebSocketSettings(**attrs.asdict(table.websocket or WebSocketTable())),
+                websocket=self._websockets(table),
             )
             for table in self.listen
         )
+
+    def _websockets(self, table: ListenTable) -> WebSocketSettings:
+        webrtc = table.serves_pages and self.media.engine == "rtpengine"
+        cells = attrs.asdict(table.websocket or WebSocketTable())
+        return WebSocketSettings(**{**cells, "webrtc": webrtc})
 
     def directory_of_users(self) -> dict[str, User]:
         """The users by name; a password becomes a hash for each algorithm that is offered."""
@@ -308,8 +313,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         for index, table in enumerate(config.listen)
     )
     for index, table in enumerate(config.listen):
-        if table.websocket is not None and table.transport != "ws":
-            yield f"listen[{index}].websocket", 'goes with transport = "ws"'
+        if table.websocket is not None and table.transport not in ("ws", "wss"):
+            yield f"listen[{index}].websocket", 'goes with transport = "ws" or "wss"'
     yield from encryption.contradictions(config.listen, config.trunks)
     pairs = (config.media.ports.high - config.media.ports.low) // 2
     if not 0 <= config.media.processes <= min(64, pairs):

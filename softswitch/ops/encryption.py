@@ -8,7 +8,7 @@ from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.settings import key_path
 
 #: Transports of a listener that want a certificate.
-ENCRYPTED = frozenset(("tls",))
+ENCRYPTED = frozenset(("tls", "wss"))
 
 
 def contradictions(
@@ -43,9 +43,10 @@ def _of_listener(table: ListenTable) -> Iterator[tuple[str, str]]:
     if table.transport not in ENCRYPTED:
         for key in ("certificate", "key", "chain", "certificates", "client_ca"):
             if getattr(table, key):
-                yield key, 'it is for listeners with transport = "tls"'
+                yield key, 'it is for listeners with transport = "tls" or "wss"'
         if table.client_certificates != "none":
-            yield "client_certificates", 'it is for listeners with transport = "tls"'
+            mend = 'it is for listeners with transport = "tls" or "wss"'
+            yield "client_certificates", mend
         return
     for key in ("certificate", "key"):
         if not getattr(table, key):

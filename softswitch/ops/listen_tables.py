@@ -21,13 +21,17 @@ from softswitch.transport.listener import Clients
 
 @attrs.frozen
 class WebSocketTable:
-    """``[listen.websocket]``: see ``transport.handshake.WebSocketSettings``."""
+    """``[listen.websocket]``: see ``transport.handshake.WebSocketSettings``.
+
+    :ivar webrtc: counts where the media engine knows WebRTC.
+    """
 
     path: UrlPath = "/"
     origins: tuple[Origin, ...] = ()
     ping_seconds: Seconds = 25.0
     pong_seconds: Seconds = 10.0
     handshake_seconds: Seconds = 5.0
+    webrtc: bool = True
 
 
 @attrs.frozen
@@ -38,7 +42,7 @@ class ListenTable:
     :ivar algorithms: of our challenges; empty for those of ``[auth]``.
     :ivar websocket: how WebSockets are served; None for the defaults, and for other transports.
 
-    Of TLS, files being PEM and seen from where the switch runs:
+    Of TLS and secure WebSockets, files being PEM and seen from where the switch runs:
 
     :ivar certificate: what is shown, first the listener's own certificate and then its chain.
     :ivar key: that belongs to it, without a password.
@@ -48,7 +52,7 @@ class ListenTable:
     :ivar client_ca: the authorities that vouch for those.
     """
 
-    transport: Literal["udp", "tcp", "tls", "ws"]
+    transport: Literal["udp", "tcp", "tls", "ws", "wss"]
     bind: Address = "0.0.0.0"
     port: Port = attrs.field()
     name: str = ""
@@ -67,6 +71,12 @@ class ListenTable:
     @port.default
     def _usual_port(self) -> int:
         return usual_port(self.transport.upper())
+
+    @property
+    def serves_pages(self) -> bool:
+        """Whether who connects is taken for a phone in a page, whose media are WebRTC."""
+        websocket = self.transport in ("ws", "wss")
+        return websocket and (self.websocket is None or self.websocket.webrtc)
 
     @property
     def below(self) -> str:

@@ -33,6 +33,14 @@ def media_faults(config: "Config") -> Iterator[tuple[str, str]]:
     right."""
     media = config.media
     yield from _instance_faults(config)
+    for index, listen in enumerate(config.listen):
+        if listen.serves_pages and media.engine == "relay":
+            yield (
+                f"listen[{index}].websocket.webrtc",
+                "pages speak WebRTC, and the built-in relay does not: [media] engine = "
+                '"rtpengine" is wanted, or "bypass" for calls between pages alone; or false, where '
+                "what connects is no page",
+            )
     if media.engine == "rtpengine":
         for key, table in _tables(config):
             profile = _profile(config, key)

@@ -184,9 +184,12 @@ class SwitchService(Service):
             UdpPort(transport, listener, self._reactor)
         elif listener.transport in WEBSOCKETS:
             # Its library takes 7 MB: only who serves WebSockets is to have them.
-            from softswitch.transport.websocket import WebSocketPort
+            from softswitch.transport.websocket import SecureWebSocketPort, WebSocketPort
 
-            WebSocketPort(transport, listener, self._reactor)
+            if listener.transport == "WS":
+                WebSocketPort(transport, listener, self._reactor)
+            else:
+                SecureWebSocketPort(transport, listener, self._reactor, self._showing.now)
         elif listener.transport == "TLS":
             TlsPort(transport, listener, self._reactor, self._showing.now)
         else:

@@ -24,6 +24,7 @@ class WebSocketSettings:
     :ivar ping_seconds: of silence after which a phone is pinged; 0 for never.
     :ivar pong_seconds: within which it must have answered that.
     :ivar handshake_seconds: within which a WebSocket must have been opened.
+    :ivar webrtc: whether a phone on it is taken for one in a page, whose media are WebRTC.
     """
 
     path: str = "/"
@@ -31,6 +32,7 @@ class WebSocketSettings:
     ping_seconds: float = 25.0
     pong_seconds: float = 10.0
     handshake_seconds: float = 5.0
+    webrtc: bool = False
 
 
 def canonical_origin(text: str) -> str:

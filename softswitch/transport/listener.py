@@ -30,12 +30,14 @@ class Facing:
     :ivar port: goes with it.
     :ivar media_bind: address of ours to which the relay binds the ports that face the peer.
     :ivar media_host: address that the session descriptions sent to the peer show.
+    :ivar webrtc: whether the peer is taken for a phone in a page.
     """
 
     host: str
     port: int
     media_bind: str
     media_host: str
+    webrtc: bool = False
 
 
 def _bare(host: str) -> str:
@@ -98,13 +100,14 @@ class Listener:
         """What the peer at ``remote_host``, an address without brackets, sees of us."""
         own = self.local_host(remote_host)
         if self.is_local(remote_host):
-            return Facing(own, self.port, own, own)
+            return Facing(own, self.port, own, own, self.websocket.webrtc)
         shown = self.advertise_host
         if self.media_host is not None:
             media_host = self.media_host
         else:
             media_host = shown if shown is not None and is_address(shown) else own
-        return Facing(shown or own, self.advertise_port or self.port, own, media_host)
+        port, webrtc = self.advertise_port or self.port, self.websocket.webrtc
+        return Facing(shown or own, port, own, media_host, webrtc)
 
     def bears(self, host: str) -> bool:
         """Whether ``host``, as ``canonical_host`` writes it, is an address or name of ours."""

@@ -7,23 +7,34 @@ send at once and how many may make up a message. Extensions are declined, so tha
 small on the wire is large here.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
+from OpenSSL import SSL
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IPushProducer,
+    ITCPTransport,
+)
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from softswitch.transport import identities
+from softswitch.transport.certificates import Certificates
 from softswitch.transport.connection import Connection
 from softswitch.transport.handshake import SUB_PROTOCOL, refusal
 from softswitch.transport.heartbeat import Heartbeat
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.transport.tcp import BUFFERED, TcpPort, watch
+from softswitch.transport.tls import Shown
 
 #: Bytes of the largest opening handshake.
 LARGEST_HANDSHAKE = 16 * 1024
@@ -46,6 +57,28 @@ class WebSocketPort(TcpPort):
 
     def _accepting(self) -> ServerFactory:
         return _Accepting(self._layer, self._listener, self._reactor)
+
+
+class SecureWebSocketPort(WebSocketPort):
+    """The same of WebSockets within TLS.
+
+    :param certificates: tells those that hold now; asked for each connection.
+    """
+
+    def __init__(
+        self,
+        layer: TransportLayer,
+        listener: Listener,
+        reactor: Any,
+        certificates: Callable[[], Certificates],
+    ) -> None:
+        self._certificates = certificates
+        super().__init__(layer, listener, reactor)
+
+    def _accepting(self) -> ServerFactory:
+        shown = Shown(lambda: self._certificates().servers[self._listener.name])
+        reactor = cast(Any, self._reactor)
+        return cast(ServerFactory, TLSMemoryBIOFactory(shown, False, super()._accepting(), reactor))
 
 
 class _Accepting(WebSocketServerFactory):
@@ -82,7 +115,7 @@ class _Silence:
     info = warn = error = debug
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class WebSocketStream(WebSocketServerProtocol):
     """One WebSocket: its messages are the bytes of a ``Connection``.
 
@@ -135,12 +168,20 @@ class WebSocketStream(WebSocketServerProtocol):
         """A peer has connected; the handshake follows."""
         self.maxMessagePayloadSize = self._layer.stream_limits.max_message
         super().connectionMade()
-        watch(self.transport)
+        transport: Any = self.transport
+        watch(transport.transport if self._listener.transport == "WSS" else transport)
         self.registerProducer(self, True)
-        peer: Any = self.transport.getPeer()
+        peer = transport.getPeer()
         self._connection = self._layer.accepted(self._listener.name, self, peer.host, peer.port)
         if self._connection is not None:
             self._heartbeat = Heartbeat(self, self._listener.websocket, self._layer.clock)
+
+    def handshakeCompleted(self) -> None:  # noqa: N802
+        """The TLS stands, if there is any; the peer may have shown a certificate."""
+        handle: SSL.Connection = cast(Any, self.transport).getHandle()
+        certificate = handle.get_peer_certificate(as_cryptography=True)
+        if self._connection is not None and certificate is not None:
+            self._connection.names = identities.names(certificate)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come. What breaks the library ends this connection, and no other."""

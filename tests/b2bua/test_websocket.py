@@ -3,6 +3,12 @@ that they have opened."""
 
 import pytest
 
+from softswitch.plugin.media import MediaProfile
+from softswitch.testing.media import CountingEngine
+
+#: A media engine that knows WebRTC.
+FARM = {"engine": "rtpengine", "rtpengine": [{"address": "127.0.0.1:2223"}]}
+
 WEB = {"transport": "WS"}
 
 
@@ -126,3 +132,29 @@ def test_a_message_to_a_page(stage):
     line.request("MESSAGE", [("Content-Type", "text/plain")], b"hello")
     assert line.final == 200
     assert [each.body for each in bob.requests] == [b"hello"]
+
+
+@pytest.mark.parametrize("page", ["caller", "callee"])
+def test_a_page_wants_webrtc(make_stage, page):
+    """Where the media engine knows it, and nothing else is said of its user; his phone on the desk
+    goes on with plain RTP, and what he wants besides holds for both."""
+    tables = {
+        "media": FARM,
+        "groups": {"desk": {"media": {"dtmf": "events"}}},
+        "users": {
+            "alice": {"password": "alice"},
+            "bob": {"password": "bob", "group": "desk"},
+        },
+    }
+    stage = make_stage(tables, engine=lambda clock: CountingEngine())
+    kinds = ("WS", "UDP") if page == "caller" else ("UDP", "WS")
+    alice, bob = stage.phone("alice", transport=kinds[0]), stage.phone("bob", transport=kinds[1])
+    alice.call("bob")
+    bob.answer()
+    [call] = stage.house.switch.calls.values()
+    wants = [leg.network.wants for leg in call.data.legs.values()]
+    if page == "caller":
+        assert wants == [MediaProfile("webrtc"), MediaProfile("rtp", dtmf="events")]
+    else:
+        assert wants == [None, MediaProfile("webrtc", dtmf="events")]
+    alice.hang_up()

@@ -509,7 +509,7 @@ def test_a_mistake_names_file_and_key_and_what_would_be_right(read, text: str, m
         (f'{LISTEN}advertise = "a b"', "listen[0].advertise: a host name or an address"),
         (f'{LISTEN}media_address = "a.org"', "listen[0].media_address: an IPv4 or IPv6 address"),
         (f"{LISTEN}{LISTEN}", "listen[1].name: udp:127.33.1.1:5060 is taken by listen[0].name"),
-        (f"{LISTEN}websocket = {{}}", 'listen[0].websocket: goes with transport = "ws"'),
+        (f"{LISTEN}websocket = {{}}", 'listen[0].websocket: goes with transport = "ws" or "wss"'),
         (f'{WEB}path = "sip"', 'listen[0].websocket.path: a path such as "/sip" is wanted'),
         (f'{WEB}path = "/a b"', 'listen[0].websocket.path: a path such as "/sip" is wanted'),
         (
@@ -562,9 +562,9 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
 def test_a_listener_for_web_pages(read):
     """What it says of its WebSockets is what the transport is given, origins in one spelling; the
     rest is the default."""
-    config = read(
-        "", f'{WEB}path = "/sip"\norigins = ["https://Phone.example.org"]\nping_seconds = 0'
-    )
+    origin = "https://Phone.example.org"
+    said = f'path = "/sip"\norigins = ["{origin}"]\nping_seconds = 0\nwebrtc = false'
+    config = read("", f"{WEB}{said}")
     [listener] = config.listeners()
     assert listener.transport == "WS"
     assert listener.websocket == WebSocketSettings(

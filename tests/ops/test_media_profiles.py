@@ -61,6 +61,32 @@ def test_who_wants_what(read):
         assert wants(stage.house, "peer", "") is None
 
 
+PAGES = '[[listen]]\ntransport = "ws"\nport = 8080\n'
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        ((FARM, PAGES), True),
+        ((FARM, f"{PAGES}[listen.websocket]\nwebrtc = false\n"), False),
+        (('[media]\nengine = "bypass"', PAGES), False),
+        ((f"{PAGES}[listen.websocket]\nwebrtc = false\n",), False),
+    ],
+)
+def test_pages_want_webrtc(read, parts, wanted):
+    """Who connects over a WebSocket, where the media engine knows it and nothing else is said."""
+    web, plain = read(*parts).listeners()
+    assert (web.transport, web.facing("127.0.0.1").webrtc) == ("WS", wanted)
+    assert not plain.facing("127.0.0.1").webrtc
+
+
+def test_pages_and_the_built_in_relay(read):
+    """Are told apart at the start, with the remedies."""
+    with pytest.raises(ConfigError) as caught:
+        read(PAGES)
+    assert "listen[0].websocket.webrtc: pages speak WebRTC, and the built-in" in str(caught.value)
+
+
 def test_what_everybody_wants(read):
     """``[media.default]`` lies below all others, and what says nothing is as it is there."""
     config = read(FARM, '[media.default]\nprofile = "srtp"\ndtmf = "events"\n', PEERS)

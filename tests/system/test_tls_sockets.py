@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from transport_parent import WAIT, Child, request
+from websockets import WebSocket
 
 from softswitch.testing.authority import Authority
 
@@ -351,3 +352,52 @@ def test_renewed_certificates_are_shown_after_a_reload(world):
         with world.connect() as aware:
             assert aware.getpeercert()["serialNumber"] != before
         assert world.talk(phone).startswith("SIP/2.0 200")
+
+
+def test_a_websocket_within_tls(world):
+    """The handshake of RFC 6455 within that of TLS; a message of any size that is allowed, and its
+    answer, on the same connection."""
+    address = (SWITCH, world.child.ports["wss"])
+    with WebSocket(address, tls=world.context(), name="sip.example.org") as phone:
+        assert phone.accepted
+        port = phone.own_port
+        for size in (0, 60_000):
+            phone.send(request("WSS", 5061, PHONE, f"Subject: {'x' * size}"))
+            assert phone.receive()[1].startswith(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/WSS ")
+        phone.send(b"\r\n\r\n")
+        assert phone.receive()[1] == b"\r\n"
+    assert world.gone(port)
+
+
+def test_a_websocket_of_who_shows_a_certificate(world):
+    """It is known by the names in it; without one there is no WebSocket."""
+    address = (SWITCH, world.child.ports["wss mutual"])
+    world.authority.issue("page", "page.example")
+    with WebSocket(address, tls=world.context(shows="page"), name="sip.example.org") as phone:
+        phone.send(request("WSS", 5061, PHONE))
+        assert b"X-Names: page.example\r\n" in phone.receive()[1]
+    with pytest.raises((ssl.SSLError, OSError)):
+        WebSocket(address, tls=world.context(), name="sip.example.org")
+
+
+@pytest.mark.parametrize("greets", [True, False])
+def test_a_websocket_that_is_not_opened(world, greets):
+    """The deadline is for both handshakes together: who ends neither, or that of TLS alone, is cut
+    off, and is forgotten."""
+    plain = world.plain("wss")
+    port = plain.getsockname()[1]
+    if greets:
+        plain = world.context().wrap_socket(plain, server_hostname="sip.example.org")
+        plain.sendall(b"GET / HTTP/1.1\r\n")
+    assert world.gone(port)["reason"] == "no WebSocket was opened"
+    with suppress(OSError):
+        assert plain.recv(1) == b""
+    plain.close()
+
+
+def test_what_is_no_tls_at_a_secure_websocket(world):
+    """Ends its own connection."""
+    with world.plain("wss") as plain:
+        port = plain.getsockname()[1]
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
+        assert world.gone(port)

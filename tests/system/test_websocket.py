@@ -1,9 +1,14 @@
-"""A phone in a web page and a phone on a desk at the running switch (RFC 7118)."""
+"""A phone in a web page and a phone on a desk at the running switch (RFC 7118), in the clear and
+within TLS."""
+
+import ssl
 
 import pytest
 from phones import Phone, claimed_network, talk
 from processes import Switch
 from websockets import WebPhone
+
+from softswitch.testing.authority import Authority
 
 CONFIGURATION = """
 [switch]
@@ -15,9 +20,10 @@ transport = "udp"
 bind = "{network}.1"
 
 [[listen]]
-transport = "ws"
+transport = "{transport}"
 bind = "{network}.1"
 port = 8080
+{certificate}
 
 [users.alice]
 password = "secret"
@@ -45,20 +51,47 @@ def _network():
         yield network
 
 
+@pytest.fixture(name="transport", params=["ws", "wss"])
+def _transport(request):
+    return request.param
+
+
+@pytest.fixture(name="tls")
+def _tls(transport, tmp_path):
+    """Whom the pages believe; None in the clear."""
+    if transport == "ws":
+        return None
+    authority = Authority(tmp_path)
+    authority.issue("switch", "sip.example.org")
+    return ssl.create_default_context(cafile=str(authority.certificate))
+
+
 @pytest.fixture(name="switch")
-def _switch(tmp_path, network):
-    switch = Switch(CONFIGURATION.format(network=network), tmp_path)
+def _switch(tmp_path, network, transport, tls):
+    certificate = f'certificate = "{tmp_path}/switch.pem"\nkey = "{tmp_path}/switch.key"'
+    text = CONFIGURATION.format(
+        network=network, transport=transport, certificate=certificate if tls else ""
+    )
+    switch = Switch(text, tmp_path)
     yield switch
     switch.kill()
 
 
-@pytest.fixture(name="page")
-def _page(switch, network):
-    """Alice's, which has registered."""
-    page = WebPhone("alice", f"{network}.2", (f"{network}.1", 8080))
-    assert page.register().status == 200
-    yield page
-    page.close()
+@pytest.fixture(name="open_page")
+def _open_page(switch, network, transport, tls):
+    """Opens a page of Alice's at an address, which has registered."""
+    opened = []
+
+    def open_page(number):
+        here, there = f"{network}.{number}", (f"{network}.1", 8080)
+        page = WebPhone("alice", here, there, transport, tls=tls, name="sip.example.org")
+        opened.append(page)
+        assert page.register().status == 200
+        return page
+
+    yield open_page
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture(name="desk")
@@ -70,19 +103,17 @@ def _desk(switch, network):
     desk.close()
 
 
-def test_calls_both_ways(network, page, desk):
+def test_calls_both_ways(network, open_page, desk):
     """Each is found where it has registered, and hangs up what it has begun."""
+    page = open_page(2)
     talk(page, desk, f"sip:bob@{network}.1")
     talk(desk, page, f"sip:alice@{network}.1")
 
 
-def test_a_page_that_is_left(switch, network, page, desk):
+def test_a_page_that_is_left(switch, network, open_page, desk):
     """It cannot be reached at once: 480; loaded anew, it can."""
-    page.close()
+    open_page(2).close()
     switch.until(lambda: desk.ask(desk.invite(f"sip:alice@{network}.1"))[1].status == 480, 5)
-    again = WebPhone("alice", f"{network}.4", (f"{network}.1", 8080))
-    assert again.register().status == 200
-    talk(desk, again, f"sip:alice@{network}.1")
-    again.close()
+    talk(desk, open_page(4), f"sip:alice@{network}.1")
     assert switch.stop() == 0
     assert "Traceback" not in switch.log.read_text()

@@ -18,9 +18,11 @@ from softswitch.sip.message import Request
 from softswitch.sip.parser import Limits
 from softswitch.transport import connection
 from softswitch.transport.certificates import Certificates, Client, Paths, Proof, Server
+from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.transport.tls import TlsPort
+from softswitch.transport.websocket import SecureWebSocketPort
 from softswitch.wheel import Wheel
 
 FOLDER = Path(sys.argv[1])
@@ -29,7 +31,10 @@ LISTENERS = [
     Listener("wanted", "TLS", "127.78.0.1", 0),
     Listener("mutual", "TLS", "127.78.0.1", 0),
     Listener("tls6", "TLS", "::1", 0),
+    Listener("wss", "WSS", "127.78.0.1", 0, websocket=WebSocketSettings(handshake_seconds=1)),
+    Listener("wss mutual", "WSS", "127.78.0.1", 0),
 ]
+PORTS = {"TLS": TlsPort, "WSS": SecureWebSocketPort}
 
 
 def proof(name):
@@ -46,6 +51,8 @@ def read():
             "tls6": plain,
             "wanted": Server(ours, "wanted", authority),
             "mutual": Server(ours, "required", authority),
+            "wss": plain,
+            "wss mutual": Server(ours, "required", authority),
         },
         {
             "peer.example": Client(authority=authority, proof=ours[0]),
@@ -94,7 +101,7 @@ def begin():
     layer = TransportLayer(LISTENERS, Limits(), Wheel(reactor))
     layer.user = User(layer)
     for listener in LISTENERS:
-        TlsPort(layer, listener, reactor, lambda: certificates)
+        PORTS[listener.transport](layer, listener, reactor, lambda: certificates)
     tell(ports={listener.name: listener.port for listener in layer.listeners})
 
 

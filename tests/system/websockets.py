@@ -60,6 +60,8 @@ class WebSocket:
 
     :ivar answer: the head of what the handshake was answered with.
     :param opening: the bytes of the handshake; None for a good one.
+    :param tls: whom it believes; None for a WebSocket in the clear.
+    :param name: of the switch, in its certificate.
     """
 
     def __init__(
@@ -178,13 +180,20 @@ class WebPhone(Phone):
     """
 
     def __init__(
-        self, user: str, here: str, switch: tuple[str, int], transport: str = "ws", **options: str
+        self,
+        user: str,
+        here: str,
+        switch: tuple[str, int],
+        transport: str = "ws",
+        *,
+        tls: ssl.SSLContext | None = None,
+        name: str = "",
     ) -> None:
-        self.websocket = WebSocket(switch, here=here)
+        self.websocket = WebSocket(switch, here=here, tls=tls, name=name)
         assert self.websocket.accepted, self.websocket.answer
         self._nowhere = f"{compose.new_tag()}.invalid"
         self.instance = f'"<urn:uuid:{user}>"'
-        super().__init__(user, here, switch, transport, **options)
+        super().__init__(user, here, switch, transport)
         self._socket.close()
 
     @property
