@@ -14,6 +14,7 @@ from softswitch.machine import unexpected
 from softswitch.sip import compose
 from softswitch.sip.message import Field
 from softswitch.testing.line import Line
+from softswitch.testing.media import SeeingEngine
 from softswitch.testing.phone import ALL_ANSWERS, Phone
 from softswitch.testing.stage import Stage
 from softswitch.testing.worlds import (
@@ -317,6 +318,12 @@ class Chaos:
         phone.silent = not phone.silent
         silent = self.stage.network.silent
         (silent.add if phone.silent else silent.discard)(phone.host)
+
+    def fall_silent(self, which: int) -> None:
+        """The media engine has heard nothing of a side for too long."""
+        calls, engine = list(self.stage.house.switch.calls), self.stage.engine
+        if calls and isinstance(engine, SeeingEngine):
+            engine.time_out(calls[which % len(calls)])
 
     def move(self, who: int, register: bool) -> None:
         """A phone goes on from another port, and over TCP from another connection."""

@@ -24,6 +24,7 @@ from softswitch.plugin.media import (
     MediaReport,
     Tell,
 )
+from softswitch.plugin.record import Silence
 from softswitch.sdp.rewrite import point_at
 from softswitch.sdp.session import SessionDescription
 from softswitch.wheel import Clock
@@ -150,6 +151,11 @@ class SeeingEngine(CountingEngine):
             self._clock.callLater(self._delay, tell, report)
         elif report is not None:
             tell(report)
+
+    def time_out(self, session: str) -> None:
+        """Say that the caller has been silent for too long."""
+        silence = Silence("a", "time-out", "nothing came", self._clock.seconds())
+        self.noticed(MediaNotice(session, silence, ends=True))
 
     def load(self) -> Mapping[str, Any]:
         """How many sessions there are."""

@@ -47,7 +47,7 @@ WORLDS = st.builds(
     World,
     seed=st.integers(0, 2**16),
     wires=st.sampled_from(list(WIRES)),
-    engine=st.sampled_from(("counting", "none", "slow", "counting", "slow", "dead")),
+    engine=st.sampled_from(("seeing", "none", "slow", "counting", "slow", "dead")),
     transport=st.sampled_from(("UDP", "UDP", "TCP")),
     cells=st.tuples(PROFILE, PROFILE, PROFILE, PROFILE),
     abilities=st.tuples(*[up_to(ABILITIES)] * 6),
@@ -172,6 +172,10 @@ class ChaosMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def vanish(self, who):
         self.play(self.chaos.vanish, who)
+
+    @rule(which=WHO)
+    def fall_silent(self, which):
+        self.play(self.chaos.fall_silent, which)
 
     @rule(who=WHO, register=st.booleans())
     def move(self, who, register):
