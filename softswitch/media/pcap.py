@@ -44,13 +44,9 @@ def record(at: float, source: SocketAddress, destination: SocketAddress, payload
 def datagram(source: SocketAddress, destination: SocketAddress, payload: bytes) -> bytes:
     """An IP packet with a UDP datagram in it (RFC 791, RFC 8200, RFC 768)."""
     length = _UDP.size + len(payload)
+    if ":" not in source[0]:
+        return _ipv4_headers(source, destination, length) + payload
     here, there = _packed(source[0]), _packed(destination[0])
-    if len(here) == 4:
-        # UDP needs no checksum over IPv4, and this one never had to cross a network.
-        udp = _UDP.pack(source[1], destination[1], length, 0)
-        words = 0x45, 0, _IPV4.size + length, 0, _DO_NOT_FRAGMENT, _TIME_TO_LIVE, _PROTOCOL_UDP
-        header = _IPV4.pack(*words, 0, here, there)
-        return _IPV4.pack(*words, checksum(header), here, there) + udp + payload
     udp = _UDP.pack(source[1], destination[1], length, 0)
     pseudo = _PSEUDO_IPV6.pack(here, there, length, _PROTOCOL_UDP)
     total = checksum(pseudo + udp + payload) or 0xFFFF
@@ -64,6 +60,17 @@ def checksum(data: bytes) -> int:
         data += b"\0"
     rest = int.from_bytes(data) % 0xFFFF
     return ~rest & 0xFFFF if rest or not any(data) else 0
+
+
+@lru_cache(8192)
+def _ipv4_headers(source: SocketAddress, destination: SocketAddress, length: int) -> bytes:
+    """Those of all packets of a length: UDP needs no checksum over IPv4, and these never had to
+    cross a network."""
+    here, there = _packed(source[0]), _packed(destination[0])
+    words = 0x45, 0, _IPV4.size + length, 0, _DO_NOT_FRAGMENT, _TIME_TO_LIVE, _PROTOCOL_UDP
+    total = checksum(_IPV4.pack(*words, 0, here, there))
+    udp = _UDP.pack(source[1], destination[1], length, 0)
+    return _IPV4.pack(*words, total, here, there) + udp
 
 
 @lru_cache(1024)
