@@ -11,7 +11,6 @@ import json
 import os
 import resource
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def relay_of(
     """
     recorder = None
     if settings.recordings:
-        recorder = Recorder(Path(settings.recordings), partial(reactor.callFromThread, warned))
+        recorder = Recorder(Path(settings.recordings), clock, warned)
     relay = WatchedRelay(
         clock,
         (settings.first, settings.last),

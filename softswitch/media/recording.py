@@ -1,50 +1,69 @@
-"""Calls written to disk, a pcap file each, by a thread that no packet waits for.
+"""Calls recorded: what the relay has to do with it, which is little.
 
-A packet that has been sent on is put into a queue, and that is all that it meets. A queue that is
-full, or a disk, costs packets of the recording, which are counted, and nothing else. A port that is
-not recorded knows nothing of all this: one that is becomes another class.
+A packet that has been sent on is put into a list. Now and then the list goes through a pipe to a
+process that writes it (``scribe``), as far as the pipe takes it at once: nobody waits. When too
+much waits, packets of the recording are left out and counted, and nothing else happens. A port that
+is not recorded knows nothing of all this: one that is becomes another class.
 """
 
+import fcntl
+import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterable
+import select
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from threading import Event, Thread
-from time import sleep
-from typing import Final, NamedTuple
+from typing import Final
 
 from softswitch.media.channel import Channel
 from softswitch.media.latch import SocketAddress
-from softswitch.media.pcap import FILE_HEADER, record
+from softswitch.media.scribe import BEGIN, END, FLOW, FRAME, PACKET
+from softswitch.wheel import Clock, Timer
 
-#: Packets that may wait: some seconds of hundreds of calls, 20 MB of G.711.
-LIMIT: Final = 100_000
+#: Bytes that may wait: some seconds of hundreds of calls.
+LIMIT: Final = 32 << 20
 
-#: Seconds for which packets gather until they are written.
-GATHER: Final = 0.1
+#: Seconds for which packets gather.
+GATHER: Final = 0.05
 
-#: Packets after which the thread lets others run: some tens of microseconds.
-PORTION: Final = 16
+#: Bytes that the pipe may hold, where the system allows so many.
+PIPE: Final = 1 << 20
+
+#: Seconds that the scribe has to take what waits, and to end, when the relay stops.
+FAREWELL: Final = 5.0
 
 
-class Tap(NamedTuple):
+class Tap:
     """Where the packets of one port go.
 
-    :ivar here: our address and port, to which they came.
+    :param here: our address and port, to which they come.
     """
 
-    recording: "Recording"
-    here: SocketAddress
+    __slots__ = ("_flows", "_here", "_recording")
+
+    def __init__(self, recording: "Recording", here: SocketAddress) -> None:
+        self._recording = recording
+        self._here = here
+        self._flows: dict[SocketAddress, int] = {}
 
     def put(self, data: bytes, source: SocketAddress | None, now: float) -> None:
         """Take a packet that was carried."""
-        recorder = self.recording.recorder
-        if source is None or len(recorder.queue) >= recorder.limit:
-            self.recording.missing += 1
-        else:
-            recorder.queue.append((self, now, source, data))
+        recording = self._recording
+        recorder = recording.recorder
+        full = recorder.waiting >= recorder.limit
+        if source is None or full or recording.scribe is not recorder.scribe:
+            recording.missing += 1
+            return
+        flow = self._flows.get(source)
+        if flow is None:
+            told = json.dumps([recording.number, source, self._here]).encode()
+            flow = self._flows[source] = recorder.next_number()
+            recorder.put(FLOW, flow, now, told)
+        recorder.put(PACKET, flow, now, data)
 
 
 class RecordedChannel(Channel):
@@ -66,12 +85,16 @@ class RecordedChannel(Channel):
 class Recording:
     """One call.
 
+    :ivar number: by which the scribe knows it.
     :ivar name: of its file.
-    :ivar missing: packets that are not in it, for the queue or the disk was full.
+    :ivar missing: packets that are not in it, for too much waited.
+    :ivar scribe: who writes it.
     """
 
-    def __init__(self, recorder: "Recorder", name: str) -> None:
+    def __init__(self, recorder: "Recorder", number: int, name: str) -> None:
         self.recorder = recorder
+        self.scribe = recorder.scribe
+        self.number = number
         self.name = name
         self.missing = 0
 
@@ -86,42 +109,40 @@ class Recording:
 
     def end(self) -> None:
         """The call is over: what was put is written, and then the file is closed."""
-        self.recorder.queue.append((self, 0.0, ("", 0), b""))
-
-
-#: A packet of a port, or, without one, the end of a recording.
-_Waiting = tuple[Tap | Recording, float, SocketAddress, bytes]
+        if self.scribe is self.recorder.scribe:
+            self.recorder.put(END, self.number, 0.0, b"%d" % self.missing)
+        else:
+            self.recorder.missing += self.missing
 
 
 class Recorder:
-    """The recordings of a relay, and the thread that writes them.
+    """The recordings of a relay.
 
-    :ivar queue: what is to be written.
-    :ivar limit: how much that may be.
+    :ivar waiting: bytes that the scribe has not taken yet.
+    :ivar limit: how many these may be.
     :ivar missing: packets that are in none of those that have ended, though they should.
-    :param folder: where the files are; made where it is missing, for its owner alone.
-    :param warn: told, in the thread, of a disk that takes nothing, and of recordings with gaps.
-    :param write: for tests: writes bytes to a file descriptor, and says how many.
+    :ivar scribe: the process that writes; None where it has ended, until the next call.
+    :param folder: where the files are.
+    :param warn: told of a disk that takes nothing, and of recordings with gaps.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        warn: Callable[[str], None],
-        limit: int = LIMIT,
-        write: Callable[[int, memoryview], int] = os.write,
+        self, folder: Path, clock: Clock, warn: Callable[[str], None], limit: int = LIMIT
     ) -> None:
-        self.queue: deque[_Waiting] = deque()
+        self.waiting = 0
         self.limit = limit
         self.missing = 0
+        self.next_number = count(1).__next__
         self._folder = folder
+        self._clock = clock
         self._warn = warn
-        self._write = write
-        self._files: dict[Recording, int] = {}
-        self._begun: deque[Recording] = deque()
-        self._complained = False
-        self._ends = Event()
-        self._thread: Thread | None = None
+        self._frames: list[bytes] = []
+        self._rest = b""
+        self._said = b""
+        self._timer: Timer | None = None
+        self.scribe: subprocess.Popen[bytes] | None = None
+        self._in = self._out = -1
+        self._start()
 
     def begin(self, call: str, now: float) -> Recording:
         """A recording of a call, named after it and the second at which it begins.
@@ -129,95 +150,94 @@ class Recorder:
         :param call: its id.
         :param now: seconds since 1970.
         """
+        if self.scribe is None:
+            self._start()
         at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         safe = "".join(each if each.isalnum() and each.isascii() else "_" for each in call)
-        recording = Recording(self, f"{at}-{safe}.pcap")
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="recordings", daemon=True)
-            self._thread.start()
-        self._begun.append(recording)
+        recording = Recording(self, self.next_number(), f"{at}-{safe}.pcap")
+        self.put(BEGIN, recording.number, now, recording.name.encode())
         return recording
 
+    def put(self, kind: int, number: int, now: float, data: bytes) -> None:
+        """Have a frame go to the scribe, soon."""
+        self._frames += (FRAME.pack(kind, number, now, len(data)), data)
+        self.waiting += FRAME.size + len(data)
+        if self._timer is None:
+            self._timer = self._clock.callLater(GATHER, self._flush)
+
     def stop(self) -> None:
-        """Write what waits, and close all files."""
-        self._ends.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    # In the thread.
-
-    def _run(self) -> None:
-        with suppress(OSError):  # it never takes a processor from whoever carries packets
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        while not self._ends.wait(GATHER):
-            self._drain()
-        self._drain()
-        for recording in list(self._files):
-            self._close(recording)
-
-    def _drain(self) -> None:
-        """Write all that waits now."""
-        waiting = len(self.queue)  # nothing of a recording that begins from here on
-        while self._begun:
-            self._open(self._begun.popleft())
-        texts: dict[Recording, list[bytes]] = {}
-        for number in range(waiting):
-            if number % PORTION == 0:
-                sleep(0)
-            tap, at, source, data = self.queue.popleft()
-            if isinstance(tap, Recording):
-                self._append(tap, texts.pop(tap, ()))
-                self._close(tap)
-            else:
-                texts.setdefault(tap.recording, []).append(record(at, source, tap.here, data))
-        for recording, packets in texts.items():
-            self._append(recording, packets)
-
-    def _open(self, recording: Recording) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._files[recording] = os.open(self._folder / recording.name, flags, 0o600)
-        except OSError as error:
-            self._complain(error)
-        else:
-            self._append(recording, [FILE_HEADER])
-
-    def _append(self, recording: Recording, packets: Iterable[bytes]) -> None:
-        """Packets whole, or none of them: a half one would make those that follow unreadable."""
-        file = self._files.get(recording)
-        text = b"".join(packets := list(packets))
-        if not text:
+        """Have the scribe write what waits, and end."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._push()
+        while self._rest and select.select((), (self._in,), (), FAREWELL)[1]:
+            self._push()
+        if self.scribe is None:
             return
-        if file is None:
-            recording.missing += len(packets)
-            return
-        end = os.lseek(file, 0, os.SEEK_END)
-        rest = memoryview(text)
+        os.close(self._in)
+        with suppress(subprocess.TimeoutExpired):
+            self.scribe.wait(FAREWELL)
+        self._listen()
+        os.close(self._out)
+        self.scribe = None
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "softswitch.media.scribe", str(self._folder)]
+        # What ends the relay by a signal to its group does not end the writing.
+        self.scribe = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert self.scribe.stdin is not None
+        assert self.scribe.stdout is not None
+        self._in = os.dup(self.scribe.stdin.fileno())
+        self._out = os.dup(self.scribe.stdout.fileno())
+        self.scribe.stdin.close()
+        self.scribe.stdout.close()
+        for file in (self._in, self._out):
+            os.set_blocking(file, False)
+        with suppress(OSError):
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, PIPE)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._push()
+        self._listen()
+        if self._rest:
+            self._timer = self._clock.callLater(GATHER, self._flush)
+
+    def _push(self) -> None:
+        """Give the scribe what its pipe takes."""
+        data = self._rest + b"".join(self._frames)
+        self._frames.clear()
         try:
-            while rest:
-                rest = rest[self._write(file, rest) :]
-        except OSError as error:
-            os.ftruncate(file, end)
-            recording.missing += len(packets)
-            self._complain(error)
-        else:
-            self._complained = False
+            at = 0
+            while at < len(data):
+                at += os.write(self._in, memoryview(data)[at : at + PIPE])
+        except BlockingIOError:
+            pass
+        except OSError:
+            data = b""
+            self._lost()
+        self._rest = data[at:]
+        self.waiting = len(self._rest)
 
-    def _close(self, recording: Recording) -> None:
-        file = self._files.pop(recording, None)
-        if file is not None:
-            os.close(file)
-        if recording.missing:
-            self.missing += recording.missing
-            self._warn(f"{recording.missing} packets are missing in the recording {recording.name}")
+    def _lost(self) -> None:
+        """The scribe has ended, and another one writes the calls that begin from now on."""
+        if self.scribe is not None:
+            self._warn("what was being recorded is cut off: its process has ended")
+            os.close(self._in)
+            os.close(self._out)
+            self.scribe.poll()
+            self.scribe, self._in, self._out = None, -1, -1
 
-    def _complain(self, error: OSError) -> None:
-        """Once, until it works again."""
-        if not self._complained:
-            self._complained = True
-            self._warn(
-                f"calls cannot be recorded in {self._folder}: {error.strerror}; the calls go on. "
-                "Make room there, or see whose the folder is"
-            )
+    def _listen(self) -> None:
+        """Pass on what the scribe has said."""
+        with suppress(OSError):
+            while told := os.read(self._out, 1 << 16):
+                self._said += told
+        *lines, self._said = self._said.split(b"\n")
+        for line in lines:
+            missing, sentence = json.loads(line)
+            self.missing += missing
+            self._warn(sentence)

@@ -175,7 +175,7 @@ class WatchedRelay(RelayEngine):
             "watched": len(self._watches),
             "recordings": {
                 "open": len(self._recordings),
-                "waiting": len(self._recorder.queue) if self._recorder else 0,
+                "waiting_bytes": self._recorder.waiting if self._recorder else 0,
                 "missing": self._recorder.missing if self._recorder else 0,
             },
             "ports": {

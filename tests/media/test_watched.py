@@ -72,7 +72,7 @@ class Talk:
         self.notices, self.warnings = [], []
         recorder = None
         if recordings is not None:
-            recorder = Recorder(recordings, self.warnings.append)
+            recorder = Recorder(recordings, self.clock, self.warnings.append)
         self.relay = WatchedRelay(self.clock, ports, seed=1, patience=patience, recorder=recorder)
         self.relay.noticed = self.notices.append
         self.relay.warned = self.warnings.append
@@ -477,7 +477,7 @@ def test_a_recorded_call(make, tmp_path):
     assert talk.relay.load()["recordings"]["open"] == 1
     told = []
     talk.relay.conclude("call", told.append)
-    assert talk.relay.load()["recordings"] == {"open": 0, "waiting": ANY, "missing": 0}
+    assert talk.relay.load()["recordings"] == {"open": 0, "waiting_bytes": ANY, "missing": 0}
     talk.relay.stop()
     name = told[0].recording
     (path,) = tmp_path.iterdir()
