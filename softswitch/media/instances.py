@@ -55,6 +55,7 @@ class Instance:
     :ivar established: those of them of which it has said so.
     :ivar owed: calls that it was to end while it was silent.
     :ivar paying: whether it is being told of one of them.
+    :ivar last_error: what it has said last of a question that it would not serve; "" for nothing.
     :ivar refusals: in a row, with no answer between them.
     """
 
@@ -67,6 +68,7 @@ class Instance:
         self.owed: set[str] = set()
         self.refusals = 0
         self.paying = False
+        self.last_error = ""
         self.timer: Timer | None = None
         self.looked_at = ""
 

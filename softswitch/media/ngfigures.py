@@ -5,25 +5,35 @@ that it has dropped.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from softswitch.media.bencode import Read
 from softswitch.media.latch import SocketAddress
 from softswitch.media.silence import Sighting, named
 from softswitch.plugin.record import MediaStream
 
+#: What comes of an answer with other keys, or other values, than it has.
+_UNKNOWN: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
 #: What rtpengine says, once bytes are text.
 Values = Mapping[str, Any]
 
 
 def streams(values: Mapping[str, Read]) -> list[MediaStream]:
-    """One for each leg and ``m=`` line, those of legs that have left among them."""
-    return [_stream(leg, line, media) for leg, line, media in _medias(values)]
+    """One for each leg and ``m=`` line, those of legs that have left among them; none of an answer
+    that is not as we know them."""
+    try:
+        return [_stream(leg, line, media) for leg, line, media in _medias(values)]
+    except _UNKNOWN:
+        return []
 
 
 def sightings(values: Mapping[str, Read]) -> dict[tuple[str, int], Sighting]:
     """What has come from each leg on each line so far: (leg, line) -> that."""
-    return {(leg, line): _sighting(media) for leg, line, media in _medias(values)}
+    try:
+        return {(leg, line): _sighting(media) for leg, line, media in _medias(values)}
+    except _UNKNOWN:
+        return {}
 
 
 def _medias(values: Mapping[str, Read]) -> Iterator[tuple[str, int, Values]]:

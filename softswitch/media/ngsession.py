@@ -264,7 +264,7 @@ class NgSession:
             (self._offered if offers else self._answered)(question, message, reply.sdp)
             self._tell(step, ngrequests.answered(question, reply.sdp))
         elif reply is not None and "parse SDP" in reply.reason:
-            self._fail(step, question, SdpSyntaxError("Media engine cannot read the SDP"))
+            self._fail(step, question, SdpSyntaxError("Unreadable SDP"))
         elif offers and (reply is None or not self._tags):
             self._negotiate(step, question, tried)
         elif reply is None:
@@ -273,7 +273,8 @@ class NgSession:
             self.forget()
             self._fail(step, question, _GONE)
         else:
-            self._fail(step, question, MediaError(f"Media engine: {reply.reason}"))
+            tried[-1].last_error = reply.reason
+            self._fail(step, question, MediaError("Media Engine Refuses"))
         self._next()
 
     def _fail(

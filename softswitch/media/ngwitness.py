@@ -102,6 +102,7 @@ class RtpengineWitness(RtpengineEngine):
                 "calls": len(each.calls),
                 "weight": each.place.weight,
                 "owed": len(each.owed),
+                "last error": each.last_error,
                 **each.client.counters,
             }
             for each in self.instances.all
