@@ -20,7 +20,7 @@ from softswitch.sdp.session import MediaSection, SessionDescription
 _PLAIN: Final = MediaProfile()
 
 #: By ``MediaProfile.profile``: how a peer is offered its media. Suites that do not encrypt, or that
-#: nobody knows, only make messages long.
+#: nobody knows, only make messages long. Phones want keys padded as base64 is (RFC 4648 3.2).
 _OFFERED: Final[dict[str, dict[str, Value]]] = {
     "rtp": {"ICE": "remove", "rtcp-mux": ["demux"]},
     "srtp": {
@@ -29,6 +29,7 @@ _OFFERED: Final[dict[str, dict[str, Value]]] = {
         "DTLS": "off",
         "rtcp-mux": ["demux"],
         "SDES": [
+            "pad",
             *("no-NULL_HMAC_SHA1_80", "no-NULL_HMAC_SHA1_32"),
             *("no-F8_128_HMAC_SHA1_80", "no-F8_128_HMAC_SHA1_32"),
             *("no-AES_192_CM_HMAC_SHA1_80", "no-AES_192_CM_HMAC_SHA1_32"),
@@ -44,8 +45,8 @@ _OFFERED: Final[dict[str, dict[str, Value]]] = {
 
 #: By the same: how a peer that has offered is answered.
 _ANSWERED: Final[dict[str, dict[str, Value]]] = {
-    "rtp": {"ICE": "remove"},
-    "srtp": {"ICE": "remove"},
+    "rtp": {"ICE": "remove", "SDES": ["pad"]},
+    "srtp": {"ICE": "remove", "SDES": ["pad"]},
     "webrtc": {"ICE": "force", "rtcp-mux": ["require"]},
 }
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -47,7 +47,7 @@ use = "located"
 
 """
 LISTENER = '[[listen]]\ntransport = "udp"\nbind = "{host}"\n\n'
-USER = '[users.{name}]\npassword = "{name}-secret"\n\n'
+USER = '[users.{name}]\npassword = "{name}-secret"\n{media}\n'
 
 TONES = {"alice": 440, "bob": 1000, "carol": 1500}
 #: What a phone's tone is in dB below full scale, and by how much it may seem otherwise.
@@ -63,6 +63,7 @@ class Hall:
     :param hosts: its addresses there, without brackets; phones register at the first one unless
         they say otherwise.
     :param running: ends whatever still runs.
+    :param wants: user -> what his media are to be, as ``media`` in his table.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Hall:
         namespace: Namespace,
         hosts: Sequence[str],
         running: ExitStack,
+        wants: Mapping[str, str] = {},
     ) -> None:
         self.namespace = namespace
         self.hosts = hosts
@@ -80,19 +82,28 @@ class Hall:
         self._phones = 0
         media = engine.start(folder, namespace, hosts, running.callback)
         listeners = "".join(LISTENER.format(host=host) for host in hosts)
-        users = "".join(USER.format(name=name) for name in TONES)
+        users = "".join(
+            USER.format(name=name, media=f"media = {wants[name]}\n" if name in wants else "")
+            for name in TONES
+        )
         configuration = CONFIGURATION.format(listeners=listeners, users=users) + media
         self.switch = Switch(configuration, folder, prefix=namespace.prefix)
         running.callback(self.switch.kill)
 
     def phone(
-        self, name: str, host: str, namespace: Namespace | None = None, switch: str = ""
+        self,
+        name: str,
+        host: str,
+        namespace: Namespace | None = None,
+        switch: str = "",
+        encryption: str = "",
     ) -> "Listener":
         """A phone of that user, which has registered.
 
         :param host: its address, without brackets.
         :param namespace: where that is, if not where the switch is.
         :param switch: at which of the switch's addresses it registers, if not at the first.
+        :param encryption: as ``Baresip`` has it; then only the phone itself can tell what it hears.
         """
         self._phones += 1
         there = namespace or self.namespace
@@ -107,6 +118,7 @@ class Hall:
             namespace=there,
             control=f"127.1.1.{self._phones}",
             ports=ports,
+            encryption=encryption,
         )
         self._running.callback(phone.kill)
         tap = Tap(there, ports)

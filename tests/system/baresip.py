@@ -53,6 +53,7 @@ class Baresip(Process):
     :param frequency: of its tone, Hz.
     :param namespace: in which it runs; its control port is on ``control`` then.
     :param ports: for its audio.
+    :param encryption: that it insists on, as baresip calls it: "srtp-mand"; "" for none.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Baresip(Process):
         namespace: Namespace | None = None,
         control: str = "",
         ports: range = PORTS,
+        encryption: str = "",
     ) -> None:
         folder = folder / name
         folder.mkdir()
@@ -82,10 +84,12 @@ class Baresip(Process):
             first=ports[0],
             last=ports[-1],
         )
+        account = ACCOUNT.format(name=name, password=password, switch=switch, transport=transport)
+        if encryption:
+            config += "module srtp.so\n"
+            account = f"{account.rstrip()};mediaenc={encryption}\n"
         (folder / "config").write_text(config)
-        (folder / "accounts").write_text(
-            ACCOUNT.format(name=name, password=password, switch=switch, transport=transport)
-        )
+        (folder / "accounts").write_text(account)
         (folder / "contacts").touch()
         with wave.open(str(folder / "tone.wav"), "wb") as file:
             file.setnchannels(1)
@@ -117,10 +121,16 @@ class Baresip(Process):
 
     def recording(self) -> "array[int]":
         """The samples that it heard in its one call, or its last; whole once it has quit."""
-        *_, file = sorted(self.folder.glob("dump-*-dec.wav"))
-        with wave.open(str(file), "rb") as heard:
-            assert (heard.getframerate(), heard.getnchannels()) == (RATE, 1)
-            return array("h", heard.readframes(heard.getnframes()))
+        return self.recordings()[-1]
+
+    def recordings(self) -> "list[array[int]]":
+        """The same of all that it has recorded: a hold begins another."""
+        found = []
+        for file in sorted(self.folder.glob("dump-*-dec.wav")):
+            with wave.open(str(file), "rb") as heard:
+                assert (heard.getframerate(), heard.getnchannels()) == (RATE, 1)
+                found.append(array("h", heard.readframes(heard.getnframes())))
+        return found
 
     def rates(self) -> list[tuple[int, int]]:
         """Bits per second that it said it sent and got, in the last 3 s each time: its recording
