@@ -1,7 +1,10 @@
 """Calls whose media go through rtpengines, with whatever happens to these."""
 
 import pytest
+from zope.interface import implementer
 
+from softswitch.plugin.decisions import Route, Target
+from softswitch.plugin.interfaces import IRouter
 from softswitch.testing.rtpengine import FakeFarm, FakeRtpengine
 from softswitch.testing.stage import Stage
 
@@ -11,7 +14,7 @@ class Scene:
 
     def __init__(self, number, config=None, **options):
         self.fakes = [FakeRtpengine(f"10.1.0.{index + 1}") for index in range(number)]
-        self.stage = Stage(config or {}, engine=self._engine, pace=0.1)
+        self.stage = Stage(config or {}, engine=self._engine, pace=0.1, **options)
         self.farm.engine.lost = self.stage.house.switch.media_lost
 
     def _engine(self, clock):
@@ -265,5 +268,32 @@ def test_an_operator_sees_how_they_are(make):
         "10.1.0.2:2223": 0,
     }
     assert load["10.1.0.1:2223"]["state"] == "up"
+    line.request("BYE")
+    scene.stage.run(3)
+
+
+@implementer(IRouter)
+class Web:
+    """Bob's phone is a browser, this time."""
+
+    def route(self, invite):
+        return Route(
+            [Target("sip:bob@127.88.0.12", dialog={"wants": {"profile": "webrtc"}})],
+            dialog={"wants": {"dtmf": "tones", "transcode": ["PCMA"]}},
+        )
+
+
+def test_a_policy_says_otherwise_for_one_call(make):
+    """Of the callee and of the caller, which stays as the call is written down and rebuilt."""
+    scene = make(1, plug_ins=[Web()])
+    alice, bob = scene.stage.phone("alice"), scene.stage.phone("bob", register=False)
+    line = alice.call("bob")
+    scene.stage.run(1)
+    offer = scene.fakes[0].heard[-1]
+    assert offer["transport-protocol"] == "UDP/TLS/RTP/SAVPF"
+    assert offer["codec"] == {"transcode": ["telephone-event"]}
+    bob.answer(sdp=bob.sdp().replace(b"RTP/AVP", b"UDP/TLS/RTP/SAVPF"))
+    scene.stage.run(1)
+    assert line.statuses[-1] == 200
     line.request("BYE")
     scene.stage.run(3)

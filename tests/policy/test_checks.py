@@ -43,6 +43,7 @@ URI = "sip:bob@10.0.0.1"
         Route([Target(URI, 20, 1, 0.5, None, {"Alert-Info": "<urn:x>"}, FLOW, "sip:bob@x")]),
         Route([URI], dialog={"refer": "relay", "crossing": ["Subject", "X-*"]}),
         Route([Target(URI, route=["<sip:edge.example;lr>", "Core <sip:core.example>"])]),
+        Route([Target(URI, dialog={"wants": {"profile": "webrtc", "transcode": ["opus"]}})]),
         Route([Target(URI, dialog={"min_se": 120, "session_expires": 240, "trusted": True})]),
         Route(
             [URI],
@@ -107,6 +108,9 @@ def test_sound(sound):
         Route([Target(URI, flow=("127.0.0.1", 5060))]),
         Route([Target(URI, call_to="bob")]),
         Route([URI], dialog={"refers": "relay"}),
+        Route([URI], dialog={"wants": "webrtc"}),
+        Route([URI], dialog={"wants": {"profile": "vp8"}}),
+        Route([URI], dialog={"wants": {"keys": "tones"}}),
         Route([URI], dialog={"refer": "drop"}),
         Route([URI], dialog={"refer": ["relay"]}),
         Route([URI], dialog={"trusted": {}}),
