@@ -216,6 +216,20 @@ def test_a_phone_that_sends_from_elsewhere_is_learnt(relayed):
     assert counted.signalled != counted.learnt == a.rtp.getsockname()
 
 
+def test_a_carrier_that_was_silent_while_it_rang_is_found_when_the_call_begins(relayed):
+    """Its packets come from a host of which nobody has spoken, and long after its early answer:
+    the window, in which such a host may be found, opens anew."""
+    a, b = Phone("127.0.0.1", shown="127.55.2.3"), Phone("127.55.2.2")
+    a.host = "127.55.2.4"
+    relayed.call(a, b)
+    relayed.watch.now += 60
+    relayed.steadily(a, *[b"late"] * 2 * STRANGE_RUN)
+    assert relayed.silent(b.rtp)
+    relayed.engine.begin("call")
+    relayed.steadily(a, b"found")
+    assert relayed.heard(b.rtp) == [b"found"]
+
+
 def test_strangers_are_dropped_and_counted(relayed):
     """10,000 packets sprayed at a talking phone's port: none passes (RTP injection)."""
     a, b = Phone(), Phone("127.55.2.2")
