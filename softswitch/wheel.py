@@ -61,6 +61,7 @@ class Wheel:
 
     One of ``COARSE`` ticks or more fires at most ten ticks late.
 
+    :ivar late: told with each wake-up how many seconds late it is; None where nobody wants to know.
     :param clock: a reactor or ``twisted.internet.task.Clock``.
     :param tick: width of a slot, seconds.
     :param broken: told of an exception that a timer's function let out; the other timers of
@@ -76,6 +77,7 @@ class Wheel:
         self._clock = clock
         self._tick = tick
         self._broken = broken
+        self.late: Callable[[float], None] | None = None
         self._slots: dict[int, list[WheelTimer]] = {}
         self._due: list[int] = []
         self._wake: Any = None
@@ -114,6 +116,8 @@ class Wheel:
     def _turn(self) -> None:
         self._wake = None
         now = self.seconds() / self._tick + 1e-6
+        if self.late is not None:
+            self.late((now - self._wake_slot) * self._tick)
         while self._due and self._due[0] <= now:
             for timer in self._slots.pop(heapq.heappop(self._due)):
                 function = timer.function

@@ -419,7 +419,9 @@ class UserAgent:
         if isinstance(decision, Allow):
             self._serve(request, transaction, decision.identity)
         else:
-            transaction.respond(self._refuse(request, transaction.flow, decision))
+            refusal = self._refuse(request, transaction.flow, decision)
+            transaction.respond(refusal)
+            self._transactions.refused(transaction.flow, refusal.status)
 
     def _options(
         self, request: Request, transaction: InviteServer | Server, identity: Identity

@@ -16,8 +16,9 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import accounts, encryption, upstream
+from softswitch.ops import accounts, door_tables, encryption, upstream
 from softswitch.ops.accounts import DEMONSTRATION
+from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
@@ -72,6 +73,8 @@ class Config:
     records: RecordsTable = attrs.field(factory=RecordsTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
     subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
+    door: DoorTable = attrs.field(factory=DoorTable)
+    overload: OverloadTable = attrs.field(factory=OverloadTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
 
@@ -370,6 +373,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
                 else ('[media] engine = "relay"')
             )
             yield f"{key}.late_offer", f"our offers want {where}"
+    yield from door_tables.contradictions(config.door, config.limits.connections)
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

@@ -24,6 +24,7 @@ from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config
+from softswitch.ops.guard import Guard
 from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
 from softswitch.ops.whereabouts import Whereabouts
@@ -70,6 +71,7 @@ class House:
     """A whole switch but for its sockets.
 
     :ivar transport: to be given ports.
+    :ivar guard: of its door.
     :ivar premises: what the configuration says of users and trunks; another after a reload.
     :ivar policies: what it says of policies; likewise.
     :ivar switch: its calls.
@@ -129,6 +131,7 @@ class House:
         self.auditor = Auditor(clock, report)
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
+        self.guard = Guard(self.transport, self.transactions, self.bindings, self.auditor)
         self.whereabouts = Whereabouts(self.bindings, self.transport.is_alive)
         self.random = random or Random()
         self.upstream = UpstreamRegistrations(secret or os.urandom(32))
@@ -138,6 +141,7 @@ class House:
         self._retired: list[tuple[finalize[..., PolicyChain], Sequence[Policy]]] = []
         self.attention = Attention()
         self.premises = Premises(config, self)
+        self.guard.renew(self.premises)
         self.transactions.veils = self._veils(self.premises)
         self.policies = self._chain(self.premises, None)
         resolver = Resolver(look_up, self.transport.listeners, look_up_service)
@@ -245,6 +249,7 @@ class House:
         self.transactions.veils = self._veils(premises)
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
+        self.guard.renew(premises)
         self.occupancy.emergency = frozenset(config.switch.emergency)
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
         self.upstream.renew(premises.trunks)
@@ -315,7 +320,7 @@ class House:
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""
-        counters: Counter[str] = self.switch.counters + self.transport.counters
+        counters: Counter[str] = self.switch.counters + self.guard.counters
         counters += self.transactions.counters + self.proxy.counters + self.fronts.counters
         return {
             "calls": len(self.switch.calls),
@@ -327,6 +332,7 @@ class House:
             "scopes_open": len(self.auditor.open),
             "scopes_closed": self.auditor.closed,
             "leaks": self.auditor.leaks,
+            **self.guard.figures(),
             "policies": self.policies.figures(),
             "trunks": self.traffic.figures(),
             "registered_at": self.upstream.figures(),

@@ -24,7 +24,7 @@ from softswitch.policy.waiting import Found
 from softswitch.sip.digest import Nonces
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
-from softswitch.transport.listener import Listener
+from softswitch.transport.listener import Listener, Network
 from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunk, Trunks
 from softswitch.trunk.registered import located
@@ -91,7 +91,13 @@ class Premises:
             self.users.look_up,
             by_listener={each.name: each.algorithms for each in house.listeners},
             by_group={name: group.algorithms or () for name, group in config.groups.items()},
+            doorkeeper=house.transport.door,
         )
+
+    def trusted(self) -> list[Network]:
+        """The networks that always come in: those of trunks, and what the operator trusts."""
+        of_trunks = [network for trunk in self.trunks for network in trunk.sources()]
+        return [*self.config.door.trusted, *of_trunks]
 
     def credentials(self, name: str, host: str, hop: str) -> Credentials | None:
         """What answers the challenges of the trunk of that name; None where nothing does.

@@ -88,11 +88,12 @@ class SwitchService(Service):
             mended=mended,
         )
         self.house.observe(Policy("records", self._records))
+        self._wheel.late = self.house.transport.overload.woken_late
         self._watchdog = Watchdog(reactor, self.house.attention)
         self._user_file = UserFile(config.user_file)
         self._users = StoredUsers(self.house, config.user_file)
         self._users.start(self._user_file.load())
-        self._sweep = LoopingCall(self.house.auditor.sweep)
+        self._sweep = LoopingCall(self.house.guard.sweep)
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
         self._pid = PidFile(state / NAME)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
+from softswitch.ops.door_tables import ConnectionsTable
 from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.ops.values import (
     Algorithm,
@@ -395,8 +396,9 @@ class RecordsTable:
 
 @attrs.frozen
 class LimitsTable:
-    """``[limits]``: what is refused unread; bytes of a message, header fields."""
+    """``[limits]``: what is refused unread; bytes of a message, header fields, connections."""
 
     max_message_udp: Count = 16 * 1024
     max_message_stream: Count = 64 * 1024
     max_fields: Count = 128
+    connections: ConnectionsTable = attrs.field(factory=ConnectionsTable)

@@ -6,6 +6,7 @@ Nobody else is admitted unless a plug-in says so. RFC 3261 section 22, RFC 7616,
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import attrs
 from zope.interface import implementer
@@ -110,6 +111,19 @@ class TrunkAdmission:
         return allow
 
 
+class Doorkeeper(Protocol):
+    """Hears who has proved himself, and who has not."""
+
+    def proved(self, flow: Flow) -> None:
+        """A request that came on a flow proves a password."""
+
+    def failed(self, flow: Flow, proven: bool) -> None:
+        """Credentials that came on a flow prove nothing.
+
+        :param proven: whether they answer a challenge that was given to this very host.
+        """
+
+
 class Authenticator:
     """Issues digest challenges and checks what answers them.
 
@@ -119,6 +133,7 @@ class Authenticator:
     :param by_listener: listener's name -> algorithms, one challenge each in that order; MD5
         alone where there is none, since most phones give up on any other.
     :param by_group: user group -> algorithms, instead of the listener's.
+    :param doorkeeper: hears what comes of credentials.
     """
 
     def __init__(
@@ -129,12 +144,14 @@ class Authenticator:
         *,
         by_listener: Mapping[str, Sequence[str]],
         by_group: Mapping[str, Sequence[str]],
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         self.realm = realm
         self._look_up = look_up
         self._by_listener = by_listener
         self._by_group = {name: tuple(names) for name, names in by_group.items() if names}
         self._nonces = nonces
+        self._doorkeeper = doorkeeper
 
     def authenticate(
         self, request: RequestView
@@ -169,7 +186,7 @@ class Authenticator:
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
         """The WWW-Authenticate fields for a peer on ``flow``: a line per algorithm."""
         realm = self.realm if challenge.realm is None else challenge.realm
-        nonce = self._nonces.issue()
+        nonce = self._nonces.issue(flow.remote_host)
         return [
             (
                 "WWW-Authenticate",
@@ -193,10 +210,17 @@ class Authenticator:
             and credentials.qop == "auth"
             and _same_place(credentials.uri, request.uri)
         )
+        doorkeeper = self._doorkeeper
         if user is None or not known or not proven or not asked:
+            if doorkeeper is not None:
+                flow = request.source
+                came_back = self._nonces.came_back(credentials.nonce, flow.remote_host)
+                doorkeeper.failed(flow, came_back)
             return Challenge(algorithms=group)
         if self._nonces.check(credentials.nonce, credentials.nc) != "ok":
             return Challenge(stale=True, algorithms=group)
+        if doorkeeper is not None:
+            doorkeeper.proved(request.source)
         return user
 
     def _of_group(self, user: User | None) -> tuple[str, ...]:

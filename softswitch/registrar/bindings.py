@@ -5,6 +5,7 @@ are wall-clock seconds, since it outlives the process, while its timer runs on t
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
@@ -134,6 +135,8 @@ class Bindings:
         self._bindings: dict[str, list[Binding]] = {}
         self._on_flow: dict[Flow, set[str]] = {}
         self._by_token: dict[str, str] = {}
+        self._hosts: Counter[str] = Counter()
+        self._addresses: Counter[tuple[str, int]] = Counter()
         # At most one live deadline per address of record, never later than its first expiry.
         self._deadlines: list[tuple[float, str]] = []
         self._deadline_of: dict[str, float] = {}
@@ -176,6 +179,14 @@ class Bindings:
             for binding in self.contacts(aor)
             if binding.flow == flow
         ]
+
+    def at(self, host: str, port: int) -> bool:
+        """Whether anybody has registered from that very address; it may have expired just now."""
+        return (host, port) in self._addresses
+
+    def from_host(self, host: str) -> bool:
+        """Whether anybody has registered from that host."""
+        return host in self._hosts
 
     def with_token(self, token: str) -> Binding | None:
         """The contact that a PBX knows by this token; None for none that has not expired."""
@@ -294,12 +305,22 @@ class Bindings:
 
     def _index(self, bindings: Iterable[Binding]) -> None:
         for binding in bindings:
+            host, port = binding.flow.remote_host, binding.flow.remote_port
+            self._hosts[host] += 1
+            self._addresses[host, port] += 1
             if binding.reachable:
                 self._on_flow.setdefault(binding.flow, set()).add(binding.aor)
             if binding.grant is not None:
                 self._by_token[binding.grant.token] = binding.aor
 
     def _forget(self, binding: Binding) -> None:
+        host, port = binding.flow.remote_host, binding.flow.remote_port
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+        self._addresses[host, port] -= 1
+        if not self._addresses[host, port]:
+            del self._addresses[host, port]
         if binding.grant is not None:
             self._by_token.pop(binding.grant.token, None)
         users = self._on_flow.get(binding.flow)

@@ -158,10 +158,25 @@ class Nonces:
         self._window = window
         self._used: dict[str, _Counts] = {}
 
-    def issue(self) -> str:
-        """A nonce never issued before."""
-        payload = f"{int(self._seconds() * 1000):012x}{os.urandom(8).hex()}"
+    def issue(self, host: str = "") -> str:
+        """A nonce never issued before.
+
+        :param host: to whom, so that it can be known whether it has come back from there; it is
+            good everywhere, for phones move.
+        """
+        mark = self._mac(host)[:8]
+        payload = f"{int(self._seconds() * 1000):012x}{os.urandom(4).hex()}{mark}"
         return payload + self._mac(payload)
+
+    def came_back(self, nonce: str, host: str) -> bool:
+        """Whether a nonce was given to a host and comes back from it in time: nobody else writes
+        that host's address into his datagrams."""
+        match = _NONCE.fullmatch(nonce)
+        if match is None or not hmac.compare_digest(self._mac(match[1]), match[2]):
+            return False
+        if self._seconds() - int(match[1][:12], 16) / 1000 > self.lifetime:
+            return False
+        return hmac.compare_digest(match[1][20:], self._mac(host)[:8])
 
     def check(self, nonce: str, nc: int | None) -> NonceState:
         """Judge a nonce and take its count.
@@ -192,7 +207,7 @@ class Nonces:
         return len(self._used)
 
     def _mac(self, payload: str) -> str:
-        return hmac.digest(self._secret, payload.encode("ascii"), "sha256")[:12].hex()
+        return hmac.digest(self._secret, payload.encode("utf-8"), "sha256")[:12].hex()
 
     def _forget(self, now: float) -> None:
         """Drop the counts of nonces that are stale by now; the first used stand first."""

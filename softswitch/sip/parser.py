@@ -116,6 +116,11 @@ class Framer:
         self._scanned = 0
         self._half_ping = False
 
+    @property
+    def pending(self) -> bool:
+        """Whether a message has begun that is not whole."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes | Ping]:
         """Take what the connection delivered.
 

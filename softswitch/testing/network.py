@@ -208,7 +208,9 @@ class LoopDatagramPort:
         self._network.unbind("UDP", self._address)
 
     def _receive(self, data: bytes, source: Address) -> None:
-        self._layer.received(data, self._layer.flow(self._name, *source))
+        flow, _ = self._layer.enter(data, self._name, *source)
+        if flow is not None:
+            self._layer.received(data, flow)
 
 
 class LoopStreamPort:

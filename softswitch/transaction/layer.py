@@ -5,7 +5,7 @@ and the user agent above.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
-from softswitch.sip.message import Message, Request, Response
+from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import METHODS
 from softswitch.sip.veil import Veil
 from softswitch.transaction.client import Client, ClientTransaction, ClientUser, client_key
@@ -22,6 +22,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Screened, Server, ServerTransaction
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transaction.transaction import Transaction, Transport
+from softswitch.transport.overload import Overload
 from softswitch.wheel import Clock
 
 #: How the branch of an RFC 3261 client begins: it is unique, so that it tells all.
@@ -57,6 +58,9 @@ class TransactionLayer:
 
     :ivar user: the core above; assigned before anything arrives.
     :ivar counters: what was merged, stray or could not be delivered -> how often.
+    :ivar overload: whether new work is refused, and how.
+    :ivar spared: whether a new request is served all the same.
+    :ivar refused: told of each new request that is refused: its flow, the status.
     :ivar veils: listener and address of a peer -> what hides from it what it is not to see, None
         for nothing; None where nothing is hidden from anybody. What is forwarded goes as it is.
     """
@@ -68,6 +72,9 @@ class TransactionLayer:
         "_servers",
         "clock",
         "counters",
+        "overload",
+        "refused",
+        "spared",
         "timers",
         "transport",
         "user",
@@ -85,6 +92,9 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
         self._secret = token_hex(16)
+        self.overload = Overload(clock.seconds)
+        self.spared: Callable[[Request, Flow], bool] = lambda request, flow: False
+        self.refused: Callable[[Flow, int], None] = lambda flow, status: None
         self.veils: Mapping[tuple[str, str], Veil | None] | None = None
 
     def __iter__(self) -> Iterator[Transaction]:
@@ -249,6 +259,8 @@ class TransactionLayer:
     def _new_request_received(self, request: Request, flow: Flow, key: str) -> None:
         merge = 0
         if request.to.tag is None:
+            if self.overload.on and self._sheds(request, flow):
+                return
             merge = hash((request.call_id, request.from_.tag, request.cseq.number, request.method))
             if merge in self._merged:
                 self._answer_stateless(request, flow, 482)
@@ -257,6 +269,7 @@ class TransactionLayer:
         if isinstance(screened, Response):
             self.counters[f"{request.method} answered with {screened.status}"] += 1
             self.send_stateless(screened, request, flow)
+            self.refused(flow, screened.status)
             return
         transaction = (InviteServer if request.method == "INVITE" else Server)(
             self, key, request, flow, screened, merge
@@ -265,6 +278,15 @@ class TransactionLayer:
         if merge:
             self._merged.add(merge)
         self.user.request_received(request, transaction)
+
+    def _sheds(self, request: Request, flow: Flow) -> bool:
+        """Whether the switch has too much to do for a new request, which then has been answered."""
+        if not self.overload.now_on() or self.spared(request, flow):
+            return False
+        seconds = self.overload.settings.retry_after
+        fields = [("Retry-After", str(seconds))] if seconds else []
+        self._answer_stateless(request, flow, 503, fields)
+        return True
 
     def _ack_received(self, ack: Request, flow: Flow) -> None:
         transaction = self._servers.get(server_key(ack, "INVITE", ack.to.tag))
@@ -293,10 +315,13 @@ class TransactionLayer:
         if isinstance(found, InviteServer) and not found.answered:
             found.user.cancelled(found, cancel)
 
-    def _answer_stateless(self, request: Request, flow: Flow, status: int) -> None:
+    def _answer_stateless(
+        self, request: Request, flow: Flow, status: int, fields: Iterable[Field] = ()
+    ) -> None:
         self.counters[f"{request.method} answered with {status}"] += 1
         tag = compose.stateless_tag(request, self._secret.encode())
-        self.send_stateless(compose.response(request, status, to_tag=tag), request, flow)
+        response = compose.response(request, status, to_tag=tag, fields=fields)
+        self.send_stateless(response, request, flow)
 
 
 def server_key(request: Request, method: str, to_tag: str | None) -> str:

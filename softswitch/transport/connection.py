@@ -8,6 +8,8 @@ whole (RFC 7118 5).
 from enum import StrEnum, auto
 from typing import ClassVar, Protocol
 
+import attrs
+
 from softswitch.errors import TransportError
 from softswitch.flow import WEBSOCKETS, Flow
 from softswitch.machine import Machine, Table
@@ -16,17 +18,27 @@ from softswitch.wheel import Clock, Timer
 
 #: Seconds in which a connection that we open must stand.
 CONNECT_SECONDS = 4.0
-#: Seconds in which a peer that connected to us must have ended its TLS handshake.
-HANDSHAKE_SECONDS = 10.0
 #: Seconds in which the peer must have taken what was written before a close.
 CLOSE_SECONDS = 4.0
-#: Seconds in which a peer that connected to us must have sent something whole (64*T1).
-SILENT_SECONDS = 32.0
 #: A keep-alive, and the answer to it.
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
-#: Bytes that may wait for a peer which does not read.
-MAX_UNSENT = 256 * 1024
+
+
+@attrs.frozen
+class Patience:
+    """How long we wait for the peer of a connection, and for how much.
+
+    :ivar handshake_seconds: in which one that connected to us must have ended its TLS handshake.
+    :ivar silent_seconds: in which it must have sent something whole after that (64*T1).
+    :ivar message_seconds: in which a message that has begun must be whole.
+    :ivar max_unsent: bytes that may wait for a peer which does not read.
+    """
+
+    handshake_seconds: float = 10.0
+    silent_seconds: float = 32.0
+    message_seconds: float = 32.0
+    max_unsent: int = 256 * 1024
 
 
 class Stream(Protocol):
@@ -89,37 +101,52 @@ class Connection(Machine):
     :ivar names: what the peer's certificate says that it is, once that is verified: names and
         address literals, in lower case; of a peer to which we have connected, the name alone that
         was wanted of it.
+    :ivar owner: told what comes of it.
+    :ivar heard: set when something whole has come; cleared by whoever looks for idle ones.
+    :ivar quiet_since: that one's note of when it was heard last, seconds.
     """
 
     __slots__ = (
+        "_allowed",
         "_clock",
         "_framer",
-        "_owner",
         "_patience",
         "_queue",
         "_silence",
         "_stream",
         "_timer",
         "flow",
+        "heard",
         "names",
+        "owner",
+        "quiet_since",
         "wanted",
     )
 
     TABLE: ClassVar[Table]
 
     def __init__(
-        self, flow: Flow, owner: Owner, limits: Limits, clock: Clock, wanted: str = ""
+        self,
+        flow: Flow,
+        owner: Owner,
+        limits: Limits,
+        clock: Clock,
+        wanted: str = "",
+        patience: Patience = Patience(),
     ) -> None:
         self.state = State.CONNECTING
         self.flow = flow
         self.wanted = wanted
         self.names: frozenset[str] = frozenset()
-        self._patience = CONNECT_SECONDS
+        self._allowed = CONNECT_SECONDS
         # Seconds in which something whole must have come once the connection stands; 0 for ever.
         self._silence = 0.0
-        self._owner = owner
+        self.owner = owner
+        self.heard = True
+        self.quiet_since = 0.0
         self._clock = clock
-        self._framer = Whole() if flow.transport in WEBSOCKETS else Framer(limits)
+        self._patience = patience
+        self._framer: Framer | Whole = Whole() if flow.transport in WEBSOCKETS else Framer(limits)
         self._queue: list[bytes] = []
         self._stream: Stream | None = None
         self._timer: Timer | None = None
@@ -133,15 +160,15 @@ class Connection(Machine):
         """The peer has connected."""
         self._stream = stream
         self.state = State.OPEN
-        self._wait(SILENT_SECONDS)
+        self._wait(self._patience.silent_seconds)
 
     def greeting(self, stream: Stream) -> None:
         """The peer has connected and its TLS handshake begins; ``connected`` or ``lost`` will
         follow, or the time-out."""
         self._stream = stream
-        self._silence = SILENT_SECONDS
-        self._patience = HANDSHAKE_SECONDS
-        self._wait(HANDSHAKE_SECONDS)
+        self._silence = self._patience.silent_seconds
+        self._allowed = self._patience.handshake_seconds
+        self._wait(self._allowed)
 
     def connected(self) -> None:
         """The connection stands, with its TLS if it has any; what was queued is sent."""
@@ -157,15 +184,18 @@ class Connection(Machine):
             try:
                 frames = self._framer.feed(data)
             except MessageSyntaxError as error:
-                self._owner.unframed(error, self.flow)
+                self.owner.unframed(error, self.flow)
                 self.close(error.reason)
                 return
             if not frames:
+                if self._timer is None and self._framer.pending:
+                    self._wait(self._patience.message_seconds)
                 return
+            self.heard = True
             self._stop_waiting()
             for frame in frames:
                 if frame is not KEEPALIVE:
-                    self._owner.framed(frame, self.flow)
+                    self.owner.framed(frame, self.flow)
                 elif self.alive:
                     self.send(PONG)
             data = b""  # What the framer kept back may hold a fault, which it tells only now.
@@ -179,7 +209,7 @@ class Connection(Machine):
         if not self.alive or stream is None:
             raise TransportError(f"the connection to {_peer(self.flow)} has ended")
         waiting = sum(map(len, self._queue)) if self._queue else stream.unsent()
-        if waiting + len(data) > MAX_UNSENT:
+        if waiting + len(data) > self._patience.max_unsent:
             self._clock.callLater(0, self.fire, Event.ABORT, "the peer does not read")
             raise TransportError(f"{_peer(self.flow)} does not read")
         if self.state is State.OPEN:
@@ -190,6 +220,10 @@ class Connection(Machine):
     def close(self, reason: str) -> None:
         """Send what was written, then end; by force when the peer does not take it."""
         self.fire(Event.CLOSE, reason)
+
+    def abort(self, reason: str) -> None:
+        """End now, whatever was still to be sent."""
+        self.fire(Event.ABORT, reason)
 
     @property
     def alive(self) -> bool:
@@ -208,7 +242,7 @@ class Connection(Machine):
     def _end(self, reason: str) -> None:
         self._stop_waiting()
         self._queue.clear()
-        self._owner.connection_ended(self, reason)
+        self.owner.connection_ended(self, reason)
 
     def _abort(self, reason: str) -> None:
         assert self._stream is not None
@@ -216,7 +250,7 @@ class Connection(Machine):
         self._end(reason)
 
     def _give_up(self) -> None:
-        self._abort(f"no connection within {self._patience:g} s")
+        self._abort(f"no connection within {self._allowed:g} s")
 
     def _close(self, reason: str) -> None:
         assert self._stream is not None
@@ -224,8 +258,11 @@ class Connection(Machine):
         self._end(reason)
         self._wait(CLOSE_SECONDS)
 
-    def _close_silent(self) -> None:
-        self._close(f"silent for {SILENT_SECONDS:g} s")
+    def _close_late(self) -> None:
+        if self._framer.pending:
+            self._close(f"no whole message within {self._patience.message_seconds:g} s")
+        else:
+            self._close(f"silent for {self._patience.silent_seconds:g} s")
 
     def _force(self, reason: str = "") -> None:
         assert self._stream is not None
@@ -252,6 +289,11 @@ class Whole:
 
     __slots__ = ()
 
+    @property
+    def pending(self) -> bool:
+        """Nothing is kept back."""
+        return False
+
     def feed(self, data: bytes) -> list[bytes | Ping]:
         """What a ``Framer`` would tell of it."""
         if data.strip(b"\r\n"):
@@ -270,7 +312,7 @@ Connection.TABLE = {
     (State.CONNECTING, Event.LOST): (State.CLOSED, Connection._end),
     (State.CONNECTING, Event.CLOSE): (State.CLOSED, Connection._abort),
     (State.CONNECTING, Event.ABORT): (State.CLOSED, Connection._abort),
-    (State.OPEN, Event.TIMED_OUT): (State.CLOSING, Connection._close_silent),
+    (State.OPEN, Event.TIMED_OUT): (State.CLOSING, Connection._close_late),
     (State.OPEN, Event.LOST): (State.CLOSED, Connection._end),
     (State.OPEN, Event.CLOSE): (State.CLOSING, Connection._close),
     (State.OPEN, Event.ABORT): (State.CLOSED, Connection._abort),

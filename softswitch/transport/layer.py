@@ -7,7 +7,7 @@ counted and dropped.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from secrets import token_bytes
 from typing import NamedTuple, Protocol
@@ -20,12 +20,15 @@ from softswitch.sip.compose import response, stateless_tag
 from softswitch.sip.message import Message, Request
 from softswitch.sip.parser import STREAM_LIMITS, Limits, MessageSyntaxError, parse
 from softswitch.transport.connection import Connection, Stream
+from softswitch.transport.door import Door, DoorSettings, Standing
+from softswitch.transport.guests import Guests
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Facing, Listener, choose
+from softswitch.transport.overload import Overload
 from softswitch.wheel import Clock
 
-#: Connections at one time; more are refused.
-MAX_CONNECTIONS = 10_000
+#: A door at which nobody is turned away.
+_OPEN = DoorSettings(per_second=0, strangers_per_second=0, ban_score=0)
 #: How many facings are kept; when it is full, all are forgotten.
 KEPT = 4096
 #: Seconds for which a facing is believed, since addresses of ours come and go.
@@ -95,6 +98,9 @@ class TransportLayer:
     :ivar limits: of datagrams.
     :ivar stream_limits: of messages on connections that are made from now on.
     :ivar on_closed: told of the flow of each connection that has ended, before ``user``.
+    :ivar door: says who may come in; without one, everybody may.
+    :ivar guests: what connections there may be, and those of strangers.
+    :ivar overload: what the ports tell of the load.
     :param broken: told of an exception that ``user`` let out, so that the next message is
         served; without it the exception goes on.
     """
@@ -108,9 +114,13 @@ class TransportLayer:
         clock: Clock,
         stream_limits: Limits = STREAM_LIMITS,
         broken: Callable[[Exception], None] | None = None,
+        door: Door | None = None,
     ) -> None:
+        self.door = door or Door(clock, _OPEN)
+        self.overload = Overload(clock.seconds)
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
+        self.guests = Guests(self, self.door, self.counters, clock)
         self.on_closed: list[Callable[[Flow], None]] = []
         self.limits = limits
         self.stream_limits = stream_limits
@@ -132,6 +142,11 @@ class TransportLayer:
     def clock(self) -> Clock:
         """On which the timers of its connections run."""
         return self._clock
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Those that stand or are being made."""
+        return self._connections.values()
 
     # The world below.
 
@@ -158,6 +173,17 @@ class TransportLayer:
             remote_port,
             serial,
         )
+
+    def enter(self, data: bytes, name: str, host: str, port: int) -> tuple[Flow | None, bool]:
+        """A datagram has come from an address that a port does not remember.
+
+        :returns: its flow, None when it is to be dropped unread; and whether the port may remember
+            the flow, so that it need not ask again.
+        """
+        standing = self.door.standing(host, port, data)
+        if standing is Standing.TURNED_AWAY:
+            return None, False
+        return self.flow(name, host, port), standing is Standing.KNOWN
 
     def received(self, data: bytes, flow: Flow, stream: bool = False) -> None:
         """A datagram has come, or with ``stream`` a whole message on a connection.
@@ -189,15 +215,17 @@ class TransportLayer:
     def accepted(
         self, name: str, stream: Stream, host: str, port: int, greets: bool = False
     ) -> Connection | None:
-        """A peer has connected; None, and the stream is aborted, when there are too many.
+        """A peer has connected; None, and the stream is aborted, when he may not, or when there are
+        too many.
 
         :param greets: whether a TLS handshake comes first.
         """
-        if len(self._connections) >= MAX_CONNECTIONS:
-            self.counters["refused: too many connections"] += 1
+        if not self.guests.may_connect(host):
             stream.abort()
             return None
         connection = self._connection(name, host, port)
+        if not self.door.knows(host, port):
+            self.guests.add(connection)
         if greets:
             connection.greeting(stream)
         else:
@@ -267,6 +295,7 @@ class TransportLayer:
         if listener is None:
             family = "IPv6" if ":" in host else "IPv4"
             raise TransportError(f"no listener serves {transport} over {family}")
+        self.door.called(host)
         if transport == "UDP":
             flow = self._flows[destination] = self.flow(listener.name, host, port)
             return flow
@@ -356,6 +385,7 @@ class TransportLayer:
 
     def _refuse(self, error: MessageSyntaxError, flow: Flow) -> None:
         """Answer a request that is wrong, where that is possible; else count it."""
+        self.door.malformed(flow)
         request = error.request
         if request is None:
             self.counters[f"dropped: {error.reason}"] += 1
@@ -385,7 +415,9 @@ class TransportLayer:
 
     def _connection(self, name: str, host: str, port: int, wanted: str = "") -> Connection:
         flow = self.flow(name, host, port, next(self._serials))
-        connection = Connection(flow, self, self.stream_limits, self._clock, wanted)
+        connection = Connection(
+            flow, self, self.stream_limits, self._clock, wanted, self.guests.settings.patience
+        )
         self._connections[flow.serial] = connection
         self._by_peer[Destination(flow.transport, host, port, wanted)] = connection
         return connection

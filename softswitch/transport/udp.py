@@ -11,6 +11,7 @@ is one system call.
 import errno
 import socket
 from collections import deque
+from struct import Struct
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -34,10 +35,16 @@ BATCH = 32
 LONGEST = 0.020
 #: Datagrams within that time for which to wait: fewer are not worth it.
 WORTH = 6
-#: How many peers' flows are kept; when it is full, all are forgotten.
-KEPT = 4096
+#: How many known peers' flows are kept; when it is full, all are forgotten.
+KEPT = 16_384
+#: Seconds for which they are believed to be known, where others ask to be let in.
+BELIEVED = 60.0
 #: Bytes of the largest datagram.
 LARGEST = 65535
+#: Socket option of Linux: what a socket has in memory, as numbers of 32 bits; the first one is what
+#: waits to be read, the second its limit.
+SO_MEMINFO = 55
+_MEMORY = Struct("=II")
 
 _log = Logger()
 
@@ -60,7 +67,12 @@ class UdpPort:
         self._reactor = reactor
         self._clock = IReactorTime(reactor)
         self._gathering: IDelayedCall | None = None
+        # Of those who are known; of all others the layer's door is asked for each datagram.
         self._flows: dict[Any, Flow] = {}
+        self._emptied = self._clock.seconds()
+        layer.door.changed.append(self._flows.clear)
+        # Since when nothing but full batches is read.
+        self._full_since: float | None = None
         # When each of the last datagrams came that nobody had waited for.
         self._came: deque[float] = deque(maxlen=WORTH)
         # Seconds of the present wait, and what has been read since it was over.
@@ -118,7 +130,10 @@ class UdpPort:
             return
         self._gathered += read
         wait = 0.0
-        if read < BATCH:
+        if read == BATCH:
+            self._measure(self._clock.seconds())
+        else:
+            self._full_since = None
             gathered, self._gathered = self._gathered, 0
             if gathered < WORTH:
                 self._came.clear()
@@ -150,7 +165,9 @@ class UdpPort:
             flow = flows.get(address)
             try:
                 if flow is None:
-                    flow = self._flow(address)
+                    flow = self._enter(data, address)
+                    if flow is None:
+                        continue
                 received(data, flow)
             except Exception:
                 _log.failure("{listener}: a datagram broke us", listener=self._name)
@@ -160,8 +177,23 @@ class UdpPort:
         """For Twisted's log."""
         return self._name
 
-    def _flow(self, address: tuple[Any, ...]) -> Flow:
-        if len(self._flows) >= KEPT:
-            self._flows.clear()
-        flow = self._flows[address] = self._layer.flow(self._name, address[0], address[1])
+    def _enter(self, data: bytes, address: tuple[Any, ...]) -> Flow | None:
+        """The flow of a datagram whose sender is not remembered; None when it is not let in."""
+        flow, known = self._layer.enter(data, self._name, address[0], address[1])
+        if known and flow is not None:
+            now = self._clock.seconds()
+            if len(self._flows) >= KEPT or now - self._emptied > BELIEVED:
+                self._flows.clear()
+                self._emptied = now
+            self._flows[address] = flow
         return flow
+
+    def _measure(self, now: float) -> None:
+        """Tell of a backlog: a batch was full again."""
+        if self._full_since is None:
+            self._full_since = now
+            return
+        used, room = _MEMORY.unpack_from(
+            self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
+        )
+        self._layer.overload.backlog(now - self._full_since, used / room)

@@ -8,6 +8,7 @@ import pytest
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import DEMONSTRATION, Config, load
+from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.tables import (
     AuthTable,
@@ -84,6 +85,8 @@ def test_the_commented_file_shows_every_key():
         "records": RecordsTable,
         "limits": LimitsTable,
         "subscriptions": SubscriptionsTable,
+        "door": DoorTable,
+        "overload": OverloadTable,
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,
@@ -105,6 +108,28 @@ def test_the_commented_file_shows_every_key():
         *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
         *("follow", "front", "rates", "ring_groups", "webhook"),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "mend"),
+    [
+        ('[door]\nbanned=["192.0.2.0/24"]\ntrusted=["192.0.2.0/24"]', "door.banned[0]", "trusted"),
+        ("[door]\nsignatures=['(']", "door.signatures[0]", "regular expression"),
+        ("[door]\nscore_seconds=0", "door.score_seconds", "more than 0"),
+        ('[door]\nbanned=["192.0.2.1/24"]', "door.banned", "host bits"),
+        ('[door.firewall]\nban=["drop"]', "door.firewall.ban", "{address}"),
+        ('[door.firewall]\ntable="filter"', "door.firewall.table", "inet filter"),
+        ("[limits.connections]\nidle_seconds=0", "limits.connections.idle_seconds", "more than 0"),
+    ],
+)
+def test_what_guards_the_switch_is_checked(tmp_path, text, key, mend):
+    """A mistake is told with its key and what would be right."""
+    file = tmp_path / "softswitch.toml"
+    file.write_text(f'[[listen]]\ntransport = "udp"\n{text}\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert key in caught.value.where
+    assert mend in caught.value.mend
 
 
 def test_the_values_in_the_commented_file_are_the_defaults(read):

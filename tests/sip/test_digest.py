@@ -280,3 +280,18 @@ def test_counts_are_forgotten_with_their_nonce():
     clock.run(301)
     assert issuer.check(issuer.issue(), 1) == "ok"
     assert issuer.kept == 1
+
+
+def test_whether_a_nonce_has_come_back_from_where_it_went():
+    """It is good everywhere, for phones move; but only from that host it shows that the host is
+    real, for who forges a source does not see what goes there."""
+    issuer, clock = nonces()
+    nonce = issuer.issue("192.0.2.1")
+    assert issuer.check(nonce, 1) == "ok"
+    assert issuer.came_back(nonce, "192.0.2.1")
+    assert not issuer.came_back(nonce, "192.0.2.2")
+    assert not issuer.came_back(nonce, "")
+    assert not issuer.came_back("rubbish", "192.0.2.1")
+    assert not Nonces(clock, b"another secret!!").came_back(nonce, "192.0.2.1")
+    clock.run(301)
+    assert not issuer.came_back(nonce, "192.0.2.1")

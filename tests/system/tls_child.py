@@ -16,8 +16,9 @@ from twisted.protocols.basic import LineReceiver
 from softswitch.sip.compose import response
 from softswitch.sip.message import Request
 from softswitch.sip.parser import Limits
-from softswitch.transport import connection
 from softswitch.transport.certificates import Certificates, Client, Paths, Proof, Server
+from softswitch.transport.connection import Patience
+from softswitch.transport.guests import ConnectionSettings
 from softswitch.transport.handshake import WebSocketSettings
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
@@ -100,12 +101,13 @@ class Input(LineReceiver):
 def begin():
     layer = TransportLayer(LISTENERS, Limits(), Wheel(reactor))
     layer.user = User(layer)
+    # The test does not wait for all ten seconds of a handshake.
+    layer.guests.settings = ConnectionSettings(patience=Patience(handshake_seconds=1.0))
     for listener in LISTENERS:
         PORTS[listener.transport](layer, listener, reactor, lambda: certificates)
     tell(ports={listener.name: listener.port for listener in layer.listeners})
 
 
-connection.HANDSHAKE_SECONDS = 1.0  # the test does not wait for all ten
 certificates = read()
 StandardIO(Input())
 reactor.callWhenRunning(begin)

@@ -6,8 +6,8 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.sip.parser import Limits
 from softswitch.testing.stream import LoopStream
-from softswitch.transport import layer as layer_module
-from softswitch.transport.connection import MAX_UNSENT, Connection
+from softswitch.transport.connection import Connection, Patience
+from softswitch.transport.guests import ConnectionSettings
 
 SWITCH = ("10.0.0.1", 5060)
 PHONE = ("10.0.0.9", 5060)
@@ -174,7 +174,7 @@ def test_a_peer_that_connects_and_says_nothing(switch, phone):
     switch.clock.run(0.1)
     assert phone.peers == []
     [(flow, reason)] = switch.above.failures
-    assert (flow.remote_host, reason) == ("10.0.0.9", "silent for 32 s")
+    assert (flow.remote_host, reason) == ("10.0.0.9", "no whole message within 32 s")
     assert switch.clock.idle
 
 
@@ -185,7 +185,7 @@ def test_a_peer_that_never_reads(switch, phone, request_bytes):
     [(_, flow)] = switch.above.messages
     phone.stream(SWITCH).reading = False
     for _ in range(4):
-        switch.layer.send(b"x" * (MAX_UNSENT // 4), flow)
+        switch.layer.send(b"x" * (Patience().max_unsent // 4), flow)
     with pytest.raises(TransportError):
         switch.layer.send(b"x", flow)
     assert switch.above.failures == []
@@ -198,7 +198,7 @@ def test_a_queue_is_bounded_too(switch):
     """What waits for a connection to stand has the same bound."""
     switch.network.silent.add("10.0.0.9")
     flow = switch.layer.flow_to("TCP", *PHONE)
-    switch.layer.send(b"x" * MAX_UNSENT, flow)
+    switch.layer.send(b"x" * Patience().max_unsent, flow)
     with pytest.raises(TransportError):
         switch.layer.send(b"x", flow)
     switch.clock.run()
@@ -220,15 +220,121 @@ def test_a_close_that_the_peer_never_reads_is_forced(switch, phone, request_byte
     assert switch.clock.idle
 
 
-def test_too_many_connections_are_refused(switch, phone, monkeypatch, request_bytes):
-    """Over the bound a new connection is aborted and counted; those that stand are served."""
-    monkeypatch.setattr(layer_module, "MAX_CONNECTIONS", 1)
+def test_who_is_silent_is_told_apart(switch):
+    """A peer that connects and says nothing has as long."""
+    phone = switch.network.attach("10.0.0.9", 5060, "TCP")
+    phone.send(b"", SWITCH)
+    switch.clock.run(32)
+    assert switch.above.failures[0][1] == "silent for 32 s"
+    assert switch.clock.idle
+
+
+def test_a_message_has_to_be_whole_in_time(switch, phone, request_bytes):
+    """A byte now and then does not keep a connection: 32 s after a message has begun it has to be
+    whole, be it the first one or a later one."""
     phone.send(request_bytes(VIA), SWITCH)
-    other = switch.network.attach("10.0.0.8", 5060, "TCP")
-    other.send(request_bytes(VIA), SWITCH)
+    switch.clock.run(100)
+    assert phone.peers == [SWITCH]
+    for _ in range(16):
+        phone.send(b"x", SWITCH)
+        switch.clock.run(2)
+    assert phone.peers == []
+    assert switch.above.failures[0][1] == "no whole message within 32 s"
+    assert switch.clock.idle
+
+
+def test_a_message_may_come_in_pieces(switch, phone, request_bytes):
+    """Each message has the whole time for itself."""
+    data = request_bytes(VIA)
+    for _ in range(3):
+        for part in (data[:50], data[50:100], data[100:] + data[:1]):
+            phone.send(part, SWITCH)
+            switch.clock.run(9)
+        data = data[1:] + data[:1]
+        assert phone.peers == [SWITCH]
+        phone.close()
+        phone = switch.network.attach("10.0.0.9", 5060, "TCP")
+        data = request_bytes(VIA)
+    assert len(switch.above.messages) == 3
+
+
+def test_idle_connections_are_closed(switch, phone, request_bytes):
+    """One on which nothing whole has come for 600 s is closed at the next sweep."""
+    phone.send(request_bytes(VIA), SWITCH)
+    pinging = switch.network.attach("10.0.0.8", 5060, "TCP")
+    for _ in range(60):
+        pinging.send(b"\r\n\r\n", SWITCH)
+        switch.clock.run(10)
+        switch.layer.guests.sweep()
+        assert len(switch.layer.connections) == 2
+    switch.clock.run(10)
+    switch.layer.guests.sweep()
     switch.clock.run()
+    assert [(flow.remote_host, why) for flow, why in switch.above.failures] == [
+        ("10.0.0.9", "idle for 600 s")
+    ]
+
+
+def limit(switch, **limits):
+    switch.layer.guests.settings = ConnectionSettings(**limits)
+
+
+def connect(switch, host, data=b"\r\n\r\n"):
+    peer = switch.network.attach(host, 5060, "TCP")
+    peer.send(data, SWITCH)
+    switch.clock.run(0.1)
+    return peer
+
+
+def test_a_stranger_gives_way(switch):
+    """Over the bound the connection of the stranger who came first ends: who is in earnest has
+    proved himself by then."""
+    limit(switch, most=2)
+    peers = [connect(switch, f"10.0.0.{number}") for number in (11, 12, 13)]
+    assert [bool(peer.peers) for peer in peers] == [False, True, True]
+    assert switch.above.failures[0][1] == "room is needed"
+
+
+def test_too_many_connections_are_refused(switch, request_bytes):
+    """Where all belong to known peers, a new one is aborted and counted; those that stand are
+    served."""
+    limit(switch, most=1)
+    switch.layer.door.called("10.0.0.9")
+    phone = connect(switch, "10.0.0.9", request_bytes(VIA))
+    other = connect(switch, "10.0.0.8", request_bytes(VIA))
     assert switch.layer.counters == {"refused: too many connections": 1}
-    assert (len(switch.above.messages), other.peers) == (1, [])
+    assert (len(switch.above.messages), phone.peers, other.peers) == (1, [SWITCH], [])
+
+
+def test_one_source_has_so_many_connections(switch):
+    """The next one is refused, until one of them ends; others connect."""
+    limit(switch, per_source=2)
+    first, _ = [connect(switch, f"10.0.0.{number}") for number in (11, 12)]
+    streams = [connect(switch, "10.0.1.1")]
+    line = switch.network.open("10.0.1.1", SWITCH, Told())
+    refused = switch.network.open("10.0.1.1", SWITCH, Told())
+    switch.clock.run(0.1)
+    assert (line.ended, refused.ended) == (False, True)
+    assert switch.layer.counters == {"refused: too many connections of one source": 1}
+    streams[0].close()
+    switch.clock.run(0.1)
+    again = switch.network.open("10.0.1.1", SWITCH, Told())
+    switch.clock.run(0.1)
+    assert not again.ended
+    assert first.peers == [SWITCH]
+
+
+class Told:
+    """A peer that does not care."""
+
+    def connected(self):
+        pass
+
+    def data_received(self, data):
+        pass
+
+    def lost(self, reason):
+        pass
 
 
 def test_sending_on_a_connection_that_was_closed_raises(switch):
