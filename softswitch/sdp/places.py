@@ -75,7 +75,7 @@ def _found(text: str) -> list[str]:
 
 
 _CONNECTION: Final = re.compile(r"\n(c=[^\r\n]*)")
-_IPV4: Final = re.compile(r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\d)", re.ASCII)
+_IPV4: Final = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\d)", re.ASCII)
 #: Whatever has two colons and nothing but digits between them; most of it is no address.
 _IPV6: Final = re.compile(
     r"(?<![0-9A-Fa-f:.])(?=[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:)[0-9A-Fa-f:.]+", re.ASCII
