@@ -174,11 +174,13 @@ class _Tub:
             return found not in self._own and found != "0.0.0.0"
         if found.count(":") > _COLONS:
             return False  # a hash
-        return any(map(self._is_foreign_ipv6, (found, found.partition(":")[2])))
+        found = found.strip(".")
+        parts = found, found.partition(":")[2], found.rpartition(".")[2]
+        return any(map(self._is_foreign_ipv6, parts))
 
     def _is_foreign_ipv6(self, found: str) -> bool:
         try:
-            address = ip_address(found.rstrip("."))
+            address = ip_address(found)
         except ValueError:
             return False  # a time of day
         return not address.is_unspecified and str(address) not in self._own

@@ -61,6 +61,7 @@ def test_what_is_right_leaves_as_it_is():
         ("a=alt:1 1 : ab cd 192.168.1.2 8000", "a=alt"),
         ("a=X-nat:0 192.168.1.2", "a=X-nat"),
         ("a=tool:pbx.10.0.0.1", "a=tool"),
+        ("a=tool:pb.fe80::1.", "a=tool"),
         ("a=source-filter: incl IN IP4 * host.example", "a=source-filter"),
         ("a=path:msrp://pbx.example:7394/2s93i9ek2a;tcp", "a=path"),
         ("a=ssrc:1 cname:alice@10.0.0.1", "a=ssrc"),
