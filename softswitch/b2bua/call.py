@@ -57,7 +57,7 @@ class Call(DataMachine):
         self._shared = shared
         flow = transaction.flow
         tag = compose.new_tag()
-        contact = shared.answering_contact(request.request_uri.user or "", flow, identity)
+        contact = shared.answering_contact(request, flow, identity)
         user = identity.name if identity.kind == "user" else identity.registered
         dialog = Dialog.answering(request, flow, tag, contact, user)
         name = compose.new_tag()

@@ -15,6 +15,7 @@ from softswitch.b2bua import crossing
 from softswitch.b2bua.bodies import Translation
 from softswitch.b2bua.outgoing import begin
 from softswitch.b2bua.shared import Shared
+from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.requester import Inquiry, Requester
@@ -190,6 +191,8 @@ class Errand:
             return
         begun = []
         for target in data.steps.pop(0):
+            if sips.wants_protection(data.request):
+                target = sips.protected(target)
             data.tries += 1
             data.trials[data.tries] = Trial(target)
             begun.append((data.tries, target))
@@ -223,6 +226,10 @@ class Errand:
             self.failed(number, 503, "No Route To Target", None)
             return
         request = self.data.request
+        if sips.is_barred(request, trial.target, flow):
+            refused = compose.response(request, 480, fields=[sips.NOT_ALLOWED])
+            self.failed(number, 480, "", refused)
+            return
         trial.dialog, fields = self._outgoing(trial.target, flow)
         terms = terms_of(self.shared, request, self.transaction.flow, flow)
         try:

@@ -24,6 +24,7 @@ from softswitch.b2bua.trials import (
     is_another,
     same_callee,
 )
+from softswitch.dialog import sips
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import (
     Diversion,
@@ -284,6 +285,8 @@ class Hunt:
 
     def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
         data = self.data
+        if sips.wants_protection(self._invite):
+            target = sips.protected(target)
         data.tries += 1
         data.tried.append(target.uri)
         attempt = Attempt(target.uri, "", self._shared.clock.seconds(), target.trunk)
@@ -320,6 +323,9 @@ class Hunt:
         if flow is None or not shared.is_alive(flow):
             shared.traffic.failed(target, None, "leads nowhere")
             self.failed(trial, Failure(503, "No Route To Target"))
+            return
+        if sips.is_barred(invite, target, flow):
+            self.failed(trial, Failure(480, "", fields=[sips.NOT_ALLOWED]))
             return
         if target.trunk is not None and not self._take_up(trial, target.trunk, flow):
             return

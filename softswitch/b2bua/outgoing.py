@@ -8,6 +8,7 @@ import attrs
 
 from softswitch.b2bua.identity import Presented, present
 from softswitch.b2bua.shared import Shared
+from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
@@ -64,6 +65,8 @@ def begin(
     if shape is not None:
         shown.say(shape.from_(shown.from_))
         contact = shape.contact(contact)
+    if uri.startswith("sips:"):
+        contact = sips.secured_contact(contact)
     tag = compose.new_tag()
     dialog = Dialog(
         call_id=compose.new_call_id(here),

@@ -9,6 +9,7 @@ import attrs
 from softswitch.b2bua import crossing
 from softswitch.b2bua.occupancy import Occupancy
 from softswitch.b2bua.witness import Witness
+from softswitch.dialog import sips
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
@@ -225,9 +226,12 @@ class Shared:
             return self.hop(target)
         return "" if self.registered(target) else target.uri
 
-    def answering_contact(self, user: str, flow: Flow, identity: Identity) -> str:
-        """Our Contact field value in answers to whoever has called."""
-        contact = self.contact(user, flow)
+    def answering_contact(self, request: Request, flow: Flow, identity: Identity) -> str:
+        """Our Contact field value in answers to whoever has called; a ``sips:`` URI to who has
+        called one (RFC 3261 12.1.1)."""
+        contact = self.contact(request.request_uri.user or "", flow)
+        if sips.wants_protection(request):
+            contact = sips.secured_contact(contact)
         trunk = self.traffic.named(identity.name) if identity.kind == "trunk" else None
         return contact if trunk is None or trunk.shape is None else trunk.shape.contact(contact)
 

@@ -213,7 +213,7 @@ class Subscribing(Errand):
     ) -> None:
         user = identity.name if identity.kind == "user" else identity.registered
         flow = transaction.flow
-        contact = shared.answering_contact(request.request_uri.user or "", flow, identity)
+        contact = shared.answering_contact(request, flow, identity)
         self._dialog = Dialog.answering(request, flow, compose.new_tag(), contact, user)
         self._event = event_of(request)
         self._expires = granted(request, settings)

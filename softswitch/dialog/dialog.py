@@ -14,7 +14,7 @@ import attrs
 
 from softswitch.dialog.proof import Space
 from softswitch.errors import SipSyntaxError
-from softswitch.flow import WEBSOCKETS, Flow
+from softswitch.flow import SECURE, WEBSOCKETS, Flow
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request, Response
@@ -84,7 +84,7 @@ class Dialog:
             contact=contact,
             remote_target=_target(request),
             flow=flow,
-            symmetric=bool(registered) or flow.secure or behind_nat(request, flow),
+            symmetric=bool(registered) or flow.transport in SECURE or behind_nat(request, flow),
             registered=registered,
             route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
@@ -241,7 +241,7 @@ class Dialog:
 def _is_at(target: Uri, flow: Flow) -> bool:
     """Whether a target is the address that a UDP flow leads to, so that none has to be found; of
     TLS, any port there."""
-    if flow.secure:
+    if flow.transport in SECURE:
         return target.host == flow.remote_host and target.transport == flow.transport
     return (
         target.host == flow.remote_host

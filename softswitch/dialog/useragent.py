@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
+from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
-from softswitch.flow import Flow
+from softswitch.flow import SECURE, Flow
 from softswitch.plugin.decisions import (
     Admission,
     Allow,
@@ -39,8 +40,8 @@ from softswitch.transport.layer import Destination, TransportLayer
 #: Serves a request outside of any dialog that has been admitted.
 Handler = Callable[[Request, InviteServer | Server, Identity], None]
 
-#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1); ``sips`` will, with TLS.
-SCHEMES = frozenset(("sip", "tel"))
+#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1).
+SCHEMES = frozenset(("sip", "sips", "tel"))
 
 
 class Resolver(Protocol):
@@ -186,7 +187,7 @@ class UserAgent:
                 if refused is not None:
                     return self._answer(request, *refused)
                 return Screened(usage, force_rport=usage.data.dialog.symmetric)
-            refusal = self._refusal(request)
+            refusal = self._refusal(request, flow)
             if refusal is not None:
                 return refusal
             asking = _Asking()
@@ -357,13 +358,16 @@ class UserAgent:
                 continue
         return None
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refusal(self, request: Request, flow: Flow) -> Response | None:
         """What is wrong with a request outside of a dialog, whoever sent it."""
         if request.method in ("BYE", "PRACK", "UPDATE"):
             return self._answer(request, 481)
         uri = request.request_uri
         if uri.scheme not in SCHEMES:
             return self._answer(request, 416)
+        if uri.scheme == "sips" and not flow.secure:
+            here = any(each.transport in SECURE for each in self.transport.listeners)
+            return self._answer(request, 480 if here else 416, [sips.REQUIRED] if here else ())
         if request.max_forwards == 0 and not self._ends_here(request, uri):
             return self._answer(request, 483)
         return None

@@ -10,8 +10,10 @@ match nothing further on either), and 3xx are passed on, never followed.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
+from softswitch.dialog import sips
 from softswitch.dialog.dialog import behind_nat
 from softswitch.dialog.useragent import Resolver
 from softswitch.errors import SipSyntaxError, TransportError
@@ -97,7 +99,7 @@ class Forwarder:
         refusal = self._refusal(request)
         if refusal is None and request.get("Route") and came.request.get("Route") is None:
             uri = came.request.request_uri
-            refusal = None if uri.scheme == "sip" else (416, None, [])
+            refusal = None if uri.scheme in ("sip", "sips") else (416, None, [])
         if refusal is not None:
             status, reason, fields = refusal
             return compose.response(request, status, reason, fields=fields)
@@ -174,6 +176,9 @@ class Forwarder:
             context.call = self.ledger.open(request, told[0], decision.record_route, told[1])
         if refusal is None and not decision.targets:
             refusal = self.traffic.no_trunk_status, None, [OUT_OF_ORDER]
+        targets = sips.reachable(request, decision.targets)
+        if refusal is None and not targets:
+            refusal = 480, None, [sips.NOT_ALLOWED]
         if refusal is not None:
             context.refuse(*refusal)
             return
@@ -181,7 +186,7 @@ class Forwarder:
         context.symmetric = len(request.values("Via")) == 1 and (
             identity.kind in REGISTERED or _behind_nat(request, flow)
         )
-        context.begin(steps(_distinct(decision.targets)))
+        context.begin(steps(_distinct(targets)))
 
     def shut(self) -> None:
         """The switch stops: answer what waits, and complete the records."""
@@ -218,7 +223,8 @@ class Forwarder:
             self._way(flow) if direct else None,
         )
         user = self._marks.user(path, request.call_id)
-        far, near = self._own_route(user, flow), self._own_route(user, context.flow)
+        scheme = "sips" if target.uri.startswith("sips:") else "sip"
+        far, near = (self._own_route(user, each, scheme) for each in (flow, context.flow))
         return [far] if far == near else [far, near]
 
     def send_stateless(self, response: Response, context: ResponseContext) -> None:
@@ -275,14 +281,14 @@ class Forwarder:
             return
         self.counters["ACK not forwarded"] += 1
 
-    def _own_route(self, user: str, flow: Flow) -> str:
+    def _own_route(self, user: str, flow: Flow, scheme: str) -> str:
         """A Record-Route value that leads to the listener that ``flow``'s peer sees."""
         facing = self.transport.facing(flow)
         params: dict[str, str | None] = {}
         if flow.transport != "UDP":
             params["transport"] = uri_transport(flow.transport)
         params["lr"] = None
-        return f"<{Uri('sip', user=user, host=facing.host, port=facing.port, params=params)}>"
+        return f"<{Uri(scheme, user=user, host=facing.host, port=facing.port, params=params)}>"
 
     def _way(self, flow: Flow) -> Way:
         names = [listener.name for listener in self.transport.listeners]
@@ -314,7 +320,7 @@ def _behind_nat(request: Request, flow: Flow) -> bool:
         return False
 
 
-def _distinct(targets: tuple[Target, ...]) -> list[Target]:
+def _distinct(targets: Sequence[Target]) -> list[Target]:
     """The targets, each URI once (16.5)."""
     found: list[tuple[Uri, Target]] = []
     for target in targets:

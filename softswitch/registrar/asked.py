@@ -74,9 +74,10 @@ class Asked:
     wishes: tuple[Wish, ...]
 
 
-def read(request: Request, domains: Domains, min_expires: int) -> Asked:
+def read(request: Request, flow: Flow, domains: Domains, min_expires: int) -> Asked:
     """Read a REGISTER for one of our domains.
 
+    :param flow: on which it came; a ``sips:`` contact is believed over TLS only (RFC 5630 5.1.1).
     :param min_expires: seconds; who asks for fewer is refused.
     :raises PeerError: 404 for an address of record that is none of ours, 423 for a wish that is
         too short, 403 for too many contacts, 400 for what cannot be read.
@@ -95,6 +96,8 @@ def read(request: Request, domains: Domains, min_expires: int) -> Asked:
     if len(values) > MAX_VALUES:
         raise PeerError("Too many contacts", 403)
     contacts = request.contacts if values else ()
+    if not flow.secure and any(each.uri.scheme == "sips" for each in contacts):
+        raise SipSyntaxError("SIPS Contact without TLS", header="Contact")
     outbound = _asks_for_outbound(request)
     wishes = tuple(_wish(request, each, min_expires, outbound) for each in contacts)
     if sum(1 for wish in wishes if wish.reg_id and wish.seconds != 0) > 1:

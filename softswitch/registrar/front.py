@@ -127,7 +127,7 @@ class Fronts:
         grantor = self._grantor(decision.targets[0].trunk or "")
         grantor.noted(self._outages(grantor.name), self._now())
         try:
-            asked = read(request, self._domains, decision.min_expires)
+            asked = read(request, transaction.flow, self._domains, decision.min_expires)
             self._check_order(request, asked)
         except PeerError as error:
             transaction.respond(refusal(request, error, decision.min_expires))

@@ -46,7 +46,7 @@ class Registrar:
         """Carry out a REGISTER, wholly or not at all, and compose its answer."""
         now = self._now()
         try:
-            asked = read(request, self._domains, accept.min_expires)
+            asked = read(request, flow, self._domains, accept.min_expires)
             if asked.removes_all:
                 self._bindings.remove_all(asked.aor, request.call_id, request.cseq.number)
             elif asked.wishes:
