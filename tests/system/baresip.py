@@ -32,6 +32,7 @@ audio_player aubridge,{name}
 snd_path {folder}
 rtp_ports {first}-{last}
 ctrl_tcp_listen {control}:4444
+{more}
 """
 ACCOUNT = (
     "<sip:{name}@{switch};transport={transport}>"
@@ -54,6 +55,7 @@ class Baresip(Process):
     :param namespace: in which it runs; its control port is on ``control`` then.
     :param ports: for its audio.
     :param encryption: that it insists on, as baresip calls it: "srtp-mand"; "" for none.
+    :param more: further lines of its configuration.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Baresip(Process):
         control: str = "",
         ports: range = PORTS,
         encryption: str = "",
+        more: str = "",
     ) -> None:
         folder = folder / name
         folder.mkdir()
@@ -83,6 +86,7 @@ class Baresip(Process):
             name=name,
             first=ports[0],
             last=ports[-1],
+            more=more,
         )
         account = ACCOUNT.format(name=name, password=password, switch=switch, transport=transport)
         if encryption:

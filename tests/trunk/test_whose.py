@@ -78,6 +78,24 @@ def test_the_narrowest_network_decides_before_any_uri():
     assert whose(trunks, view("sip:1@one.example", "10.0.0.8")) is NAMED
 
 
+def test_a_certificate_decides_before_any_address():
+    """The trunks that it names share what comes with it, wherever it comes from; the Request-URI
+    chooses among them (RFC 5922 7). A name that is nobody's leaves it to the address."""
+    one = Trunk("one", ("10.0.0.7",), inbound=Inbound(certificates=frozenset(["c.example"])))
+    two = Trunk(
+        "two", (), inbound=Inbound(hosts=("two.example",), certificates=frozenset(["c.example"]))
+    )
+    trunks = Trunks([one, two, PLAIN])
+    shown = ["c.example", "other.example"]
+    for source in ("10.0.0.7", "192.0.2.66"):
+        assert whose(trunks, view("sip:1@x.example", source), names=shown) is one
+        assert whose(trunks, view("sip:1@two.example", source), names=shown) is two
+        assert whose(Trunks([two]), view("sip:1@x.example", source), names=shown) is NOBODYS
+    assert whose(trunks, view("sip:1@x.example"), names=["other.example"]) is PLAIN
+    assert whose(trunks, view("sip:1@x.example", "192.0.2.66"), names=["other.example"]) is None
+    assert whose(Trunks([one]), view("sip:1@x.example", "10.0.0.7")) is None, "address alone"
+
+
 def test_our_contact_at_a_registrar_chooses_before_all_else():
     """A call to the token of our Contact is the trunk's at which we have registered, if it comes
     from there (RFC 3261 10.2.1)."""
