@@ -24,7 +24,7 @@ from softswitch.ops.config import Config, load
 from softswitch.ops.values import HostPort, read_host_port
 from softswitch.sip.message import Field
 from softswitch.sip.names import canonical
-from softswitch.transport.hosts import is_address
+from softswitch.transport.hosts import canonical_host, is_address
 
 
 def add(commands: Any) -> None:
@@ -49,7 +49,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--source", type=_address, metavar="HOST[:PORT]", help="where it comes from"
     )
-    parser.add_argument("--transport", choices=("udp", "tcp"), help="over which it comes")
+    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), help="over which it comes")
+    parser.add_argument(
+        "--certificate", action="append", default=[], metavar="NAME",
+        help="a name in the certificate that its sender shows; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--listener", default="", help="name of the listener at which it comes")
     parser.add_argument("--as-user", default="", metavar="NAME", help="take his password as proved")
     parser.add_argument(
@@ -97,6 +101,7 @@ def explain(chosen: Namespace) -> int:
         (place.port or 0) if place is not None else 0,
         (chosen.transport or "").upper(),
         chosen.listener,
+        tuple(map(canonical_host, chosen.certificate)),
     )
     registered: dict[str, list[str]] = {}
     for name, contact in chosen.registered:

@@ -186,6 +186,9 @@ class _Witness:
         if isinstance(answer, Trunk):
             networks = [each for each in answer.sources() if ip_address(host) in each]
             why = f", whose network {networks[0]} is" if networks else ", by what it has proved"
+            shown = answer.inbound.certificates & house.names_on(request.source)
+            if shown:
+                networks, why = [], f", by its certificate for {', '.join(sorted(shown))}"
             sharing = [each.name for each in house.trunks.sharing(host)]
             if networks and len(sharing) > 1:
                 why += f", of {', '.join(sharing)} by the Request-URI {request.uri}"

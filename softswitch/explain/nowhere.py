@@ -3,7 +3,7 @@
 Whatever is sent can be answered as if it had arrived somewhere. Connections stand at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import attrs
@@ -47,11 +47,18 @@ class Nowhere:
             else:
                 layer.attach_stream(listener.name, _StreamPort(self, port))
 
-    def arrive(self, data: bytes, listener: str, host: str, port: int) -> None:
-        """Have a message come to a listener from an address, on a new connection if need be."""
+    def arrive(
+        self, data: bytes, listener: str, host: str, port: int, names: Iterable[str] = ()
+    ) -> None:
+        """Have a message come to a listener from an address, on a new connection if need be.
+
+        :param names: in the certificate that its sender shows.
+        """
         flow = self.flow_from(listener, host, port)
         if flow.serial:
-            self._connections[flow].data_received(data)
+            connection = self._connections[flow]
+            connection.names = frozenset(names)
+            connection.data_received(data)
         else:
             self.layer.received(data, flow)
 

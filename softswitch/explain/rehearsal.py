@@ -19,7 +19,7 @@ from softswitch.explain.surroundings import (
     name_look_up,
     place_phones,
 )
-from softswitch.flow import Flow
+from softswitch.flow import SECURE, Flow
 from softswitch.ops.config import Config
 from softswitch.ops.stored import StoredUsers
 from softswitch.settings import nearest
@@ -42,14 +42,16 @@ class Source:
 
     :ivar host: address literal without brackets; "" for one of the documentation's.
     :ivar port: 0 for that of its Via.
-    :ivar transport: "UDP", "TCP"; "" for that of its Via.
+    :ivar transport: "UDP", "TCP", "TLS"; "" for that of its Via.
     :ivar listener: name of the listener; "" for the one that faces the host.
+    :ivar names: in the certificate that its sender shows.
     """
 
     host: str = ""
     port: int = 0
     transport: str = ""
     listener: str = ""
+    names: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -159,7 +161,7 @@ def rehearse(
     invite = _parsed(data)
     listener, host, port = _whence(house, source, invite, diary)
     run = _Run(clock, stage, diary, wishes)
-    play(run.turns(lambda: stage.arrive(data, listener.name, host, port)))
+    play(run.turns(lambda: stage.arrive(data, listener.name, host, port, source.names)))
     return Rehearsal(
         house.transport.flow(listener.name, host, port),
         data,
@@ -278,6 +280,8 @@ def _whence(
             what = f"{transport} from {source.host}" if source.host else transport
             raise ConfigError("--source", f"no listener of {house.config.file} serves {what}")
         listener = fitting[0]
+    if source.names and listener.transport not in SECURE:
+        raise ConfigError("--certificate", f"{listener.name} serves no TLS: name a --listener")
     host = source.host
     if not host:
         host = ELSEWHERE[6 if ":" in listener.bind_host else 4]

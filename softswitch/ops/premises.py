@@ -186,6 +186,10 @@ class Premises:
         """The trunk of that name."""
         return self.trunks.find(name)
 
+    def names_on(self, flow: Flow) -> frozenset[str]:
+        """What the certificate of a flow's peer says that it is; nothing without a certificate."""
+        return self._house.transport.names_on(flow)
+
     def trunk_at(self, host: str) -> Trunk | None:
         """The trunk to whose networks an address literal belongs."""
         return self.trunks.at(host)
@@ -206,7 +210,7 @@ class Premises:
             if name is not None:
                 return self.trunks.find(name)
         source = request.source
-        names = self._house.transport.names_on(source) if source.transport in SECURE else ()
+        names = self.names_on(source) if source.transport in SECURE else ()
         return whose(self.trunks, request, upstream.tokens, names)
 
     def authenticate(

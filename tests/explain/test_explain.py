@@ -188,6 +188,30 @@ def test_it_is_said_why_a_call_is_a_trunks(explain, tmp_path, source, name, why)
     ]
 
 
+def test_it_is_said_that_a_certificate_makes_a_call_a_trunks(explain, tmp_path):
+    """Over TLS, with the name that it is known by; another name is nobody's. What it takes is said
+    where no TLS is served."""
+    listen = (CONFIG % "").replace(
+        "[users]",
+        '[[listen]]\ntransport = "tls"\nbind = "127.89.0.1"\ncertificate = "a"\nkey = "a"\n'
+        'client_certificates = "wanted"\nclient_ca = "a"\n\n[users]',
+    )
+    (file := tmp_path / "tls.toml").write_text(
+        listen.replace("[trunks.pbx]", '[trunks.pbx]\ninbound_certificates = ["pbx.example"]')
+    )
+    call = ("--from", "1", "--to", "0044123", "--source", "127.89.0.9", "--transport", "tls")
+    _, found = explain(*call, "--certificate", "PBX.example", config=file)
+    said = json.dumps(found)
+    assert "by its certificate for pbx.example" in said
+    status, found = explain(*call, "--certificate", "other.example", config=file)
+    assert "by its certificate" not in json.dumps(found)
+    assert found["caller"] != {"kind": "trunk", "name": "pbx"}
+    assert found["answers"][0]["status"] == 401
+    status, said = explain(*call[:4], "--listener", "phones", "--certificate", "a", config=file)
+    assert status == 1
+    assert "phones serves no TLS" in said
+
+
 @pytest.mark.parametrize(
     ("to", "outcome", "status"),
     [("0900123", "refused", 403), ("nobody", "refused", 404), ("support", "redirected", 302)],

@@ -8,6 +8,7 @@ from softswitch.sip.parser import Limits
 from softswitch.testing.stream import LoopStream
 from softswitch.transport.connection import Connection, Patience
 from softswitch.transport.guests import ConnectionSettings
+from softswitch.transport.listener import Listener
 
 SWITCH = ("10.0.0.1", 5060)
 PHONE = ("10.0.0.9", 5060)
@@ -343,3 +344,73 @@ def test_sending_on_a_connection_that_was_closed_raises(switch):
     connection = Connection(flow, switch.layer, Limits(), switch.clock)
     with pytest.raises(TransportError, match=r"10\.0\.0\.9:5060"):
         connection.send(b"x")
+
+
+class Stream:
+    """A connection's other side, which does nothing."""
+
+    def __init__(self):
+        self.told = []
+
+    def write(self, data):
+        self.told.append(data)
+
+    def unsent(self):
+        return 0
+
+    def close(self):
+        self.told.append("closed")
+
+    def abort(self):
+        self.told.append("aborted")
+
+
+def test_a_tls_handshake_has_ten_seconds(switch):
+    """Counted as a connection from the beginning; given up when it has not ended by then."""
+    stream = Stream()
+    connection = switch.layer.accepted("tcp", stream, *PHONE, greets=True)
+    switch.clock.run(9.9)
+    assert switch.layer.is_alive(connection.flow)
+    switch.clock.run(0.2)
+    assert stream.told == ["aborted"]
+    assert switch.above.failures == [(connection.flow, "no connection within 10 s")]
+    assert switch.clock.idle
+
+
+def test_whoever_says_nothing_after_the_handshake_is_closed(switch, request_bytes):
+    """As over TCP, 32 seconds later; what we have for it waits for the handshake's end."""
+    stream = Stream()
+    connection = switch.layer.accepted("tcp", stream, *PHONE, greets=True)
+    switch.layer.send(b"early", connection.flow)
+    assert stream.told == []
+    switch.clock.run(5)
+    connection.connected()
+    assert stream.told == [b"early"]
+    switch.clock.run(31.9)
+    assert switch.layer.is_alive(connection.flow)
+    switch.clock.run(0.2)
+    assert stream.told == [b"early", "closed"]
+    assert switch.above.failures == [(connection.flow, "silent for 32 s")]
+    connection.lost("closed")
+    assert switch.clock.idle
+
+
+def test_a_connection_over_tls_is_found_by_the_name_that_was_wanted(make_switch):
+    """One for each name at an address; one that the peer has opened is nobody's."""
+    listener = Listener("tls", "TLS", "10.0.0.1", 5061)
+    switch = make_switch(listener)
+    peer = switch.network.attach("10.0.0.9", 5061, "TLS")
+    other = switch.layer.accepted("tls", Stream(), "10.0.0.9", 5061)
+    one = switch.layer.flow_to("TLS", "10.0.0.9", 5061, "one.example")
+    two = switch.layer.flow_to("TLS", "10.0.0.9", 5061, "two.example")
+    bare = switch.layer.flow_to("TLS", "10.0.0.9", 5061)
+    assert len({one, two, bare, other.flow}) == 4
+    assert switch.layer.flow_to("TLS", "10.0.0.9", 5061, "one.example") == one
+    assert switch.layer.flow_to("TLS", "10.0.0.9", 5061, "10.0.0.9") == bare
+    switch.clock.run(1)
+    assert switch.layer.names_on(one) == {"one.example"}
+    assert len(peer.peers) == 3
+    switch.layer.stop()
+    switch.clock.run(10)
+    other.lost("closed")
+    assert switch.clock.idle
