@@ -38,7 +38,7 @@ def connections(stage):
 
 
 def _flows(stage):
-    return [each.flow for each in stage.house.transport._connections.values()]
+    return [each.flow for each in stage.house.transport.connections]
 
 
 @pytest.mark.parametrize(("caller", "callee"), [("TLS", "UDP"), ("UDP", "TLS"), ("TLS", "TLS")])
@@ -90,14 +90,14 @@ def test_a_trunk_on_tls_is_called_and_hung_up_on():
         assert invite.uri == "sip:123@sip.carrier.example;transport=tls"
         assert via(invite) == f"SIP/2.0/TLS {SWITCH}:5061"
         assert str(invite.contacts[0].uri) == f"sip:alice@{SWITCH}:5061;transport=tls"
-        [connection] = stage.house.transport._connections.values()
+        [connection] = stage.house.transport.connections
         assert connection.wanted == "sip.carrier.example"
         assert (connection.flow.remote_host, connection.flow.remote_port) == (CARRIER, 5061)
         gateway.answer()
         assert call.statuses == [200]
         alice.hang_up()
         assert not gateway.line.stands
-        assert list(stage.house.transport._connections.values()) == [connection]
+        assert list(stage.house.transport.connections) == [connection]
 
 
 def test_a_record_route_by_address_is_followed_along_the_connection():
@@ -111,7 +111,7 @@ def test_a_record_route_by_address_is_followed_along_the_connection():
         gateway.answer(fields=[("Record-Route", f"<sip:{CARRIER};transport=tls;lr>")])
         alice.hang_up()
         assert not gateway.line.stands
-        assert len(stage.house.transport._connections) == 1
+        assert len(stage.house.transport.connections) == 1
 
 
 MUTUAL = {
@@ -206,7 +206,7 @@ def test_we_register_over_tls():
         register = registrar.expect("REGISTER")
         assert register.contacts[0].uri.params["transport"] == "tls"
         assert register.contacts[0].uri.port == 5061
-        [connection] = stage.house.transport._connections.values()
+        [connection] = stage.house.transport.connections
         assert connection.wanted == "sip.carrier.example"
         stage.network.silent.add(CARRIER)
 

@@ -83,7 +83,7 @@ class User:
             self.layer.send(message.encode(), self.layer.flow_to("TLS", host, int(port), name))
 
     def flow_failed(self, flow, reason):
-        tell(failed=flow.remote_port, reason=reason, open=len(self.layer._connections))
+        tell(failed=flow.remote_port, reason=reason, open=len(self.layer.connections))
 
 
 class Input(LineReceiver):
