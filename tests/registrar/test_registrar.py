@@ -16,7 +16,7 @@ from softswitch.transport.listener import Listener
 
 EPOCH = 1_289_690_940.0  # Sat, 13 Nov 2010 23:29:00 GMT, the example of 20.17
 AOR = "bob@biloxi.example.com"
-FLOW = Flow("lan", "UDP", "127.44.0.1", 5060, "127.44.0.9", 5060)
+FLOW = Flow("lan", "TLS", "127.44.0.1", 5060, "127.44.0.9", 5060)
 POLICY = Accept(max_expires=3600, min_expires=60, max_contacts=10)
 BOB = "<sips:bob@client.biloxi.example.com>"
 
