@@ -78,7 +78,9 @@ class SecureWebSocketPort(WebSocketPort):
     def _accepting(self) -> ServerFactory:
         shown = Shown(lambda: self._certificates().servers[self._listener.name])
         reactor = cast(Any, self._reactor)
-        return cast(ServerFactory, TLSMemoryBIOFactory(shown, False, super()._accepting(), reactor))
+        factory = TLSMemoryBIOFactory(shown, False, super()._accepting(), reactor)
+        factory.noisy = False
+        return cast(ServerFactory, factory)
 
 
 class _Accepting(WebSocketServerFactory):

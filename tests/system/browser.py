@@ -7,7 +7,7 @@ import math
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from namespaces import Namespace
 from playwright.sync_api import sync_playwright
@@ -69,12 +69,23 @@ const heard = () => {
 class Browser:
     """One page.
 
+    :cvar flags: how Chromium is started.
+    :cvar ear: what tells the state of its media, the frequency of what it hears, how loud it is.
     :param frequency: of its tone, Hz.
     :param end: called with what is to be called in the end.
+    :param script: what the page does.
     """
 
+    flags: ClassVar[tuple[str, ...]] = FLAGS
+    ear: ClassVar[str] = "heard()"
+
     def __init__(
-        self, namespace: Namespace, folder: Path, frequency: int, end: Callable[..., object]
+        self,
+        namespace: Namespace,
+        folder: Path,
+        frequency: int,
+        end: Callable[..., object],
+        script: str = SCRIPT,
     ) -> None:
         sound = folder / "microphone.wav"
         with wave.open(str(sound), "wb") as file:
@@ -88,13 +99,14 @@ class Browser:
         playwright = sync_playwright().start()
         end(playwright.stop)
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=[*FLAGS, f"--use-file-for-fake-audio-capture={sound}"]
+            executable_path=chromium,
+            args=[*self.flags, f"--use-file-for-fake-audio-capture={sound}"],
         )
         end(browser.close)
         self._page = browser.new_page()
         self._page.route("**/*", lambda route: route.fulfill(body="", content_type="text/html"))
         self._page.goto(PAGE)
-        self._page.add_script_tag(content=SCRIPT)
+        self._page.add_script_tag(content=script)
 
     def offer(self) -> bytes:
         """What it offers."""
@@ -115,7 +127,7 @@ class Browser:
         seen: list[Any] = []
         for _ in range(math.ceil(seconds / 0.2)):
             self._page.wait_for_timeout(200)
-            state, found, level = self._page.evaluate("heard()")
+            state, found, level = self._page.evaluate(self.ear)
             seen.append((state, round(found), round(level)))
             clear = state == "connected" and abs(found - frequency) < 20 and level > -50
             in_a_row = in_a_row + 1 if clear else 0
