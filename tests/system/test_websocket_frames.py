@@ -4,6 +4,7 @@ socket: thousands of connections in a second (RFC 6455)."""
 
 from random import Random
 
+import attrs
 import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -170,3 +171,20 @@ def test_a_page_that_is_told_to_wait():
     stream.resumeProducing()
     assert stream.unsent() == 0
     world.end(stream)
+
+
+def test_one_source_opens_so_many():
+    """As of any connection, counted from the moment when the connection below stands: what has not
+    ended its handshake counts, and whoever ends makes room."""
+    world = World()
+    world.layer.guests.settings = attrs.evolve(world.layer.guests.settings, per_source=3)
+    streams = [world.connect() for _ in range(4)]
+    assert [wire.disconnecting for _, wire in streams] == [False, False, False, True]
+    for stream, _ in streams[:2]:
+        world.end(stream)
+    stream, wire = world.connect()
+    stream.dataReceived(OPENING)
+    assert wire.value().startswith(b"HTTP/1.1 101 ")
+    for each in (stream, streams[2][0], streams[3][0]):
+        world.end(each)
+    assert world.clock.idle
