@@ -138,9 +138,10 @@ def warnings(error: MediaError | SdpSyntaxError) -> list[Field]:
 
 
 def hops(request: Request) -> int:
-    """Max-Forwards of what follows from ``request`` on the other leg (RFC 7332)."""
+    """Max-Forwards of what follows from ``request`` on the other leg (RFC 7332); one that may go no
+    further within a dialog, where there is no circle, goes on with none."""
     left = request.max_forwards
-    return 69 if left is None else left - 1
+    return 69 if left is None else max(0, left - 1)
 
 
 def caller(request: Request, host: str, number: str = "", display: str = "") -> str:

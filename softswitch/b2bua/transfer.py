@@ -295,7 +295,10 @@ class Transfer(DataMachine):
 
     def _dismiss(self) -> None:
         """The transferor is not needed any more."""
-        leg = self._call.legs.get(self.data.transferor)
+        try:
+            leg = self._call.legs.get(self.data.transferor)
+        except ReferenceError:
+            return  # the call has ended, and been forgotten, before the last NOTIFY was answered
         if leg is not None:
             leg.session.bye()
             self._call.transferor_left(leg)

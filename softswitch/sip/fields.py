@@ -18,6 +18,8 @@ Params = dict[str, str | None]
 
 #: Values of each kind that are kept, so that their text is read once.
 KEPT: Final = 4096
+#: Parameters of one value; more are refused.
+MOST_PARAMS: Final = 64
 
 
 @define
@@ -190,7 +192,7 @@ def parse_params(text: str) -> Params:
 
     :returns: lower-case name -> value as written, None without "="; a quoted value keeps its
         quotes.
-    :raises SipSyntaxError: an empty or repeated name, or rubbish.
+    :raises SipSyntaxError: an empty or repeated name, too many, or rubbish.
     """
     params: Params = {}
     position = 0
@@ -203,6 +205,8 @@ def parse_params(text: str) -> Params:
         name = name.lower()
         if name in params:  # 7.3.1: any given name stands once
             raise SipSyntaxError("Repeated parameter")
+        if len(params) == MOST_PARAMS:
+            raise SipSyntaxError("Too many parameters")
         params[name] = value
         position = match.end()
     return params

@@ -13,6 +13,11 @@ from softswitch.sip.fields import KEPT, CSeq, NameAddr, Via, number, seconds, sp
 from softswitch.sip.names import KNOWN
 from softswitch.sip.uri import Uri
 
+#: Via values of a message: it has passed so many hops at most, or made them up.
+MOST_VIAS: Final = 128
+#: Values of any other list: Contact, Route, Record-Route.
+MOST_VALUES: Final = 128
+
 #: Name (canonical when known, else as received) and value (unfolded, stripped).
 Field = tuple[str, str]
 
@@ -182,6 +187,7 @@ class Message:
             for name in _SINGLE:
                 if names.count(name) > 1:
                     raise SipSyntaxError(f"Duplicate {name}", header=name)
+            _bound_vias(self.fields)
         for view, name, parse, needed in self._judged:
             raw = first.get(name)
             if raw is not None:
@@ -310,8 +316,11 @@ def _contacts(message: Message) -> list[NameAddr]:
 def _list(message: Message, name: str, parse: Callable[[str], _T]) -> list[_T]:
     if message.get(name) is None:
         return []
+    values = message.values(name)
+    if len(values) > MOST_VALUES:
+        raise SipSyntaxError(f"Too many {name}", header=name)
     try:
-        return list(map(parse, message.values(name)))
+        return list(map(parse, values))
     except SipSyntaxError as error:
         raise SipSyntaxError(f"Bad {name}", header=name) from error
 
@@ -320,11 +329,27 @@ def _request_uri(message: Any) -> Uri:
     try:
         return Uri.parse(message.uri)
     except SipSyntaxError as error:
+        if error.status == 414:
+            raise SipSyntaxError("Request-URI Too Long", 414) from error
         raise SipSyntaxError("Bad Request-URI") from error
 
 
 def _first_via(line: str) -> Via:
-    return Via.parse(split_values(line)[0] if "," in line else line)
+    if "," not in line:
+        return Via.parse(line)
+    values = split_values(line)
+    if len(values) > MOST_VIAS:
+        raise SipSyntaxError("Too many Via", header="Via")
+    return Via.parse(values[0])
+
+
+def _bound_vias(fields: Iterable[Field]) -> None:
+    """
+    :raises SipSyntaxError: 400, there are more Via values than any message needs; the commas in
+        quoted strings count, too.
+    """
+    if sum(1 + value.count(",") for name, value in fields if name == "Via") > MOST_VIAS:
+        raise SipSyntaxError("Too many Via", header="Via")
 
 
 @lru_cache

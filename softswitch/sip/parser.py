@@ -34,6 +34,11 @@ class Limits:
 STREAM_LIMITS: Final = Limits(max_message=64 * 1024)
 
 
+#: Fields that go back to their sender as they came. In others a control character, which a quoted
+#: pair may hold (25.1), becomes a space: it might cross to somebody who reads it otherwise.
+ECHOED: Final = frozenset(("Via", "From", "To", "Call-ID", "CSeq", "Record-Route", "Timestamp"))
+
+
 class MessageSyntaxError(SipSyntaxError):
     """A message that cannot be used as a whole.
 
@@ -64,10 +69,15 @@ def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Me
     if end < 0:
         faults.append(SipSyntaxError("Missing end of header"))
         end = len(data)
-    head = data[start:end].decode("utf-8", "surrogateescape")
+    raw = data[start:end]
+    head = raw.decode("utf-8", "replace")  # what is no UTF-8 is nobody's name
     start_line = head.partition("\r\n")[0]
     fields: list[Field] = _LINE.findall(head)
-    if len(fields) != head.count("\n") or len(fields) > limits.max_fields or "\0" in head:
+    if (
+        len(fields) != head.count("\n")
+        or len(fields) > limits.max_fields
+        or 1 in raw.translate(_CONTROLS)
+    ):
         start_line, fields = _split(head, limits.max_fields, faults)
     first = dict(reversed(fields))
     if not KNOWN.issuperset(first):
@@ -194,6 +204,8 @@ def _split(head: str, max_fields: int, faults: list[SipSyntaxError]) -> tuple[st
             named = name if name in KNOWN else "header field"  # the peer is never quoted
             faults.append(SipSyntaxError(f"Bad {named}", header=name))
         else:
+            if canonical(name) not in ECHOED:
+                value = _CONTROL_PAIR.sub(" ", value)
             fields.append((name, value.strip(" \t")))
     if len(lines) > max_fields:
         faults.append(SipSyntaxError("Too many header fields"))
@@ -201,10 +213,12 @@ def _split(head: str, max_fields: int, faults: list[SipSyntaxError]) -> tuple[st
 
 
 def _unclean(value: str) -> bool:
-    """Whether a value holds a line end, or a NUL outside a quoted pair (25.1)."""
+    """Whether a value holds a line end, or a control character outside a quoted pair (25.1)."""
     if "\r" in value or "\n" in value:
         return True
-    return "\0" in value and "\0" in _QUOTED.sub(_without_pairs, value)
+    if _CONTROL.search(value) is None:
+        return False
+    return _CONTROL.search(_QUOTED.sub(_without_pairs, value)) is not None
 
 
 def _without_pairs(quoted: re.Match[str]) -> str:
@@ -297,8 +311,14 @@ _NAME: Final = re.compile(TOKEN)
 # A line as nearly all are. Where another is among them, less is found than there are line ends.
 _LINE: Final = re.compile(rf"\r\n({TOKEN}):[ \t]*+([^\r]*+)(?<![ \t])(?=\r\n|\Z)")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
+# 1 for a control character but HTAB, and the line ends, which are looked for by themselves.
+_CONTROLS: Final = bytes((at < 32 or at == 127) and at not in b"\t\r\n" for at in range(256))
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_PAIR: Final = re.compile(r"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _VERSION: Final = re.compile(r"[Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
-_STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: ([^\0\r\n]*+))?")
+_STATUS_LINE: Final = re.compile(
+    r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*+))?"
+)
 # An unfinished quoted string reaches to the end, so that this is one pass.
 _QUOTED: Final = re.compile(rf'"{QUOTED_TEXT}(?:"|\\?\Z)', re.DOTALL)
 _PAIR: Final = re.compile(r"\\.", re.DOTALL)

@@ -1,6 +1,7 @@
 """The Replaces field (RFC 3891) and the Refer-To that may carry one (RFC 3515). Pure."""
 
-from typing import Self
+import re
+from typing import Final, Self
 from urllib.parse import unquote
 
 import attrs
@@ -34,9 +35,10 @@ class Replaces:
         call_id, semicolon, rest = value.partition(";")
         params = parse_params(semicolon + rest)
         to_tag, from_tag = params.get("to-tag"), params.get("from-tag")
-        if not call_id.strip() or not to_tag or not from_tag:
+        call_id = call_id.strip(" \t")
+        if not _WORD.fullmatch(call_id) or not to_tag or not from_tag or '"' in to_tag + from_tag:
             raise SipSyntaxError("Bad Replaces", header="Replaces")
-        return cls(call_id.strip(), to_tag, from_tag, "early-only" in params)
+        return cls(call_id, to_tag, from_tag, "early-only" in params)
 
     @classmethod
     def of(cls, message: Message) -> Self | None:
@@ -86,3 +88,7 @@ class ReferTo:
             attrs.evolve(uri, headers={}, params=params),
             None if replaces is None else Replaces.parse(replaces),
         )
+
+
+# In a URI's header it was escaped (RFC 3261 19.1.1): whatever it hides must not become a line.
+_WORD: Final = re.compile(r"[^\x00-\x20\x7f]++")

@@ -15,6 +15,11 @@ from attrs import Factory, define, field
 
 from softswitch.errors import SipSyntaxError
 
+#: Characters of a URI; a longer one is refused, as a Request-URI with 414.
+LONGEST: Final = 4096
+#: Parameters of a URI, and its header fields; more are refused.
+MOST_PARAMS: Final = 64
+
 
 @define
 class Uri:
@@ -45,9 +50,9 @@ class Uri:
     def parse(cls, text: str) -> "Uri":
         """Read a URI without angle brackets around it.
 
-        :raises SipSyntaxError: when it follows no grammar known here.
+        :raises SipSyntaxError: when it follows no grammar known here; 414 for one that is too long.
         """
-        return _parse_again(text) if len(text) <= 200 else _parse(text)
+        return _parse_again(text) if len(text) <= 200 else _parse_long(text)
 
     def __str__(self) -> str:
         if self._text is None:
@@ -140,6 +145,15 @@ def _parse(text: str) -> Uri:
     return Uri(lower, opaque=rest)
 
 
+def _parse_long(text: str) -> Uri:
+    """
+    :raises SipSyntaxError: 414 beyond ``LONGEST``, else as ``_parse``.
+    """
+    if len(text) > LONGEST:
+        raise SipSyntaxError("URI Too Long", 414)
+    return _parse(text)
+
+
 # Every message of a call bears the same few URIs. Short ones only, lest a stranger fill memory.
 _parse_again = lru_cache(maxsize=4096)(_parse)
 
@@ -178,7 +192,7 @@ def _parse_params(text: str) -> dict[str, str | None]:
     for param in text[1:].split(";"):
         name, equals, value = param.partition("=")
         name = name.lower()
-        if not name or name in params:
+        if not name or name in params or len(params) == MOST_PARAMS:
             raise SipSyntaxError("Bad URI parameter")
         params[name] = value if equals else None
     return params
@@ -188,7 +202,7 @@ def _parse_headers(text: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     for header in text[1:].split("&"):
         name, equals, value = header.partition("=")
-        if not name or not equals:
+        if not name or not equals or len(headers) == MOST_PARAMS:
             raise SipSyntaxError("Bad URI header")
         headers[name] = f"{headers[name]}%2C{value}" if name in headers else value
     return headers

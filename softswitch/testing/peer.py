@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
+from softswitch.errors import SipSyntaxError
 from softswitch.flow import WEBSOCKETS, uri_transport
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.parser import parse
+from softswitch.sip.parser import Limits, parse
 from softswitch.testing.ladder import Address
 from softswitch.testing.network import LoopNetwork
+
+#: A peer reads more than the switch does: what crosses gets fields of the switch's.
+LIMITS = Limits(max_message=128 * 1024, max_fields=256)
 
 SDP: Field = ("Content-Type", "application/sdp")
 
@@ -22,6 +26,7 @@ class Peer:
         of its own.
     :ivar received: every message that came: second, message, source.
     :ivar unread: those that ``expect`` has not looked at.
+    :ivar unreadable: where what cannot be read goes; None for a peer whom that surprises.
     :param switch: host and port to which it sends by default.
     :param settle: lets the network come to rest after each thing that is done.
     """
@@ -41,6 +46,7 @@ class Peer:
         self.switch = switch
         self.received: list[tuple[float, Message, Address]] = []
         self.unread: list[Message] = []
+        self.unreadable: list[bytes] | None = None
         self.network = network
         self.settle = settle
         self.endpoint = network.attach(*address, transport, self._take)
@@ -145,7 +151,13 @@ class Peer:
         self.endpoint.send(data, to or self.switch)
 
     def _take(self, data: bytes, source: Address) -> None:
-        message = parse(data)
+        try:
+            message = parse(data, limits=LIMITS)
+        except SipSyntaxError:
+            if self.unreadable is None:
+                raise
+            self.unreadable.append(data)
+            return
         self.received.append((self.network.clock.seconds(), message, source))
         self.unread.append(message)
         self.heard(message, source)

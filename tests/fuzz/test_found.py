@@ -1,0 +1,49 @@
+"""What the fuzzers have found in the whole switch, case by case."""
+
+from softswitch.sip import compose
+from softswitch.testing.stage import Stage
+
+
+def test_a_late_2xx_with_another_from_than_ours_is_dropped():
+    """A fork's answer must be acknowledged and ended (RFC 3261 13.2.2.4); but not where its From,
+    which is ours, cannot even be read: then nobody knows to which dialog it belongs."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        alice.call("bob")
+        bob.refuse(486)
+        invite = bob.line.invite
+        assert invite is not None
+        answer = compose.response(invite, 200, to_tag="x", fields=[("Contact", bob.contact)])
+        bob.unread.clear()
+        bob.send(answer.replaced("From", [f"{invite.get('From')};;"]))
+        assert bob.unread == []
+
+
+def test_max_forwards_never_falls_below_nothing():
+    """A request within a call whose hops are used up goes no further than to the other side, and
+    says so in digits (RFC 3261 20.22)."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        bob.can()
+        alice.call("bob")
+        bob.answer()
+        info = alice.line.compose("INFO", [("Info-Package", "x")])
+        alice.send(info.replaced("Max-Forwards", ["0"]))
+        assert bob.line.got("INFO").max_forwards == 0
+        alice.hang_up()
+
+
+def test_a_line_end_escaped_in_refer_to_forges_no_header_field():
+    """The header of a Refer-To's URI is unescaped (RFC 3261 19.1.1), and never written into the
+    INVITE as lines of its own."""
+    with Stage() as stage:
+        alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+        alice.call("bob")
+        bob.answer()
+        for hidden in ("%0d%0aX-Forged:y", "%00", "%0a", "x%20y"):
+            value = f"<{bob.uri('carol')}?Replaces=a{hidden}%3Bto-tag%3D1%3Bfrom-tag%3D2>"
+            bob.line.request("REFER", [("Refer-To", value)])
+            stage.run(1)
+            assert bob.line.final == 400
+        assert carol.lines == []
+        bob.hang_up()
