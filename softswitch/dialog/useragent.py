@@ -254,10 +254,7 @@ class UserAgent:
         that has failed: a fork answered after all, and is ended (RFC 3261 13.2.2.4)."""
         if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
             return
-        try:
-            key = (response.call_id, response.from_.tag or "", response.to.tag or "")
-        except SipSyntaxError:
-            return  # what it calls From is not what we have sent
+        key = (response.call_id, response.from_.tag or "", response.to.tag or "")
         if key not in self._dialogs:
             scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
             take_down(self, Dialog.forgotten(response, flow), response, flow, scope)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
-from softswitch.errors import TransportError
+from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip import compose
@@ -225,8 +225,12 @@ class TransactionLayer:
         sent the request that they answer: a stranger can make one up."""
         self.counters["stray response"] += 1
         branch = response.top_via.branch or ""
-        if compose.is_sealed(branch, response.call_id, self._secret):
+        if not compose.is_sealed(branch, response.call_id, self._secret):
+            return
+        try:
             self.user.stray_response(response, flow)
+        except SipSyntaxError:  # its From ought to be ours, and cannot even be read
+            self.counters["stray response that cannot be read"] += 1
 
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK is for the core; so are all that match no transaction."""
