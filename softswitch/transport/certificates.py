@@ -116,7 +116,7 @@ class Server:
         self._first = contexts[0]
         self._by_name: dict[str, SSL.Context] = {}
         for proof, context in zip(self.proofs, contexts, strict=True):
-            for name in identities.names(proof.certificate):
+            for name in identities.asked_for(proof.certificate):
                 self._by_name.setdefault(name, context)
 
     def connection(self) -> SSL.Connection:

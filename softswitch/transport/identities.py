@@ -40,6 +40,14 @@ def names(certificate: x509.Certificate) -> frozenset[str]:
     return frozenset(found)
 
 
+def asked_for(certificate: x509.Certificate) -> frozenset[str]:
+    """The names under which somebody may ask for a certificate (SNI, RFC 6066 3): all that stand
+    there, since who asks may look at DNS names alone."""
+    there = _alternatives(certificate)
+    dns = () if there is None else there.get_values_for_type(x509.DNSName)
+    return names(certificate) | {canonical_host(name) for name in dns}
+
+
 def bears(certificate: x509.Certificate, wanted: Iterable[str], wildcard: bool = False) -> bool:
     """Whether a certificate bears one of the names that are wanted.
 
@@ -70,9 +78,8 @@ def _bears(patterns: list[Pattern], by_uri: bool, name: str) -> bool:
 
 def _patterns(certificate: x509.Certificate) -> list[Pattern]:
     """What it bears; what cannot be read is passed over."""
-    try:
-        there = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    there = _alternatives(certificate)
+    if there is None:
         return []
     found: list[Pattern] = []
     for uri in there.get_values_for_type(x509.UniformResourceIdentifier):
@@ -88,6 +95,13 @@ def _patterns(certificate: x509.Certificate) -> list[Pattern]:
         if not hasattr(each, "netmask")
     ]
     return found
+
+
+def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
 
 
 def _read(kind: type[DNSPattern] | type[URIPattern], text: str) -> list[Pattern]:

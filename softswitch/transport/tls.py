@@ -22,7 +22,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from softswitch.transport import identities
-from softswitch.transport.certificates import Certificates, Server, said, why_mistrusted
+from softswitch.transport.certificates import (
+    Certificates,
+    Client,
+    Server,
+    said,
+    why_mistrusted,
+)
 from softswitch.transport.connection import Connection
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
@@ -49,17 +55,20 @@ class TlsPort(TcpPort):
         super().__init__(layer, listener, reactor)
 
     def _stream(self, connection: Connection) -> TcpStream:
-        return TlsStream(self._layer, self._listener.name, self.certificates, connection)
+        client = self.certificates().client(connection.wanted)
+        return TlsStream(self._layer, self._listener.name, connection, client)
 
     def _accepting(self) -> ServerFactory:
         name = self._listener.name
-        plain = Accepting(lambda: TlsStream(self._layer, name, self.certificates))
+        plain = Accepting(lambda: TlsStream(self._layer, name))
         shown = Shown(lambda: self.certificates().servers[name])
         return cast(ServerFactory, TLSMemoryBIOFactory(shown, False, plain, self._clock))
 
     def _connecting(self, stream: TcpStream) -> ClientFactory:
+        assert isinstance(stream, TlsStream)
         assert stream.connection is not None
-        asked = _Asked(self.certificates(), stream.connection.wanted)
+        assert stream.client is not None
+        asked = _Asked(stream.client, stream.connection.wanted)
         factory = TLSMemoryBIOFactory(asked, True, Connecting(stream), self._clock)
         return cast(ClientFactory, factory)
 
@@ -72,6 +81,7 @@ class TlsPort(TcpPort):
 class TlsStream(TcpStream):
     """One connection's bytes, within TLS.
 
+    :ivar client: whom we believe where we connect; None where a peer has connected.
     :param name: of the listener.
     :param connection: that we open; None where a peer has connected.
     """
@@ -80,13 +90,13 @@ class TlsStream(TcpStream):
         self,
         layer: TransportLayer,
         name: str,
-        certificates: Callable[[], Certificates],
         connection: Connection | None = None,
+        client: Client | None = None,
     ) -> None:
         super().__init__(connection)
+        self.client = client
         self._layer = layer
         self._name = name
-        self._certificates = certificates
         self._greeted = False
 
     def connectionMade(self) -> None:
@@ -106,12 +116,11 @@ class TlsStream(TcpStream):
         if connection is None:
             return
         certificate = self._peers_certificate()
-        if not connection.wanted:
+        if self.client is None:
             shown = identities.names(certificate) if certificate is not None else frozenset()
             connection.names = shown
         else:
-            client = self._certificates().client(connection.wanted)
-            wrong = client.mistrusts(certificate, connection.wanted)
+            wrong = self.client.mistrusts(certificate, connection.wanted)
             if wrong:
                 self._fail(connection, wrong)
                 return
@@ -173,8 +182,8 @@ class Shown:
 class _Asked:
     """What we want to be shown by whom we connect to."""
 
-    def __init__(self, certificates: Certificates, name: str) -> None:
-        self._client = certificates.client(name)
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
         self._name = name
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802, N803

@@ -205,9 +205,8 @@ class Trunk:
         return frozenset(canonical_host(uri.host) for uri in uris)
 
     def sources(self) -> tuple[Network, ...]:
-        """The networks whose requests are this trunk's, whatever certificate they show."""
-        if self.inbound.certificates:
-            return ()
+        """The networks where it is. Requests from there are its own, unless it is known by its
+        certificate."""
         if self.networks is not None:
             return self.networks
         hosts = [Uri.parse(f"sip:{member.address}").host for member in self.members]
@@ -251,7 +250,7 @@ class Trunks:
                 self._by_username[trunk.inbound.username] = trunk
             for name in trunk.inbound.certificates:
                 self._by_certificate.setdefault(name, []).append(trunk)
-            for network in trunk.sources():
+            for network in () if trunk.inbound.certificates else trunk.sources():
                 prefixes = by_prefix.setdefault((network.version, network.prefixlen), {})
                 shift = network.max_prefixlen - network.prefixlen
                 prefixes.setdefault(int(network.network_address) >> shift, []).append(trunk)

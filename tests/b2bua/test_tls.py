@@ -156,6 +156,19 @@ def test_the_address_alone_is_not_the_trunk():
             stage.run(40)
 
 
+def test_what_lies_behind_such_a_trunk_is_hidden_as_ever():
+    """Its address is no less its own (the trunk's ``topology``)."""
+    trunk = {"addresses": [CARRIER], "inbound_certificates": ["sip.carrier.example"]}
+    with Stage(config(trunk)) as stage:
+        bob = stage.phone("bob")
+        caller = stage.phone("gw", host="127.88.0.150", transport="TLS")
+        stage.network.certificates[caller.host] = frozenset(["sip.carrier.example"])
+        caller.call(f"sip:bob@{SWITCH}", fields=[("Subject", f"from {CARRIER}")])
+        assert bob.line.invite.get("Subject") == f"from {SWITCH}"
+        bob.answer()
+        bob.hang_up()
+
+
 def test_networks_and_certificate_both():
     """Where both are given, both must hold; the narrowest network of others does not go before."""
     trunk = {**MUTUAL, "networks": ["127.88.0.0/28"]}

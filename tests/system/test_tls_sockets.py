@@ -169,6 +169,27 @@ def test_a_handshake_that_never_ends(world):
         assert world.talk(good).startswith("SIP/2.0 200")
 
 
+def test_a_peer_that_never_reads_is_cut_off(world):
+    """Within TLS as over TCP: when 256 KiB wait beyond what the kernel takes, the connection
+    ends."""
+    with world.connect() as phone:
+        port = phone.getsockname()[1]
+        phone.sendall(request("TLS", 5061, PHONE, "X-Answer: 60000", "X-Times: 1000"))
+        assert "does not read" in world.child.wait("refused")["refused"]
+        assert world.gone(port)["reason"] == "the peer does not read"
+
+
+def test_a_large_answer_comes_whole(world):
+    """Through more than one record of 16 KiB, to one who reads."""
+    with world.connect() as phone, phone.makefile("rb") as stream:
+        phone.sendall(request("TLS", 5061, PHONE, "X-Answer: 60000", "X-Times: 3"))
+        for _ in range(3):
+            assert stream.readline() == b"SIP/2.0 200 OK\r\n"
+            while stream.readline() != b"\r\n":
+                pass
+            assert stream.read(60000) == b"x" * 60000
+
+
 def test_a_client_that_distrusts_us_is_forgotten(world, tmp_path):
     """Its alert is the reason."""
     context = world.context(believes=Authority(tmp_path, "stranger"))

@@ -13,6 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineReceiver
 
+from softswitch.errors import TransportError
 from softswitch.sip.compose import response
 from softswitch.sip.message import Request
 from softswitch.sip.parser import Limits
@@ -75,8 +76,14 @@ class User:
         if not isinstance(message, Request):
             return
         names = ", ".join(sorted(self.layer.names_on(flow)))
-        answer = response(message, 200, fields=[("X-Names", names)])
-        self.layer.send(answer.encode(), self.layer.response_flow(message, flow))
+        body = b"x" * int(message.get("X-Answer") or 0)
+        answer = response(message, 200, fields=[("X-Names", names)], body=body).encode()
+        for _ in range(int(message.get("X-Times") or 1)):
+            try:
+                self.layer.send(answer, self.layer.response_flow(message, flow))
+            except TransportError as error:
+                tell(refused=str(error))
+                break
         onward = message.get("X-Send")
         if onward is not None:
             name, host, port = onward.split()

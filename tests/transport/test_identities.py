@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 
 from softswitch.testing.authority import Authority
-from softswitch.transport.identities import bears, names
+from softswitch.transport.identities import asked_for, bears, names
 
 
 @pytest.fixture(name="certificate", scope="module")
@@ -66,3 +66,10 @@ def test_without_a_name_nobody_is_named(certificate):
     nameless = certificate()
     assert names(nameless) == frozenset()
     assert not bears(nameless, ["one"])
+
+
+def test_a_certificate_is_asked_for_by_each_of_its_names(certificate):
+    """A phone asks for a DNS name, though a SIP URI stands beside it (RFC 6066 3)."""
+    both = certificate("sip:example.org", "SIP.example.org", "*.wild.example")
+    assert asked_for(both) == {"example.org", "sip.example.org", "*.wild.example"}
+    assert asked_for(certificate()) == frozenset()
