@@ -10,18 +10,21 @@ We depart from it in one thing: a caller's Contact that is no ``sips:`` URI is t
 TLS often give one, and what follows goes along their connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from softswitch.errors import SipSyntaxError
-from softswitch.flow import Flow
+from softswitch.flow import SECURE, Flow
 from softswitch.plugin.decisions import Target
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request
 from softswitch.sip.uri import Uri
+from softswitch.transport.listener import Listener
 
+#: URI schemes that a Request-URI may have.
+SCHEMES: Final = frozenset(("sip", "sips", "tel"))
 #: Why a ``sips:`` URI cannot be reached as it wants to be.
 NOT_ALLOWED: Final[Field] = ("Warning", '380 softswitch "SIPS Not Allowed"')
 #: Why a request for one is not served.
@@ -31,6 +34,20 @@ REQUIRED: Final[Field] = ("Warning", '381 softswitch "SIPS Required"')
 def wants_protection(request: Request) -> bool:
     """Whether a request is for a ``sips:`` URI."""
     return request.uri[:5].lower() == "sips:"
+
+
+def refusal(
+    uri: Uri, flow: Flow, listeners: Iterable[Listener]
+) -> tuple[int, Sequence[Field]] | None:
+    """Why a request for a URI is not served that has come on a flow: status and fields; None where
+    it may be (RFC 3261 8.2.2.1)."""
+    if uri.scheme not in SCHEMES:
+        return 416, ()
+    if uri.scheme != "sips" or flow.secure:
+        return None
+    if any(each.transport in SECURE for each in listeners):
+        return 480, (REQUIRED,)
+    return 416, ()
 
 
 def secured(text: str) -> str:

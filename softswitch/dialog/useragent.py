@@ -15,7 +15,7 @@ from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
-from softswitch.flow import SECURE, Flow
+from softswitch.flow import Flow
 from softswitch.plugin.decisions import (
     Admission,
     Allow,
@@ -39,9 +39,6 @@ from softswitch.transport.layer import Destination, TransportLayer
 
 #: Serves a request outside of any dialog that has been admitted.
 Handler = Callable[[Request, InviteServer | Server, Identity], None]
-
-#: URI schemes that a Request-URI may have (RFC 3261 8.2.2.1).
-SCHEMES = frozenset(("sip", "sips", "tel"))
 
 
 class Resolver(Protocol):
@@ -363,11 +360,9 @@ class UserAgent:
         if request.method in ("BYE", "PRACK", "UPDATE"):
             return self._answer(request, 481)
         uri = request.request_uri
-        if uri.scheme not in SCHEMES:
-            return self._answer(request, 416)
-        if uri.scheme == "sips" and not flow.secure:
-            here = any(each.transport in SECURE for each in self.transport.listeners)
-            return self._answer(request, 480 if here else 416, [sips.REQUIRED] if here else ())
+        refused = sips.refusal(uri, flow, self.transport.listeners) if uri.scheme != "sip" else None
+        if refused is not None:
+            return self._answer(request, *refused)
         if request.max_forwards == 0 and not self._ends_here(request, uri):
             return self._answer(request, 483)
         return None
