@@ -2,6 +2,7 @@
 
 ``softswitch check [FILE]`` says what is wrong with a configuration and its plug-ins (``check``);
 ``softswitch doctor`` says what is wrong with the machine (``doctor``);
+``softswitch ban`` lists, makes and lifts bans in the running switch (``ban``);
 ``softswitch reload [FILE]`` has the running switch take it (``reload``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import check, doctor, plugin, reload, users
+from softswitch.ops import ban, check, doctor, plugin, reload, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -47,6 +48,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     check.add(commands)
     doctor.add(commands)
 
+    ban.arrange(commands)
     users.arrange(commands)
 
     plugins = commands.add_parser("plugin", help="policies of one's own")

@@ -4,26 +4,16 @@ The file is read here first, so that a slip in it disturbs nobody. Then the swit
 its state directory gets SIGHUP, and what it makes of it is waited for and printed.
 """
 
-import fcntl
-import json
-import os
 import signal
-import sys
-import time
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from softswitch.ops.asking import NoAnswerError, ask, told
 from softswitch.ops.config import load
-from softswitch.ops.pidfile import NAME, holder
 
 #: In the state directory: what came of the last reload.
 OUTCOME: Final = "reload.json"
-
-#: Seconds between two looks at the outcome.
-_LOOK: Final = 0.05
 
 
 def add(commands: Any) -> None:
@@ -47,53 +37,10 @@ def run(chosen: Namespace) -> int:
     """
     state = load(chosen.file, chosen.rundir).state_directory
     try:
-        with _alone(state):
-            pid = holder(state / NAME)
-            if pid is None:
-                return _told(f"no switch runs with the state directory {state}", 1)
-            before = _outcome(state)
-            os.kill(pid, signal.SIGHUP)
-            ends = time.monotonic() + chosen.wait
-            while time.monotonic() < ends:
-                outcome = _outcome(state)
-                if outcome.get("at") != before.get("at"):
-                    return _said(outcome)
-                if holder(state / NAME) != pid:
-                    return _told(f"process {pid} has ended meanwhile", 1)
-                time.sleep(_LOOK)
-            return _told(f"process {pid} has not answered in {chosen.wait:g} s: see its log", 1)
-    except FileNotFoundError:
-        return _told(f"no switch runs with the state directory {state}", 1)
-    except PermissionError as error:
-        return _told(f"{error.filename or f'process {pid}'} is not for us: run as its user", 1)
-
-
-def _said(outcome: dict[str, Any]) -> int:
+        outcome = ask(state, signal.SIGHUP, OUTCOME, chosen.wait)
+    except NoAnswerError as trouble:
+        return told(trouble, 1)
     if outcome["done"]:
         print(f"softswitch: {outcome['said']}")
         return 0
-    return _told(f"{outcome['said']}; nothing has changed", 2)
-
-
-def _told(trouble: str, status: int) -> int:
-    print(f"softswitch: {trouble}", file=sys.stderr)
-    return status
-
-
-def _outcome(state: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((state / OUTCOME).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One reload after the other, so that each hears of its own."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return told(f"{outcome['said']}; nothing has changed", 2)

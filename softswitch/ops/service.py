@@ -4,7 +4,6 @@ import gc
 import resource
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +18,11 @@ from softswitch.errors import ConfigError, TransportError
 from softswitch.flow import WEBSOCKETS
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
+from softswitch.ops.banning import Banning
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config
+from softswitch.ops.firewall import Firewall
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.media import media_engine, mended, noticed
 from softswitch.ops.pages import use_large_pages
@@ -36,6 +37,7 @@ from softswitch.ops.whole import write_whole
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
+from softswitch.transport.certificates import Certificates
 from softswitch.transport.listener import Listener
 from softswitch.transport.names import names_in_dns
 from softswitch.transport.tcp import TcpPort
@@ -97,11 +99,14 @@ class SwitchService(Service):
         self._sweep.clock = reactor
         self._stats = state / "stats.json"
         self._pid = PidFile(state / NAME)
+        self._banning = Banning(
+            self.house.transport.door, state, Firewall(config.door.firewall), reactor
+        )
         self._reloader = Reloader(
             Path(config.file).absolute(),
             config.directory,
             state / OUTCOME,
-            partial(take, self.house, self._records, self._showing),
+            self._take,
             reactor,
         )
         # When the calls that are left are hung up.
@@ -125,6 +130,7 @@ class SwitchService(Service):
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
         except ConfigError as error:
             refuse(error)
+        self._banning.start()
         self._user_file.watch(self._users_changed)
         self._sweep.start(SWEEP_SECONDS, now=False)
         # The reactor installs its own signal handlers when it begins to run.
@@ -223,6 +229,7 @@ class SwitchService(Service):
         if self.house.engine is not None:
             self.house.engine.stop()
         self.house.bindings.stop()
+        self._banning.stop()
         self._records.close()
         self._store.close()
         self._user_file.close()
@@ -237,7 +244,8 @@ class SwitchService(Service):
 
     def _heed_signals(self) -> None:
         """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end
-        as one killed. SIGHUP reloads, SIGUSR1 writes the figures."""
+        as one killed. SIGHUP reloads, SIGUSR1 writes the figures, SIGUSR2 does what
+        ``softswitch ban`` wishes for."""
         from_signal = self._reactor.callFromThread
 
         def stop(number: int, frame: object) -> None:
@@ -246,10 +254,14 @@ class SwitchService(Service):
         def write(number: int, frame: object) -> None:
             from_signal(self._write_stats)
 
+        def ban(number: int, frame: object) -> None:
+            from_signal(self._banning.serve)
+
         def reload(number: int, frame: object) -> None:
             from_signal(self._reload)
 
         signal.signal(signal.SIGHUP, reload)
+        signal.signal(signal.SIGUSR2, ban)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGUSR1, write)
@@ -264,6 +276,10 @@ class SwitchService(Service):
     def _reload(self) -> None:
         if self.running and not self.house.switch.draining:
             self._reloader.begin()
+
+    def _take(self, config: Config, certificates: Certificates) -> None:
+        take(self.house, self._records, self._showing, config, certificates)
+        self._banning.firewall.table = config.door.firewall
 
     def _write_stats(self) -> None:
         write_whole(self._stats, self.house.stats())

@@ -1,9 +1,13 @@
 """Whether the switch is overloaded, as its own ports and timers see it. Pure.
 
 No message sets a timer for it. A UDP port that has read nothing but full batches for a while has a
-backlog, and so has one whose receive buffer fills; a timer wheel that is woken late says that the
-reactor is busy with something, whatever it is, connections among it. While that is so, and for a
-moment after, new work is refused; what is under way goes on.
+backlog; a timer wheel that is woken late, time and again, says that the reactor is busy with
+something, whatever it is, connections among it. While that is so, and for a moment after, new work
+is refused; what is under way goes on.
+
+A stall is no overload: the machine was elsewhere, a configuration was read, and what has gathered
+is soon done. So the first sign has to stand for some time; where the switch was overloaded just
+now, a short one will do, so that the load stays at what it can bear.
 """
 
 from collections.abc import Callable
@@ -30,8 +34,10 @@ HOLD = 0.05
 BACKLOG_HOLD = 0.02
 #: A receive buffer that is so full has a backlog in half the time.
 FULL = 0.5
-#: Timers in a row that have to be late: a single one says that the machine was elsewhere.
-LATE = 3
+#: So many times the lag a first sign has to stand.
+STANDS = 10
+#: Seconds after an overload in which any sign speaks of another.
+RECENT = 5.0
 
 
 class Overload:
@@ -49,7 +55,8 @@ class Overload:
         self.times = 0
         self._now = now
         self._until = 0.0
-        self._late = 0
+        # Since when each timer has been late.
+        self._late_since: float | None = None
 
     def now_on(self) -> bool:
         """Whether the switch is overloaded now; to be asked where ``on`` is set."""
@@ -59,21 +66,29 @@ class Overload:
 
     def woken_late(self, seconds: float) -> None:
         """A timer was so late."""
-        if seconds > self.settings.lag_seconds > 0:
-            self._late += 1
-            if self._late >= LATE:
-                self._press(self._now() + HOLD)
-        else:
-            self._late = 0
+        lag = self.settings.lag_seconds
+        if not seconds > lag > 0:
+            self._late_since = None
+            return
+        now = self._now()
+        if self._late_since is None:
+            self._late_since = now - seconds
+        if now - self._late_since > self._needed(lag, now):
+            self._press(now + HOLD)
 
     def backlog(self, seconds: float, filled: float) -> None:
         """A port has read full batches for so long.
 
         :param filled: how much of its receive buffer is in use, 0 to 1.
         """
-        lag = self.settings.lag_seconds
-        if lag > 0 and seconds > (lag / 2 if filled > FULL else lag):
-            self._press(self._now() + BACKLOG_HOLD)
+        lag, now = self.settings.lag_seconds, self._now()
+        needed = self._needed(lag, now)
+        if lag > 0 and seconds > (needed / 2 if filled > FULL else needed):
+            self._press(now + BACKLOG_HOLD)
+
+    def _needed(self, lag: float, now: float) -> float:
+        """Seconds for which a sign has to stand."""
+        return lag if self.times and now < self._until + RECENT else lag * STANDS
 
     def _press(self, until: float) -> None:
         if not self.now_on():

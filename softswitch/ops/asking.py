@@ -1,0 +1,88 @@
+"""How a command speaks to the switch that runs: by a signal, and by files in the state directory.
+
+The process that holds the state directory's lock gets the signal, and writes what came of it into a
+file, whose ``at`` tells one answer from the next. One command asks after the other.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from softswitch.ops.pidfile import NAME, holder
+
+#: Seconds between two looks at the outcome.
+_LOOK: Final = 0.05
+
+
+class NoAnswerError(Exception):
+    """No switch runs, or it does not answer; says why."""
+
+
+def ask(
+    state: Path,
+    number: signal.Signals,
+    outcome: str,
+    wait: float,
+    prepare: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Ask the switch that runs with a state directory, and wait for what comes of it.
+
+    :param outcome: name of the file in which it answers.
+    :param wait: seconds.
+    :param prepare: called before the signal is sent, when nobody else is asking.
+    :raises NoAnswerError: none runs, it is another user's, or it was silent.
+    """
+    try:
+        with _alone(state):
+            pid = holder(state / NAME)
+            if pid is None:
+                raise NoAnswerError(f"no switch runs with the state directory {state}")
+            before = _read(state / outcome)
+            prepare()
+            os.kill(pid, number)
+            ends = time.monotonic() + wait
+            while time.monotonic() < ends:
+                answer = _read(state / outcome)
+                if answer.get("at") != before.get("at"):
+                    return answer
+                if holder(state / NAME) != pid:
+                    raise NoAnswerError(f"process {pid} has ended meanwhile")
+                time.sleep(_LOOK)
+            raise NoAnswerError(f"process {pid} has not answered in {wait:g} s: see its log")
+    except FileNotFoundError:
+        raise NoAnswerError(f"no switch runs with the state directory {state}") from None
+    except PermissionError as error:
+        whose = error.filename or f"process {pid}"
+        raise NoAnswerError(f"{whose} is not for us: run as its user") from None
+
+
+def told(trouble: object, status: int) -> int:
+    """Say what is wrong; the exit status."""
+    print(f"softswitch: {trouble}", file=sys.stderr)
+    return status
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One after the other, so that each hears of its own."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

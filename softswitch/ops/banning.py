@@ -1,0 +1,148 @@
+"""The bans of a running switch, towards the world: the log, a file, a firewall, and the command.
+
+All of it is beside the calls: the file is written by a thread, at most once a second, and so is the
+firewall told.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from cattrs.errors import BaseValidationError
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from softswitch.ops.ban import BANS, OUTCOME, WISH
+from softswitch.ops.firewall import Firewall
+from softswitch.ops.whole import write_whole
+from softswitch.plain import from_plain, to_plain
+from softswitch.transport.bans import Ban
+from softswitch.transport.door import Door
+
+log = Logger()
+
+#: Seconds between two writings of the file, and lines of the log in that time: an attacker with
+#: many sources is not to fill the disk.
+PACE: Final = 1.0
+LINES: Final = 50
+
+
+class Banning:
+    """Keeps the bans of one switch.
+
+    :ivar firewall: who else keeps them.
+    :param door: whose they are.
+    :param state: the state directory.
+    """
+
+    def __init__(self, door: Door, state: Path, firewall: Firewall, reactor: Any) -> None:
+        self._door = door
+        self._state = state
+        self.firewall = firewall
+        self._reactor = reactor
+        self._writing: Any = None
+        self._lines = 0
+
+    def start(self) -> None:
+        """Take over the bans of the last run, and have the firewall keep them, too."""
+        bans = self._door.bans
+        path = self._state / BANS
+        try:
+            kept = [from_plain(Ban, each) for each in json.loads(path.read_bytes())["bans"]]
+            restored = bans.restore(ban for ban in kept if ban.by != "configuration")
+        except FileNotFoundError:
+            restored = 0
+        except (OSError, ValueError, KeyError, TypeError, BaseValidationError) as error:
+            log.error("{path}: bans cannot be restored: {error}", path=path, error=repr(error))
+            restored = 0
+        if restored:
+            log.info("{count} bans restored", count=restored)
+        for ban in bans.all():
+            self.firewall.ban(ban, self._seconds(ban))
+        bans.made.append(self._made)
+        bans.lifted.append(self._lifted)
+
+    def stop(self) -> None:
+        """Write what is not written yet."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+            self._write(self._plain())
+        self.firewall.stop()
+
+    def serve(self) -> None:
+        """Do what a command wishes for, and write what came of it."""
+        try:
+            wish = json.loads((self._state / WISH).read_bytes())
+            answer = self._granted(wish)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            answer = {"done": False, "said": f"the wish cannot be read: {error!r}"}
+        write_whole(self._state / OUTCOME, {"at": time.time_ns(), **answer})
+
+    def _granted(self, wish: dict[str, Any]) -> dict[str, Any]:
+        doing, door = wish["do"], self._door
+        if doing == "list":
+            return {"done": True, **self._plain()}
+        network = wish["network"]
+        if doing == "add":
+            ban = door.ban(network, wish["seconds"], wish["why"])
+            if ban is None:
+                said = f"{network} is trusted: a trunk's, or in door.trusted"
+                return {"done": False, "said": said}
+            return {"done": True, "said": f"{ban.network} is banned"}
+        if door.lift(network) is None:
+            return {
+                "done": False,
+                "said": f"{network} is not banned; `softswitch ban list` shows all",
+            }
+        return {"done": True, "said": f"{network} is banned no longer"}
+
+    def _made(self, ban: Ban) -> None:
+        self._lines += 1
+        if self._lines <= LINES:
+            seconds = self._seconds(ban)
+            log.warn(
+                "banned {network} {length}: {why}, {proof}",
+                network=ban.network,
+                length="for ever" if seconds is None else f"for {seconds:.0f} s",
+                why=ban.why,
+                proof="proven" if ban.proven else "unproven",
+            )
+        self.firewall.ban(ban, self._seconds(ban))
+        self._write_soon()
+
+    def _lifted(self, ban: Ban) -> None:
+        log.info("lifted the ban of {network}", network=ban.network)
+        self.firewall.lift(ban)
+        self._write_soon()
+
+    def _seconds(self, ban: Ban) -> float | None:
+        return None if ban.until is None else max(1.0, ban.until - self._reactor.seconds())
+
+    def _write_soon(self) -> None:
+        if self._writing is None:
+            self._writing = self._reactor.callLater(PACE, self._write_in_thread)
+
+    def _write_in_thread(self) -> None:
+        self._writing = None
+        if self._lines > LINES:
+            log.warn("banned {count} more in that second", count=self._lines - LINES)
+        self._lines = 0
+        self._run(self._write, self._plain())
+
+    def _run(self, work: Callable[..., None], *args: Any) -> None:
+        pool = self._reactor.getThreadPool()
+        deferToThreadPool(self._reactor, pool, work, *args).addErrback(_failed)
+
+    def _plain(self) -> dict[str, Any]:
+        return {"bans": [to_plain(ban) for ban in self._door.bans.all()]}
+
+    def _write(self, bans: dict[str, Any]) -> None:
+        write_whole(self._state / BANS, bans)
+
+
+def _failed(failure: Failure) -> None:
+    log.failure("the bans cannot be written", failure)

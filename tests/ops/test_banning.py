@@ -1,0 +1,199 @@
+"""Bans towards the world: the log, the file, the firewall, the command's wishes."""
+
+import json
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
+
+from softswitch.ops.ban import BANS, OUTCOME, WISH
+from softswitch.ops.banning import LINES, Banning
+from softswitch.ops.door_tables import FirewallTable
+from softswitch.ops.firewall import Change, Firewall, nft_line, spelled
+from softswitch.transport.door import Door, DoorSettings
+from softswitch.transport.networks import network_of
+
+
+class Pool:
+    """A thread pool that does everything at once."""
+
+    def callInThreadWithCallback(self, done, work, *args, **more):  # noqa: N802
+        done(True, work(*args, **more))
+
+
+class Reactor(Clock):
+    def getThreadPool(self):  # noqa: N802
+        return Pool()
+
+    def callFromThread(self, function, *args):  # noqa: N802
+        function(*args)
+
+
+class Told(Firewall):
+    """Notes what it is told."""
+
+    def __init__(self):
+        super().__init__(FirewallTable(table="inet filter"))
+        self.log = []
+
+    def _put(self, change):
+        self.log.append(change)
+
+
+@pytest.fixture
+def reactor():
+    return Reactor()
+
+
+@pytest.fixture
+def lines():
+    found = []
+
+    def note(event):
+        found.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(note)
+    yield found
+    globalLogPublisher.removeObserver(note)
+
+
+@pytest.fixture
+def make(tmp_path, reactor):
+    def make():
+        door = Door(reactor, DoorSettings(), [network_of("10.0.0.0/8")])
+        banning = Banning(door, tmp_path, Told(), reactor)
+        banning.start()
+        return door, banning
+
+    return make
+
+
+def wish(banning, tmp_path, **wishes):
+    """What a command is answered."""
+    (tmp_path / WISH).write_text(json.dumps(wishes))
+    banning.serve()
+    return json.loads((tmp_path / OUTCOME).read_bytes())
+
+
+def test_a_ban_is_logged_in_one_line(make, lines):
+    """As docs/security.md tells fail2ban to read it."""
+    door, _ = make()
+    door.ban("192.0.2.1", 3600, "by hand")
+    door.ban("192.0.2.0/24", None, "by hand")
+    door.lift("192.0.2.1")
+    assert lines == [
+        "banned 192.0.2.1/32 for 3600 s: by hand, proven",
+        "banned 192.0.2.0/24 for ever: by hand, proven",
+        "lifted the ban of 192.0.2.1/32",
+    ]
+
+
+def test_many_bans_do_not_fill_the_log(make, reactor, lines):
+    """So many lines a second, and how many more there were."""
+    door, banning = make()
+    for number in range(LINES + 7):
+        door.ban(f"192.0.2.{number}", 60, "flood")
+    reactor.advance(1)
+    assert len(lines) == LINES + 1
+    assert lines[-1] == "banned 7 more in that second"
+    assert len(banning.firewall.log) == LINES + 7
+
+
+def test_bans_outlive_the_process(make, tmp_path, reactor):
+    """Written a second later at most, or at the end; those of the configuration are not, for the
+    next one may be another. The firewall hears of them again, with what is left of their time."""
+    door, banning = make()
+    door.ban("192.0.2.1", 100, "by hand")
+    reactor.advance(1)
+    door.ban("2001:db8::/32", None, "for ever")
+    door.ban_configured([network_of("198.51.100.0/24")])
+    banning.stop()
+    reactor.advance(40)
+    again, later = make()
+    assert {ban.network for ban in again.bans.all()} == {"192.0.2.1/32", "2001:db8::/32"}
+    assert set(later.firewall.log) == {
+        Change("192.0.2.1/32", True, 59.0),
+        Change("2001:db8::/32", True, None),
+    }
+
+
+@pytest.mark.parametrize("rubbish", ["", "{", "[]", '{"bans": 1}', '{"bans": [{"network": 5}]}'])
+def test_a_damaged_file_stops_nobody(make, tmp_path, rubbish, lines):
+    """The switch starts without those bans, and says so."""
+    (tmp_path / BANS).write_text(rubbish)
+    door, _ = make()
+    assert len(door.bans) == 0
+    assert "cannot be restored" in lines[0]
+
+
+def test_what_a_command_wishes_for(make, tmp_path):
+    """A ban is made, listed, lifted; what is trusted is not banned, what is not banned not
+    lifted; and each answer can be told from the one before."""
+    door, banning = make()
+    first = wish(banning, tmp_path, do="add", network="192.0.2.1", seconds=60, why="x")
+    assert (first["done"], first["said"]) == (True, "192.0.2.1/32 is banned")
+    (listed,) = wish(banning, tmp_path, do="list")["bans"]
+    assert (listed["network"], listed["why"], listed["by"]) == ("192.0.2.1/32", "x", "command")
+    refused = wish(banning, tmp_path, do="add", network="10.1.1.1", seconds=60, why="x")
+    assert not refused["done"]
+    assert "trusted" in refused["said"]
+    assert wish(banning, tmp_path, do="lift", network="192.0.2.1")["done"]
+    assert len(door.bans) == 0
+    last = wish(banning, tmp_path, do="lift", network="192.0.2.1")
+    assert not last["done"]
+    assert last["at"] != first["at"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"do": "add"}', '{"do": "lift", "network": "x"}'])
+def test_a_wish_that_cannot_be_read(make, tmp_path, text):
+    """It is answered, too, and harms nobody."""
+    _, banning = make()
+    (tmp_path / WISH).write_text(text)
+    banning.serve()
+    assert json.loads((tmp_path / OUTCOME).read_bytes())["done"] is False
+
+
+def test_what_nftables_is_told():
+    """An element with its time, in the place of the one that was there; IPv6 has its own set."""
+    table = FirewallTable(table="inet filter", set="four", set6="six")
+    put = "add element inet filter four { 192.0.2.1 timeout 60s }"
+    assert nft_line(table, Change("192.0.2.1", True, 59.6)) == (
+        f"{put}\ndelete element inet filter four {{ 192.0.2.1 }}\n{put}"
+    )
+    lifted = nft_line(table, Change("2001:db8::/64", False))
+    assert lifted == "delete element inet filter six { 2001:db8::/64 }"
+    assert nft_line(FirewallTable(table="inet filter"), Change("2001:db8::/64", True)) == ""
+
+
+def test_a_command_of_the_operators(tmp_path):
+    """It is run with the address and the seconds as words of their own, whatever it is; then the
+    next one."""
+    script, out = tmp_path / "tell", tmp_path / "out"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {out}\n')
+    script.chmod(0o755)
+    ban, lift = (str(script), "ban", "{address}", "{seconds}"), (str(script), "lift", "{address}")
+    assert spelled(ban, Change("192.0.2.1", True, 60.0))[1:] == ["ban", "192.0.2.1", "60"]
+    firewall = Firewall(FirewallTable(ban=ban, lift=lift))
+    door = Door(Clock(), DoorSettings())
+    door.bans.made.append(lambda ban: firewall.ban(ban, 60.0 if ban.until else None))
+    door.bans.lifted.append(firewall.lift)
+    door.ban("192.0.2.1", 60, "x")
+    door.ban("192.0.2.2", None, "x")
+    door.lift("192.0.2.1")
+    firewall.stop()
+    assert out.read_text().splitlines() == [
+        "ban 192.0.2.1/32 60",
+        "ban 192.0.2.2/32 0",
+        "lift 192.0.2.1/32",
+    ]
+
+
+def test_a_command_that_fails_is_told_of(lines):
+    """With what it said; the next one is run all the same."""
+    firewall = Firewall(FirewallTable(ban=("/nonexistent", "{address}")))
+    door = Door(Clock(), DoorSettings())
+    door.bans.made.append(lambda ban: firewall.ban(ban, None))
+    door.ban("192.0.2.1", 60, "x")
+    door.ban("192.0.2.2", 60, "x")
+    firewall.stop()
+    assert len([line for line in lines if line.startswith("/nonexistent: ")]) == 2
