@@ -18,8 +18,9 @@ from softswitch.errors import ConfigError, SipSyntaxError
 from softswitch.explain.invite import composed, whole
 from softswitch.explain.live import live
 from softswitch.explain.prose import written
-from softswitch.explain.rehearsal import ELSEWHERE, Source, Wishes, rehearse, without_waiting
+from softswitch.explain.rehearsal import Source, Wishes, rehearse, without_waiting
 from softswitch.explain.report import json_of, outcome
+from softswitch.explain.surroundings import ELSEWHERE
 from softswitch.ops.config import Config, load
 from softswitch.ops.values import HostPort, read_host_port
 from softswitch.sip.message import Field
@@ -49,7 +50,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--source", type=_address, metavar="HOST[:PORT]", help="where it comes from"
     )
-    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), help="over which it comes")
+    parser.add_argument(
+        "--transport", choices=("udp", "tcp", "tls", "ws", "wss"), help="over which it comes"
+    )
     parser.add_argument(
         "--certificate", action="append", default=[], metavar="NAME",
         help="a name in the certificate that its sender shows; may be repeated",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from softswitch.flow import uri_transport
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request
@@ -52,7 +53,7 @@ def composed(
     :param called: a name or number, or a URI.
     :param domain: where names and numbers are meant.
     :param source: address literal without brackets.
-    :param transport: "UDP" or "TCP".
+    :param transport: "UDP", "TCP", "TLS", "WS" or "WSS".
     :param fields: further header fields.
     :raises SipSyntaxError: caller or called cannot be read.
     """
@@ -60,7 +61,7 @@ def composed(
     me = NameAddr.parse(caller if "<" in caller else f"<{_uri(caller, domain)}>")
     host = f"[{source}]" if ":" in source else source
     family = "IP6" if ":" in source else "IP4"
-    kind = "" if transport == "UDP" else f";transport={transport.lower()}"
+    kind = "" if transport == "UDP" else f";transport={uri_transport(transport)}"
     user = f"{me.uri.user}@" if me.uri.user else ""
     first: list[Field] = [
         ("Via", f"SIP/2.0/{transport} {host}:{port};branch={compose.new_branch()};rport"),

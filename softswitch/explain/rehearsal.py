@@ -14,6 +14,7 @@ from softswitch.explain.diary import Diary
 from softswitch.explain.house import ExplainedHouse
 from softswitch.explain.nowhere import Nowhere, Sent
 from softswitch.explain.surroundings import (
+    ELSEWHERE,
     gateway_health,
     media_engine,
     name_look_up,
@@ -32,8 +33,6 @@ from softswitch.transport.listener import Listener, choose
 
 #: Seconds that a rehearsal goes on at most; they take no time.
 LONGEST = 3600
-#: Where callers stand of whom nobody says where they are (RFC 5737, RFC 3849).
-ELSEWHERE = {4: "203.0.113.1", 6: "2001:db8:113::1"}
 
 
 @attrs.frozen
@@ -42,7 +41,7 @@ class Source:
 
     :ivar host: address literal without brackets; "" for one of the documentation's.
     :ivar port: 0 for that of its Via.
-    :ivar transport: "UDP", "TCP", "TLS"; "" for that of its Via.
+    :ivar transport: "UDP", "TCP", "TLS", "WS", "WSS"; "" for that of its Via.
     :ivar listener: name of the listener; "" for the one that faces the host.
     :ivar names: in the certificate that its sender shows.
     """

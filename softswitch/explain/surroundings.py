@@ -15,7 +15,7 @@ from softswitch.errors import ConfigError, SipSyntaxError, TransportError
 from softswitch.explain.diary import Diary, LookedUp
 from softswitch.explain.house import ExplainedHouse
 from softswitch.explain.nowhere import Nowhere
-from softswitch.flow import Flow
+from softswitch.flow import WEBSOCKETS, Flow
 from softswitch.media.relay import RelayEngine
 from softswitch.ops.config import Config
 from softswitch.plain import from_plain
@@ -28,6 +28,11 @@ from softswitch.testing.media import StillPath
 from softswitch.transport.resolver import LookUp, next_hop
 from softswitch.trunk.health import Gateway, State
 from softswitch.wheel import Clock
+
+#: Where somebody is who might be anywhere (RFC 5737, RFC 3849), by IP version.
+ELSEWHERE = {4: "203.0.113.1", 6: "2001:db8:113::1"}
+#: The port of a connection that is not there.
+EPHEMERAL = 49152
 
 
 def media_engine(config: Config, clock: Clock) -> IMediaEngine | None:
@@ -85,7 +90,7 @@ def place_phones(
     for user, contacts in registered.items():
         aor = f"{user}@{house.domain}"
         bindings = [
-            Binding(aor, contact, _flow_to(house, contact), "", 0, now, now + 3600)
+            Binding(aor, contact, _flow_to(house, stage, contact), "", 0, now, now + 3600)
             for contact in contacts
         ]
         house.bindings.remove_all(aor, "", 0)
@@ -108,9 +113,16 @@ def _revived(house: ExplainedHouse, stage: Nowhere, plain: object) -> Binding | 
     return attrs.evolve(binding, flow=flow, reachable=True)
 
 
-def _flow_to(house: ExplainedHouse, contact: str) -> Flow:
+def _flow_to(house: ExplainedHouse, stage: Nowhere, contact: str) -> Flow:
+    """A flow to where a contact leads; of a page, whose contact leads nowhere, a WebSocket."""
     try:
-        hop = next_hop(Uri.parse(contact))
+        uri = Uri.parse(contact)
+        if uri.transport in WEBSOCKETS:
+            for listener in house.transport.listeners:
+                if listener.transport in WEBSOCKETS:
+                    host = ELSEWHERE[6 if ":" in listener.bind_host else 4]
+                    return stage.flow_from(listener.name, host, EPHEMERAL)
+        hop = next_hop(uri)
         if hop is not None:
             return house.transport.flow_to(*hop)
     except (SipSyntaxError, TransportError):

@@ -158,3 +158,39 @@ def test_a_page_wants_webrtc(make_stage, page):
     else:
         assert wants == [None, MediaProfile("webrtc", dtmf="events")]
     alice.hang_up()
+
+
+WEBRTC = (
+    """v=0
+o=mozilla 77 1 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0
+m=audio 54321 UDP/TLS/RTP/SAVPF 111 0
+c=IN IP4 192.168.1.7
+a=candidate:1 1 udp 2113937151 192.168.1.7 54321 typ host
+a=candidate:2 1 udp 2113937151 5d3a4c11.local 54321 typ host
+a=ice-ufrag:Xy12
+a=ice-pwd:0123456789abcdefghijklmn
+a=fingerprint:sha-256 {print}
+a=setup:actpass
+a=mid:0
+a=rtcp-mux
+a=sendrecv
+""".format(print=":".join(["AB"] * 32))
+    .replace("\n", "\r\n")
+    .encode()
+)
+
+
+def test_pages_talk_to_each_other(stage):
+    """Without a media engine they find each other by ICE: candidates, fingerprints and all cross as
+    they are."""
+    alice, bob = stage.phone("alice", **WEB), stage.phone("bob", **WEB)
+    line = alice.call("bob", sdp=WEBRTC)
+    bob.answer(sdp=WEBRTC.replace(b"actpass", b"active"))
+    for found, setup in ((bob.line.invite.body, b"actpass"), (line.responses[-1].body, b"active")):
+        told = [each for each in found.split(b"\r\n") if not each.startswith((b"o=", b"s="))]
+        wanted = WEBRTC.replace(b"actpass", setup).split(b"\r\n")
+        assert told == [each for each in wanted if not each.startswith((b"o=", b"s="))]
+    alice.hang_up()

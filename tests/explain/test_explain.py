@@ -305,6 +305,21 @@ def test_names_are_looked_up_when_that_is_wished(explain, monkeypatch):
     assert found["tries"][1]["host"] == "127.89.0.77"
 
 
+def test_pages_call_each_other(explain, tmp_path):
+    """Over WebSockets, where the contact of who is called leads nowhere (RFC 7118): he is taken to
+    have opened one."""
+    web = '[[listen]]\ntransport = "ws"\nbind = "127.89.0.1"\nport = 8080\n'
+    text = f'{CONFIG % ""}\n{web}\n[media]\nengine = "bypass"\n'
+    (file := tmp_path / "pages.toml").write_text(text)
+    page = ["--registered", "carol=sip:c@page.invalid;transport=ws", "--transport", "ws"]
+    _, found = explain("--to", "carol", *page, "--as-user", "alice", config=file)
+    assert found["outcome"] == "leaves"
+    assert found["source"]["transport"] == "WS"
+    [only] = found["tries"]
+    assert only["transport"] == "WS"
+    assert only["target"] == "sip:c@page.invalid;transport=ws"
+
+
 def test_forwarding_is_shown_and_followed(explain):
     """Where a call goes when somebody is busy stands beside the targets; --fate 486 goes there."""
     bob = ["--registered", "bob=sip:bob@127.89.0.21:5070;transport=tcp"]
