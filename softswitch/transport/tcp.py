@@ -93,11 +93,42 @@ class TcpPort:
 
 
 @implementer(IPushProducer)
-class TcpStream(Protocol):
-    """One connection's bytes on the reactor.
+class Backlog:
+    """Knows how much of what was written on a connection the peer has not taken.
 
-    It is registered as the producer for its own transport, only to be told when the transport's
-    buffer fills.
+    It is registered as the producer for the connection's transport, only to be told when the
+    transport's buffer fills.
+    """
+
+    _unsent = 0
+    _full = False
+
+    def unsent(self) -> int:
+        """About how many bytes the peer has not taken; 0 while it keeps up."""
+        return self._unsent
+
+    def wrote(self, size: int) -> None:
+        """So many bytes more are written now."""
+        if self._full:
+            self._unsent += size
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """The transport's buffer is full; told again with each write while it is."""
+        if not self._full:
+            self._full = True
+            self._unsent = BUFFERED
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The transport's buffer has drained."""
+        self._full = False
+        self._unsent = 0
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection ends; ``connectionLost`` tells."""
+
+
+class TcpStream(Backlog, Protocol):
+    """One connection's bytes on the reactor.
 
     :ivar connector: of a connection that we open.
     """
@@ -107,18 +138,11 @@ class TcpStream(Protocol):
     def __init__(self, connection: Connection | None = None) -> None:
         self.connection = connection
         self.connector: IConnector | None = None
-        self._unsent = 0
-        self._full = False
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after what was written before."""
-        if self._full:
-            self._unsent += len(data)
+        self.wrote(len(data))
         self.transport.write(data)
-
-    def unsent(self) -> int:
-        """About how many bytes the peer has not taken; 0 while it keeps up."""
-        return self._unsent
 
     def close(self) -> None:
         """End the connection when what was written has left."""
@@ -153,20 +177,6 @@ class TcpStream(Protocol):
     def why(self, reason: Failure) -> str:
         """What ended the connection, in words."""
         return reason.getErrorMessage()
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """The transport's buffer is full; told again with each write while it is."""
-        if not self._full:
-            self._full = True
-            self._unsent = BUFFERED
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """The transport's buffer has drained."""
-        self._full = False
-        self._unsent = 0
-
-    def stopProducing(self) -> None:  # noqa: N802
-        """The connection ends; ``connectionLost`` tells."""
 
 
 class Accepting(ServerFactory):

@@ -17,7 +17,6 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
-    IPushProducer,
     ITCPTransport,
 )
 from twisted.internet.protocol import ServerFactory
@@ -33,7 +32,7 @@ from softswitch.transport.handshake import SUB_PROTOCOL, refusal
 from softswitch.transport.heartbeat import Heartbeat
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.tcp import BUFFERED, TcpPort, watch
+from softswitch.transport.tcp import Backlog, TcpPort, watch
 from softswitch.transport.tls import Shown
 
 #: Bytes of the largest opening handshake.
@@ -117,12 +116,11 @@ class _Silence:
     info = warn = error = debug
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IHandshakeListener)
 class WebSocketStream(WebSocketServerProtocol):
     """One WebSocket: its messages are the bytes of a ``Connection``.
 
-    It is registered as the producer for its own transport, only to be told when the transport's
-    buffer fills. What the library calls by camelCase names is told of in its documentation.
+    What the library calls by camelCase names is told of in its documentation.
     """
 
     transport: ITCPTransport
@@ -137,8 +135,7 @@ class WebSocketStream(WebSocketServerProtocol):
         self._code = NORMAL
         self._frames = 0
         self._fragments = 0
-        self._unsent = 0
-        self._full = False
+        self._backlog = Backlog()
 
     # For the connection.
 
@@ -146,13 +143,12 @@ class WebSocketStream(WebSocketServerProtocol):
         """Send ``data`` as one message: as text, if it is any (RFC 7118 5)."""
         if self.state != self.STATE_OPEN:
             return
-        if self._full:
-            self._unsent += len(data)
+        self._backlog.wrote(len(data))
         self.sendFrame(opcode=1 if data.isascii() or _is_text(data) else 2, payload=data)
 
     def unsent(self) -> int:
         """About how many bytes the peer has not taken; 0 while it keeps up."""
-        return self._unsent
+        return self._backlog.unsent()
 
     def close(self) -> None:
         """End the connection when what was written has left, a WebSocket with a Close."""
@@ -172,7 +168,7 @@ class WebSocketStream(WebSocketServerProtocol):
         super().connectionMade()
         transport: Any = self.transport
         watch(transport.transport if self._listener.transport == "WSS" else transport)
-        self.registerProducer(self, True)
+        self.registerProducer(self._backlog, True)
         peer = transport.getPeer()
         self._connection = self._layer.accepted(self._listener.name, self, peer.host, peer.port)
         if self._connection is not None:
@@ -208,20 +204,6 @@ class WebSocketStream(WebSocketServerProtocol):
             self._heartbeat.stop()
         if self._connection is not None:
             self._connection.lost(reason.getErrorMessage())
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """The transport's buffer is full; told again with each write while it is."""
-        if not self._full:
-            self._full = True
-            self._unsent = BUFFERED
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """The transport's buffer has drained."""
-        self._full = False
-        self._unsent = 0
-
-    def stopProducing(self) -> None:  # noqa: N802
-        """The connection ends; ``connectionLost`` tells."""
 
     # From the heartbeat.
 

@@ -161,14 +161,14 @@ def test_a_handshake_without_end_is_not_kept():
 def test_a_page_that_is_told_to_wait():
     """While the transport's buffer is full, what is written is counted (256 KiB are too much)."""
     world = World()
-    stream, _ = world.connect()
+    stream, wire = world.connect()
     stream.dataReceived(OPENING)
     assert stream.unsent() == 0
-    stream.pauseProducing()
+    wire.producer.pauseProducing()
     stream.write(b"x" * 1000)
-    stream.pauseProducing()
+    wire.producer.pauseProducing()
     assert stream.unsent() == 65536 + 1000
-    stream.resumeProducing()
+    wire.producer.resumeProducing()
     assert stream.unsent() == 0
     world.end(stream)
 
