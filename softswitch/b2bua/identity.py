@@ -8,6 +8,7 @@ with the caller's wish for privacy; towards everybody else the switch performs t
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, Literal
 
 import attrs
@@ -194,16 +195,27 @@ def _believed(message: Message, who: Identity, near: Profile, host: str) -> list
         return [str(NameAddr("", Uri("sip", user=escape_user(who.number), host=host)))]
     for place in near.believed:
         if place == "pai":
-            values = message.values("P-Asserted-Identity")
+            values = _read(message.values("P-Asserted-Identity")[:_IDENTITIES])
         else:
             values = _named(_party(message) if place == "rpid" else message.from_)
         if values:
-            return values[:_IDENTITIES]
+            return values
     if who.kind != "user":
         return []
     display = who.display or _preferred(message, who)
     uri = Uri("sip", user=escape_user(who.name), host=who.domain or host)
     return [str(NameAddr(display, uri))]
+
+
+def _read(values: Iterable[str]) -> list[str]:
+    """Identities composed anew, so that nobody reads others in them than we do; what cannot be read
+    asserts nobody."""
+    found = []
+    for value in values:
+        with suppress(SipSyntaxError):
+            named = NameAddr.parse(value)
+            found.append(str(NameAddr(named.display, named.uri)))
+    return found
 
 
 def _named(party: NameAddr | None) -> list[str]:

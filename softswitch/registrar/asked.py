@@ -100,6 +100,8 @@ def read(request: Request, flow: Flow, domains: Domains, min_expires: int) -> As
         raise SipSyntaxError("SIPS Contact without TLS", header="Contact")
     outbound = _asks_for_outbound(request)
     wishes = tuple(_wish(request, each, min_expires, outbound) for each in contacts)
+    if len({wish.uri for wish in wishes}) < len(wishes):
+        raise SipSyntaxError("Duplicate Contact", header="Contact")
     if sum(1 for wish in wishes if wish.reg_id and wish.seconds != 0) > 1:
         raise SipSyntaxError("Several reg-id", header="Contact")
     return Asked(aor, False, wishes)

@@ -15,6 +15,10 @@ from softswitch.errors import SdpSyntaxError
 #: More ``m=`` lines than this are refused.
 MAX_MEDIA = 64
 
+#: So are more lines in all, and more formats of one section: each is compared with others.
+MAX_LINES = 1024
+MAX_FORMATS = 64
+
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -108,6 +112,8 @@ class MediaSection:
         words = _words(self.lines[0].rstrip("\r")[2:])
         if len(words) < 3:
             raise SdpSyntaxError("Bad m= line in SDP")
+        if len(words) > 3 + MAX_FORMATS:
+            raise SdpSyntaxError(f"More than {MAX_FORMATS} formats in SDP")
         port, slash, count = words[1].partition("/")
         put = object.__setattr__
         put(self, "kind", words[0])
@@ -192,10 +198,13 @@ class SessionDescription:
         """Read a document; ``encode`` gives back the same bytes.
 
         :raises SdpSyntaxError: no ``v=0`` first, no o= line, an o=, c=, m= or a=rtcp line that
-            cannot be read, a section in use that has no c=, or over 64 sections.
+            cannot be read, a section in use that has no c=, or too many sections, lines or
+            formats.
         """
         if data.count(b"\nm=") > MAX_MEDIA:
             raise SdpSyntaxError(f"More than {MAX_MEDIA} m= lines in SDP")
+        if data.count(b"\n") > MAX_LINES:
+            raise SdpSyntaxError(f"More than {MAX_LINES} lines in SDP")
         lines = data.decode("utf-8", "surrogateescape").split("\n")
         if lines[0].rstrip("\r ") != "v=0":
             raise SdpSyntaxError("SDP does not begin with v=0")

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, unescape
 from softswitch.errors import SipSyntaxError
 
 #: Bytes of a document.
-LARGEST: Final = 64 * 1024
+LARGEST: Final = 16 * 1024
 #: Elements within each other.
 DEEPEST: Final = 32
 
@@ -32,12 +32,11 @@ def changed(document: bytes, change: Change) -> bytes:
         not asked about.
     :raises SipSyntaxError: 400, the document cannot be read.
     """
-    reader = _Reader(document)
-    body = bytearray(document)
-    # From the end, so that places before stay what they were.
-    for start, end, value in sorted(reader.replacements(change), reverse=True):
-        body[start:end] = value
-    return bytes(body)
+    pieces, kept = [], 0
+    for start, end, value in sorted(_Reader(document).replacements(change)):
+        pieces += [document[kept:start], value]
+        kept = end
+    return b"".join(pieces) + document[kept:]
 
 
 class _Element:

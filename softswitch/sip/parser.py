@@ -24,10 +24,12 @@ class Limits:
 
     :ivar max_message: bytes of a whole message.
     :ivar max_fields: header field lines.
+    :ivar max_head: bytes of start line and header, also where the body may be larger.
     """
 
     max_message: int = 16 * 1024
     max_fields: int = 128
+    max_head: int = 16 * 1024
 
 
 #: The defaults for streams, where nothing bounds a message but us.
@@ -68,6 +70,10 @@ def parse(data: bytes, *, stream: bool = False, limits: Limits = Limits()) -> Me
     end = data.find(b"\r\n\r\n", start)
     if end < 0:
         faults.append(SipSyntaxError("Missing end of header"))
+        end = len(data)
+    if end - start > limits.max_head:
+        faults.append(SipSyntaxError("Message Too Large", 513))
+        data = data[: start + limits.max_head]
         end = len(data)
     raw = data[start:end]
     head = raw.decode("utf-8", "replace")  # what is no UTF-8 is nobody's name

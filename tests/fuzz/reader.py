@@ -104,7 +104,8 @@ def address(value: str) -> str:
 
 def tag(value: str) -> str | None:
     """The tag of From or To."""
-    found = [each for each in parted(value, ";")[1:] if each.lower().startswith("tag=")]
+    params = [each.partition("=") for each in parted(value, ";")[1:]]
+    found = [text.strip(" \t") for name, _, text in params if name.strip(" \t").lower() == "tag"]
     if len(found) > 1:
         raise UnreadableError(f"two tags: {value!r}")
-    return found[0][4:] if found else None
+    return found[0] if found else None

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import bench_parse
 import bench_rates
 import bench_relay
 from phones import claimed_network
@@ -289,7 +290,7 @@ def main() -> int:
     """Do what the command line asks; 1 when a figure is not what it ought to be."""
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n\n")[0])
     parser.add_argument(
-        "parts", nargs="*", help="calls, registrations, hold, rates, relay; all if none"
+        "parts", nargs="*", help="calls, registrations, hold, rates, relay, parse; all if none"
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -307,7 +308,7 @@ def main() -> int:
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    parts = wish.parts or ["calls", "registrations", "hold", "rates", "relay"]
+    parts = wish.parts or ["calls", "registrations", "hold", "rates", "relay", "parse"]
     with claimed_network() as wish.network:
         if not wish.against:
             return play_all(parts, names, wish)
@@ -332,6 +333,9 @@ def play_all(
                     continue
                 if part == "relay":
                     missed += bench_relay.measure(Path(place), wish.network)
+                    continue
+                if part == "parse":
+                    missed += bench_parse.measure()
                     continue
                 if part == "rates":
                     missed += bench_rates.measure(Path(place), wish.network)
