@@ -54,6 +54,14 @@ def test_a_message_is_a_frame(connect, kind):
         assert b";received=127.0.0.1" in answer
 
 
+def test_ipv6(child):
+    """The same at an address of the other family."""
+    with WebSocket(("::1", child.ports["ws6"]), opening=handshake("[::1]")) as phone:
+        assert phone.accepted
+        phone.send(options())
+        assert b";received=::1" in phone.receive()[1]
+
+
 def test_a_message_in_several_frames(connect):
     """With a ping between them, which is answered at once (RFC 6455 5.4, 5.5.2)."""
     phone = connect()

@@ -38,6 +38,7 @@ LISTENERS = [
     Listener("tcp", "TCP", "127.77.0.1", 0),
     Listener("any6", "TCP", "::", 0),
     Listener("ws", "WS", "127.77.0.1", 0, websocket=PAGES),
+    Listener("ws6", "WS", "::1", 0),
     Listener("impatient", "WS", "127.77.0.1", 0, websocket=IMPATIENT),
     Listener("pinging", "WS", "127.77.0.1", 0, websocket=PINGING),
 ]
