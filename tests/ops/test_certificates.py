@@ -6,6 +6,7 @@ import pytest
 
 from softswitch.errors import ConfigError
 from softswitch.ops.certificates import expiring, read_certificates
+from softswitch.ops.cli import main
 from softswitch.ops.config import load
 from softswitch.ops.examine import Patient, certificates
 from softswitch.testing.authority import Authority
@@ -157,3 +158,15 @@ def test_the_doctor_looks_at_certificates(read, authority):
     assert finding.state == "FAIL"
     assert "listen[0].key" in finding.found
     assert list(certificates(Patient(read(PLAIN)))) == []
+
+
+def test_check_reads_the_files(read, authority, capsys, tmp_path, monkeypatch):
+    """``softswitch check`` says what is unfit, and what is about to expire."""
+    monkeypatch.chdir(tmp_path)
+    read(TLS)
+    authority.issue("switch", "sip.example.org", good_for=timedelta(days=9))
+    assert main(["check", "switch.toml"]) == 0
+    assert "switch.pem expires on" in capsys.readouterr().err
+    (tmp_path / "switch.key").write_text("")
+    assert main(["check", "switch.toml"]) == 2
+    assert "listen[0].key: " in capsys.readouterr().err

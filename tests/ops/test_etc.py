@@ -137,3 +137,35 @@ def test_teams_is_three_members_in_order():
     teams = config.trunk_groups()[0]
     assert [member.priority for member in teams.members] == [1, 2, 3]
     assert teams.health.check_seconds == 60
+
+
+def test_teams_is_known_by_its_certificate_and_its_network():
+    """Both must hold; our calls go to its name over TLS, and tell our own name."""
+    config = tomllib.loads((ETC / "teams.toml").read_text())
+    for trunk in config["trunks"].values():
+        trunk.pop("health", None)  # OPTIONS for ever would never let the stage rest
+    names = {f"sip{n}.pstnhub.microsoft.com": [f"52.112.0.{n or 1}"] for n in ("", 2, 3)}
+    with Stage(config, engine=lambda clock: CountingEngine(), names=names) as stage:
+        pbx = stage.phone("pbx", host=PBX, register=False)
+        pbx.switch = INSIDE
+        gateway = stage.phone("teams", host="52.112.0.1", port=5061, transport="TLS")
+        uri = "sip:+4930555@sbc.example.org;transport=tls"
+        stranger = stage.phone("stranger", host="203.0.113.66", transport="TLS")
+        teams = frozenset(["sip.pstnhub.microsoft.com"])
+        for phone, shown in ((gateway, []), (stranger, teams)):
+            stage.network.certificates[phone.host] = frozenset(shown)
+            assert phone.call(uri).statuses == [403]
+        caller = stage.phone("teams", host="52.112.0.9", transport="TLS")
+        stage.network.certificates[caller.host] = teams
+        call = caller.call(uri)
+        pbx.answer()
+        assert call.statuses == [200]
+        pbx.hang_up()
+        pbx.call("sip:+49301234567@10.0.0.5")
+        invite = gateway.line.invite
+        assert (
+            invite.uri == "sip:+49301234567@sip.pstnhub.microsoft.com:5061;transport=tls;user=phone"
+        )
+        assert invite.contacts[0].uri.host == "sbc.example.org"
+        gateway.answer()
+        pbx.hang_up()
