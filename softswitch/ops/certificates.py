@@ -61,7 +61,8 @@ def read_certificates(config: Config) -> Certificates:
     for name, trunk in config.trunks.items():
         if trunk.tls != TrunkTlsTable():
             client = _client(config, key_path("trunks", name) + ".tls", trunk.tls)
-            clients.update(dict.fromkeys(trunk.group(name).hosts, client))
+            # Its names, too: a Route or Contact may lead to one.
+            clients.update(dict.fromkeys((*trunk.group(name).hosts, *trunk.tls.names), client))
     return Certificates(servers, clients)
 
 

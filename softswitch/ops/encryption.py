@@ -33,7 +33,8 @@ def contradictions(
         if trunk.inbound_certificates and not ask:
             mend = 'a [[listen]] with client_certificates = "wanted" or "required" is wanted, too'
             yield f"{path}.inbound_certificates", mend
-        for host in sorted(trunk.group(name).hosts) if "tls" in wanted else ():
+        hosts = sorted({*trunk.group(name).hosts, *trunk.tls.names})
+        for host in hosts if "tls" in wanted else ():
             other, terms = known.setdefault(host, (path, trunk.tls))
             if terms != trunk.tls:
                 yield f"{path}.tls", f"{host} is a host of {other}, too: the same is wanted there"

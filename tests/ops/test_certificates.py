@@ -53,10 +53,11 @@ def test_a_listener_has_its_port_and_certificates(read, authority):
 
 
 def test_a_trunk_is_believed_under_each_of_its_hosts(read, authority):
-    """Its members, its proxy and its registrars; others as the system does."""
+    """Its members, its proxy and its registrars, and its names in certificates, to which a Route
+    may lead; others as the system does."""
     text = TLS + TRUNK + 'outbound_proxy = "proxy.example"\n[trunks.a.tls]\nca = "authority.pem"\n'
-    certificates = read_certificates(read(text))
-    assert certificates.clients.keys() == {"a.example", "proxy.example"}
+    certificates = read_certificates(read(text + 'names = ["b2.example"]\n'))
+    assert certificates.clients.keys() == {"a.example", "proxy.example", "b2.example"}
     assert certificates.client("a.example") is certificates.client("proxy.example")
     assert certificates.client("b.example") is not certificates.client("a.example")
 
