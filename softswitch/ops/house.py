@@ -52,7 +52,7 @@ from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.resolver import LookUp, LookUpService, Resolver
+from softswitch.transport.resolver import LookUp, LookUpPointers, LookUpService, Resolver
 from softswitch.trunk.checks import Checks
 from softswitch.trunk.group import escape_user
 from softswitch.trunk.registering import RegistrationData, World
@@ -85,7 +85,7 @@ class House:
     :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
     :param clock: a wheel, or a virtual clock.
     :param look_up: resolves names.
-    :param look_up_service: resolves SRV names; without it there are none.
+    :param look_up_service: resolves SRV names, ``look_up_pointers`` NAPTR names; without, none.
     :param engine: carries the media; None for bypass.
     :param store: keeps the bindings; None for memory alone.
     :param plug_ins: policies that are asked before those of the configuration.
@@ -109,6 +109,7 @@ class House:
         *,
         engine: IMediaEngine | None,
         look_up_service: LookUpService | None = None,
+        look_up_pointers: LookUpPointers | None = None,
         store: IBindingStore | None = None,
         plug_ins: Iterable[Policy] = (),
         report: Callable[[str, list[str]], None],
@@ -144,7 +145,8 @@ class House:
         self.guard.renew(self.premises)
         self.transactions.veils = self._veils(self.premises)
         self.policies = self._chain(self.premises, None)
-        resolver = Resolver(look_up, self.transport.listeners, look_up_service)
+        listeners = self.transport.listeners
+        resolver = Resolver(look_up, listeners, look_up_service, look_up_pointers)
         self.agent = UserAgent(
             self.transport,
             self.transactions,

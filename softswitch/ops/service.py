@@ -81,6 +81,7 @@ class SwitchService(Service):
             names.look_up,
             engine=engine,
             look_up_service=names.look_up_service,
+            look_up_pointers=names.look_up_pointers,
             store=self._store,
             report=_leaked,
             broken=_broken,

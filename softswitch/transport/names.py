@@ -18,7 +18,7 @@ from twisted.names.client import Resolver as Client
 from twisted.names.error import DNSQueryTimeoutError, DNSServerError, ResolverError
 from twisted.python.failure import Failure
 
-from softswitch.transport.resolver import LookUp, Service, host_names
+from softswitch.transport.resolver import LookUp, Pointer, Service, host_names
 
 #: Seconds after which a server has not answered; each is asked so often.
 TIMEOUTS = (1, 2)
@@ -66,6 +66,10 @@ class Names:
         """Tell the SRV records of a service."""
         self._ask(("service", name), tell)
 
+    def look_up_pointers(self, name: str, tell: Callable[[list[Pointer]], None]) -> None:
+        """Tell the NAPTR records of a domain."""
+        self._ask(("pointer", name), tell)
+
     def _ask(self, question: Question, tell: Tell) -> None:
         until, known = self._known.get(question, (0.0, []))
         if self._now() < until:
@@ -75,7 +79,7 @@ class Names:
         else:
             self._waiting[question] = [tell]
             kind, name = question
-            asked = self._hosts(name) if kind == "host" else self._services(name)
+            asked = self._hosts(name) if kind == "host" else self._records_of(kind, name)
             asked.addCallback(self._found, question)
 
     def _found(self, answer: Answer, question: Question) -> None:
@@ -95,8 +99,10 @@ class Names:
         both: Deferred[Any] = DeferredList(asked)
         return both.addCallback(_together)
 
-    def _services(self, name: str) -> Deferred[Answer]:
-        asked: Deferred[Any] = maybeDeferred(self._resolver().lookupService, name)
+    def _records_of(self, kind: str, name: str) -> Deferred[Answer]:
+        resolver = self._resolver()
+        pointer, service = resolver.lookupNamingAuthorityPointer, resolver.lookupService
+        asked: Deferred[Any] = maybeDeferred(pointer if kind == "pointer" else service, name)
         return asked.addCallbacks(_records, _error)
 
 
@@ -141,9 +147,17 @@ def _service(record: Any) -> Service:
     return Service(record.priority, record.weight, record.port, target)
 
 
+def _pointer(record: Any) -> Pointer:
+    flags = record.flags.string.decode("ascii", "replace").lower()
+    service = record.service.string.decode("ascii", "replace").upper()
+    replacement = str(record.replacement).rstrip(".")
+    return Pointer(record.order, record.preference, flags, service, replacement)
+
+
 #: Kind of record -> its value.
 _READERS: Mapping[int, Callable[[Any], Any]] = {
     dns.A: lambda record: record.dottedQuad(),
     dns.AAAA: lambda record: inet_ntop(AF_INET6, record.address),
     dns.SRV: _service,
+    dns.NAPTR: _pointer,
 }

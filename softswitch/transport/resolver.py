@@ -1,4 +1,5 @@
-"""From a URI to the addresses at which it can be reached (RFC 3263: SRV, A and AAAA; no NAPTR).
+"""From a URI to the addresses at which it can be reached (RFC 3263: SRV, A and AAAA). Of NAPTR
+only what is said of ``sips:``; it chooses a transport, and ``sip:`` without one means UDP here.
 
 ``Resolver`` knows no network: who looks names up is handed in; ``names`` does it in the DNS,
 ``host_names`` with the reactor's resolver.
@@ -48,6 +49,25 @@ class Service(NamedTuple):
 LookUpService = Callable[[str, Callable[[list[Service]], None]], None]
 
 
+class Pointer(NamedTuple):
+    """One NAPTR record (RFC 3403 4.1), its regular expression apart, which SIP does not use.
+
+    :ivar flags: lower case: "s" for one that points to SRV records.
+    :ivar service: upper case: "SIPS+D2T" for SIP over TLS (RFC 3263 4.1).
+    :ivar replacement: the name to which it points.
+    """
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    replacement: str
+
+
+#: Looks a domain's NAPTR records up, and tells them, at once or later.
+LookUpPointers = Callable[[str, Callable[[list[Pointer]], None]], None]
+
+
 class Resolver:
     """Tells where a URI leads.
 
@@ -55,6 +75,8 @@ class Resolver:
     :param listeners: addresses of a name that none of them can reach are left out.
     :param look_up_service: asked first for names without a port (RFC 3263 4.2) that have a dot;
         without it, every name is a host's.
+    :param look_up_pointers: asked where a domain has SIP over TLS, for ``sips:`` URIs that name
+        neither port nor transport; without it, at ``_sips._tcp``.
     :param random: chooses between records of equal priority.
     """
 
@@ -63,11 +85,13 @@ class Resolver:
         look_up: LookUp,
         listeners: Sequence[Listener],
         look_up_service: LookUpService | None = None,
+        look_up_pointers: LookUpPointers | None = None,
         random: Random | None = None,
     ) -> None:
         self._look_up = look_up
         self._listeners = listeners
         self._look_up_service = look_up_service
+        self._look_up_pointers = look_up_pointers
         self._random = random or Random()
 
     def at_once(self, uri: Uri) -> Destination | None:
@@ -88,14 +112,22 @@ class Resolver:
             tell([hop])
         elif uri.port is not None or self._look_up_service is None or "." not in hop.host:
             self._resolve_host(hop, tell)
+        elif uri.scheme == "sip" or "transport" in uri.params or self._look_up_pointers is None:
+            self._ask_service(hop, [], tell)
         else:
-            self._look_up_service(
-                f"{_SERVICES[hop.transport]}.{hop.host}",
-                lambda found: self._resolve_service(hop, found, tell),
-            )
+            self._look_up_pointers(hop.host, lambda found: self._ask_service(hop, found, tell))
 
     def _resolve_host(self, hop: Destination, tell: Callable[[list[Destination]], None]) -> None:
         self._look_up(hop.host, lambda found: tell(self._reachable(hop, found)))
+
+    def _ask_service(
+        self, hop: Destination, found: list[Pointer], tell: Callable[[list[Destination]], None]
+    ) -> None:
+        """Ask for the service to which the best of the pointers leads, else by its usual name."""
+        assert self._look_up_service is not None
+        secure = [each for each in found if (each.flags, each.service) == ("s", "SIPS+D2T")]
+        name = min(secure).replacement if secure else f"{_SERVICES[hop.transport]}.{hop.host}"
+        self._look_up_service(name, lambda records: self._resolve_service(hop, records, tell))
 
     def _resolve_service(
         self, hop: Destination, found: list[Service], tell: Callable[[list[Destination]], None]

@@ -24,6 +24,7 @@ LISTENERS = [
     Listener("udp", "UDP", "127.0.0.1", 5060),
     Listener("udp6", "UDP", "::1", 5060),
     Listener("tcp", "TCP", "127.0.0.1", 5060),
+    Listener("tls", "TLS", "127.0.0.1", 5061),
 ]
 ZONE = {
     "example": [dns.Record_SOA("ns.example", "root.example", 1, 1, 1, 1, 1)],
@@ -33,6 +34,11 @@ ZONE = {
     ],
     "a.carrier.example": [dns.Record_A("127.77.53.10", ttl=60), dns.Record_AAAA("::1", ttl=60)],
     "b.carrier.example": [dns.Record_A("127.77.53.11", ttl=60)],
+    "hosted.example": [
+        dns.Record_NAPTR(10, 0, b"s", b"SIP+D2U", b"", b"_sip._udp.carrier.example", ttl=60),
+        dns.Record_NAPTR(20, 0, b"s", b"SIPS+D2T", b"", b"_sips._tcp.carrier.example", ttl=60),
+    ],
+    "_sips._tcp.carrier.example": [dns.Record_SRV(0, 0, 5071, "b.carrier.example", ttl=60)],
     "alias.example": [dns.Record_CNAME("b.carrier.example", ttl=60)],
 }
 
@@ -65,11 +71,16 @@ def main(uris):
         return resolve.ResolverChain([Hosts("/etc/hosts"), client])
 
     names = Names(make, reactor.seconds, host_names(reactor))
-    resolver = Resolver(names.look_up, LISTENERS, names.look_up_service)
+    resolver = Resolver(names.look_up, LISTENERS, names.look_up_service, names.look_up_pointers)
     waiting = set(uris)
 
     def told(uri, places):
-        print(json.dumps({"uri": uri, "places": [list(place) for place in places]}), flush=True)
+        print(
+            json.dumps(
+                {"uri": uri, "places": [[part for part in place if part] for place in places]}
+            ),
+            flush=True,
+        )
         waiting.discard(uri)
         if not waiting:
             print(json.dumps({"threads": len(reactor.getThreadPool().threads)}), flush=True)

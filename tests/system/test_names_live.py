@@ -20,12 +20,14 @@ WANTED = {
     "sip:b.carrier.example:5099": [["UDP", "127.77.53.11", 5099]],
     "sip:alias.example": [["UDP", "127.77.53.11", 5060]],
     "sip:nobody.example": [],
+    "sips:hosted.example": [["TLS", "127.77.53.11", 5071, "hosted.example"]],
+    "sips:carrier.example": [["TLS", "127.77.53.11", 5071, "carrier.example"]],
 }
 
 
 def test_services_and_hosts():
-    """SRV, A and AAAA records lead to addresses (RFC 3263 4.2); a name whose server is silent is
-    given up after a few seconds, and delays none of the others, which need no thread."""
+    """NAPTR, SRV, A and AAAA records lead to addresses (RFC 3263 4); a name whose server is silent
+    is given up after a few seconds, and delays none of the others, which need no thread."""
     done = subprocess.run(
         [sys.executable, str(CHILD), *WANTED],
         capture_output=True,

@@ -6,7 +6,7 @@ from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError
 
 from softswitch.transport.names import KEPT, NEGATIVE, Names
-from softswitch.transport.resolver import Service
+from softswitch.transport.resolver import Pointer, Service
 
 
 class Server:
@@ -28,6 +28,9 @@ class Server:
 
     def lookupService(self, name):  # noqa: N802
         return self._ask("SRV", name)
+
+    def lookupNamingAuthorityPointer(self, name):  # noqa: N802
+        return self._ask("NAPTR", name)
 
     def answer(self, kind, *records, ttl=60, error=None):
         """Answer the oldest question of a kind."""
@@ -91,6 +94,18 @@ def test_the_records_of_a_service(world):
         "SRV", dns.Record_SRV(1, 2, 5070, "gw.example."), dns.Record_SRV(0, 0, 0, "")
     )
     assert world.told == [[Service(1, 2, 5070, "gw.example"), Service(0, 0, 0, ".")]]
+
+
+def test_the_pointers_of_a_domain(world):
+    """NAPTR (RFC 3403 4.1); they are believed like all else."""
+    for _ in range(2):
+        world.names.look_up_pointers("example.org", world.told.append)
+    record = dns.Record_NAPTR(10, 20, b"S", b"sips+d2t", b"", b"_sips._tcp.Host.example")
+    world.server.answer("NAPTR", record)
+    pointer = Pointer(10, 20, "s", "SIPS+D2T", "_sips._tcp.Host.example")
+    world.names.look_up_pointers("example.org", world.told.append)
+    assert world.told == [[pointer]] * 3
+    assert world.server.kinds == []
 
 
 def test_one_question_for_all_who_ask(world):

@@ -8,7 +8,7 @@ import pytest
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
 from softswitch.transport.listener import Listener
-from softswitch.transport.resolver import Resolver, Service, in_order
+from softswitch.transport.resolver import Pointer, Resolver, Service, in_order
 
 LISTENERS = [
     Listener("udp", "UDP", "10.0.0.1", 5060),
@@ -132,6 +132,41 @@ def test_a_service_and_its_servers(uri, expected):
     """A name without a port is a service's first: all addresses of its servers, by priority; with a
     port, or without such a record, it is a host's (RFC 3263 4.2). "." means that there is none."""
     assert resolve_service(uri) == expected
+
+
+POINTERS = {
+    "hosted.example": [
+        Pointer(10, 1, "s", "SIP+D2U", "_sip._udp.hosted.example"),
+        Pointer(20, 2, "s", "SIPS+D2T", "_sips._tcp.nowhere.example"),
+        Pointer(20, 1, "s", "SIPS+D2T", "_sips._tcp.carrier.example"),
+        Pointer(5, 1, "u", "SIPS+D2T", "no.service.example"),
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sips:a@hosted.example", [("TLS", "10.0.0.9", 5091, "hosted.example")]),
+        ("sips:a@carrier.example", [("TLS", "10.0.0.9", 5091, "carrier.example")]),
+        ("sips:a@hosted.example;transport=tcp", []),
+        ("sip:a@hosted.example;transport=tls", []),
+        ("sip:a@hosted.example", []),
+    ],
+)
+def test_a_pointer_says_where_a_domain_has_tls(uri, expected):
+    """The first by order and preference that points to SRV records of SIPS+D2T; without one, and
+    where the URI names a transport, the domain's own (RFC 3263 4.1). Who is there has to prove that
+    he is the domain (RFC 5922 7.2)."""
+    told = []
+    resolver = Resolver(
+        lambda name, tell: tell(HOSTS.get(name, [])),
+        LISTENERS,
+        lambda name, tell: tell(SERVICES.get(name, [])),
+        lambda name, tell: tell(POINTERS.get(name, [])),
+    )
+    resolver.resolve(Uri.parse(uri), told.append)
+    assert told == [expected]
 
 
 def test_servers_are_asked_for_side_by_side():
