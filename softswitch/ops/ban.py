@@ -34,9 +34,7 @@ def arrange(commands: Any) -> None:
     banning.add_argument("--seconds", type=float, help="for how long; for ever without it")
     banning.add_argument("--why", default="by hand", help="a few words for the list and the log")
     for parser, doing in ((listing, "list"), (banning, "add"), (lifting, "lift")):
-        parser.add_argument(
-            "file", type=Path, nargs="?", help="the configuration that it runs with"
-        )
+        parser.add_argument("--config", type=Path, help="the configuration that it runs with")
         parser.add_argument(
             "--rundir", type=Path, default=Path(), help="from where it runs, as twistd's --rundir"
         )
@@ -62,7 +60,7 @@ def run(chosen: Namespace) -> int:
         if chosen.seconds is not None and not chosen.seconds > 0:
             return told("more than 0 seconds are wanted", 2)
         wish |= {"seconds": chosen.seconds, "why": " ".join(chosen.why.split())}
-    state = load(chosen.file, chosen.rundir).state_directory
+    state = load(chosen.config, chosen.rundir).state_directory
     try:
         answer = ask(
             state, signal.SIGUSR2, OUTCOME, chosen.wait, lambda: write_whole(state / WISH, wish)

@@ -29,6 +29,9 @@ PEERS = {
     "chromium": "chromium",
     "ip": "iproute2",
     "nft": "nftables",
+    "svmap": "sipvicious",
+    "svwar": "sipvicious",
+    "svcrack": "sipvicious",
 }
 
 
