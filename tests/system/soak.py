@@ -34,6 +34,7 @@ import attrs
 sys.path.insert(0, str(Path(__file__).parent.parent / "chaos"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "b2bua"))
 
+import soak_hostile
 from conftest import config
 from flows import FLOWS, LASTS, TIMERS
 from phones import claimed_network
@@ -545,12 +546,25 @@ def main() -> int:
         default=10**6,
         help="packets that strangers send to the ports of calls that talk",
     )
+    parser.add_argument(
+        "--messages", type=int, default=10**7, help="mutated messages at the whole switch"
+    )
+    parser.add_argument(
+        "--wire", type=int, default=10**5, help="mutated messages at a running one, beside calls"
+    )
+    parser.add_argument("--atheris", type=int, default=10**6, help="runs of atheris; 0 for none")
     wish = parser.parse_args()
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
     found = _live(wish.minutes, seed) if wish.minutes else []
     found += strangers(wish.strangers, seed)
     found += random_acts(wish.acts, seed)
     found += broken_descriptions(wish.descriptions, seed)
+    if wish.wire:
+        found += soak_hostile.on_the_wire(wish.wire, seed)
+    if wish.atheris:
+        found += soak_hostile.by_coverage(wish.atheris)
+    if wish.messages:
+        found += soak_hostile.at_the_switch(wish.messages, seed)
     for fault in found:
         print(f"MISSED {fault}")
     print(f"seed {seed}: {'not everything' if found else 'everything'} held")
