@@ -1,13 +1,14 @@
 """Whether the switch is overloaded, as its own ports and timers see it. Pure.
 
-No message sets a timer for it. A UDP port that has read nothing but full batches for a while has a
-backlog; a timer wheel that is woken late, time and again, says that the reactor is busy with
-something, whatever it is, connections among it. While that is so, and for a moment after, new work
-is refused; what is under way goes on.
+No message sets a timer for it. A UDP port that reads full batches looks at what is still in its
+receive buffer, and knows how long that will take, or that soon there will be no room; a timer
+wheel that is woken late, time and again, says that the reactor is busy with something, whatever it
+is, connections among it. While that is so, and for a moment after, new work is refused; what is
+under way goes on.
 
 A stall is no overload: the machine was elsewhere, a configuration was read, and what has gathered
 is soon done. So the first sign has to stand for some time; where the switch was overloaded just
-now, a short one will do, so that the load stays at what it can bear.
+now, any will do, so that the load stays at what it can bear.
 """
 
 from collections.abc import Callable
@@ -32,11 +33,11 @@ class OverloadSettings:
 HOLD = 0.05
 #: The same of a backlog; the next batch is at hand.
 BACKLOG_HOLD = 0.02
-#: A receive buffer that is so full has a backlog in half the time.
+#: A receive buffer that is so full will overflow.
 FULL = 0.5
 #: So many times the lag a first sign has to stand.
 STANDS = 10
-#: Seconds after an overload in which any sign speaks of another.
+#: Seconds after an overload in which a first sign speaks of another.
 RECENT = 5.0
 
 
@@ -57,6 +58,8 @@ class Overload:
         self._until = 0.0
         # Since when each timer has been late.
         self._late_since: float | None = None
+        # Since when each full batch has left a backlog.
+        self._full_since: float | None = None
 
     def now_on(self) -> bool:
         """Whether the switch is overloaded now; to be asked where ``on`` is set."""
@@ -76,19 +79,29 @@ class Overload:
         if now - self._late_since > self._needed(lag, now):
             self._press(now + HOLD)
 
-    def backlog(self, seconds: float, filled: float) -> None:
-        """A port has read full batches for so long.
+    def backlog(self, delay: float, filled: float) -> None:
+        """A port has read a full batch, and more is waiting.
 
-        :param filled: how much of its receive buffer is in use, 0 to 1.
+        :param delay: seconds that it will wait, by what the batch has taken.
+        :param filled: how much of the receive buffer is in use, 0 to 1.
         """
-        lag, now = self.settings.lag_seconds, self._now()
-        needed = self._needed(lag, now)
-        if lag > 0 and seconds > (needed / 2 if filled > FULL else needed):
+        lag = self.settings.lag_seconds
+        if not lag or (delay <= lag and filled <= FULL):
+            self.no_backlog()
+            return
+        now = self._now()
+        if self._full_since is None:
+            self._full_since = now
+        if now - self._full_since >= self._needed(lag, now):
             self._press(now + BACKLOG_HOLD)
+
+    def no_backlog(self) -> None:
+        """A port has read all that was there."""
+        self._full_since = None
 
     def _needed(self, lag: float, now: float) -> float:
         """Seconds for which a sign has to stand."""
-        return lag if self.times and now < self._until + RECENT else lag * STANDS
+        return 0.0 if self.times and now < self._until + RECENT else lag * STANDS
 
     def _press(self, until: float) -> None:
         if not self.now_on():

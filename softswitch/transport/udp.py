@@ -44,6 +44,8 @@ LARGEST = 65535
 #: Socket option of Linux: what a socket has in memory, as numbers of 32 bits; the first one is what
 #: waits to be read, the second its limit.
 SO_MEMINFO = 55
+#: Bytes that a datagram takes there, about: of the usual size, with what the kernel keeps of it.
+DATAGRAM = 2304
 _MEMORY = Struct("=II")
 
 _log = Logger()
@@ -71,8 +73,6 @@ class UdpPort:
         self._flows: dict[Any, Flow] = {}
         self._emptied = self._clock.seconds()
         layer.door.changed.append(self._flows.clear)
-        # Since when nothing but full batches is read.
-        self._full_since: float | None = None
         # When each of the last datagrams came that nobody had waited for.
         self._came: deque[float] = deque(maxlen=WORTH)
         # Seconds of the present wait, and what has been read since it was over.
@@ -125,15 +125,16 @@ class UdpPort:
     def _read_gathered(self) -> None:
         """Read what has gathered; as long as it was worth the wait, wait again."""
         self._gathering = None
+        began = self._clock.seconds()
         read = self._read(BATCH)
         if self._socket.fileno() < 0:
             return
         self._gathered += read
         wait = 0.0
         if read == BATCH:
-            self._measure(self._clock.seconds())
+            self._measure(began)
         else:
-            self._full_since = None
+            self._layer.overload.no_backlog()
             gathered, self._gathered = self._gathered, 0
             if gathered < WORTH:
                 self._came.clear()
@@ -188,12 +189,13 @@ class UdpPort:
             self._flows[address] = flow
         return flow
 
-    def _measure(self, now: float) -> None:
-        """Tell of a backlog: a batch was full again."""
-        if self._full_since is None:
-            self._full_since = now
-            return
+    def _measure(self, began: float) -> None:
+        """Tell of a backlog: a batch was full.
+
+        :param began: when its reading began.
+        """
         used, room = _MEMORY.unpack_from(
             self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
         )
-        self._layer.overload.backlog(now - self._full_since, used / room)
+        batches = used / (BATCH * DATAGRAM)
+        self._layer.overload.backlog(batches * (self._clock.seconds() - began), used / room)

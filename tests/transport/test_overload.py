@@ -18,28 +18,39 @@ def overload(clock):
     return Overload(clock.seconds, OverloadSettings(lag_seconds=0.1))
 
 
-def test_a_backlog_that_stays(clock, overload):
-    """Full batches for ten times the lag, or five where the receive buffer is half full; then new
+def backlog(overload, clock, seconds, delay, filled):
+    """Full batches for so long."""
+    for _ in range(round(seconds / 0.01)):
+        overload.backlog(delay, filled)
+        clock.run(0.01)
+
+
+@pytest.mark.parametrize(("delay", "filled"), [(0.11, 0.1), (0.01, 0.6)])
+def test_a_backlog_that_stays(clock, overload, delay, filled):
+    """What waits longer than the lag, or will soon find no room, for ten times the lag: then new
     work is refused until it is over. What gathers in a stall is none."""
-    overload.backlog(0.9, 0.2)
-    overload.backlog(0.4, 0.9)
+    for _ in range(5):
+        backlog(overload, clock, 0.9, delay, filled)
+        overload.no_backlog()
+    backlog(overload, clock, 5, 0.09, 0.4)
     assert not overload.on
-    overload.backlog(0.6, 0.9)
+    backlog(overload, clock, 1.03, delay, filled)
     assert overload.now_on()
     clock.run(0.1)
     assert not overload.now_on()
 
 
-def test_the_next_one_is_known_sooner(clock, overload):
-    """Where the switch was overloaded just now, the lag itself will do; some seconds later it has
-    to stand again."""
-    overload.backlog(1.1, 0.1)
+def test_the_next_one_is_known_at_once(clock, overload):
+    """Where the switch was overloaded just now; some seconds later it has to stand again."""
+    backlog(overload, clock, 1.03, 0.2, 0.1)
     clock.run(1)
-    overload.backlog(0.11, 0.1)
+    overload.no_backlog()
+    overload.backlog(0.2, 0.1)
     assert overload.now_on()
     assert overload.times == 2
     clock.run(RECENT + 1)
-    overload.backlog(0.11, 0.1)
+    overload.no_backlog()
+    overload.backlog(0.2, 0.1)
     assert not overload.now_on()
 
 
@@ -59,7 +70,7 @@ def test_timers_that_are_late(clock, overload):
 def test_without_a_lag_nothing_is_refused(clock):
     """0 turns it off."""
     overload = Overload(clock.seconds, OverloadSettings(lag_seconds=0))
-    overload.backlog(100, 1)
+    backlog(overload, clock, 5, 100, 1)
     for _ in range(10):
         overload.woken_late(10)
         clock.run(1)
