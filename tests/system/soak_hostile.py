@@ -16,6 +16,8 @@ from hostile import MESSAGES, besiege, corpus
 
 #: Growth of the memory of a process after its first quarter that is taken for noise.
 GREATEST_GROWTH = 0.05
+#: Switches that have been besieged before all caches are full.
+SETTLED = 100
 
 FUZZER = """
 import sys

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "fuzz"))
+sys.path.append(str(Path(__file__).parent.parent / "fuzz"))
 
 from hostile import corpus
 from phones import claimed_network
