@@ -3,6 +3,7 @@ that register for the first time. Short in the tests, longer in ``scripts/soak``
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from phones import PASSWORD, Phone, talk
+from phones import PASSWORD, Phone, claimed_network, talk
 from processes import Process, Sipp, Switch
 
 HERE: Final = Path(__file__).parent
@@ -165,3 +166,23 @@ class Siege:
         sipp = Sipp(scenario, self._folder, self.network + host, there, calls=calls, extra=extra)
         self._stack.callback(sipp.kill)
         return sipp
+
+
+def besiege(seconds: float) -> list[str]:
+    """One source at 5,000 messages per second, then 10,000 sources; what did not hold."""
+    found = []
+    for sources, rate, phones in ((1, 5000, 20), (10_000, 3000, 0)):
+        with ExitStack() as stack:
+            network = stack.enter_context(claimed_network())
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            siege = Siege(stack, folder, network, phones=phones)
+            outcome = siege.attacked(("127.200.0.1", sources, rate), seconds)
+            print(f"{sources} sources: {outcome}")
+            allowed = 0.001 if sources == 1 else 0.01
+            if outcome.failed > outcome.calls * allowed or outcome.refused:
+                found.append(f"good calls and phones beside {sources} sources: {outcome}")
+            if sources == 1 and outcome.attacker["last"] >= 1:
+                found.append(f"a flood was answered for a second: {outcome}")
+            if outcome.grown >= 50 * 1024 * 1024:
+                found.append(f"the memory grew: {outcome}")
+    return found

@@ -39,6 +39,7 @@ from conftest import config
 from flows import FLOWS, LASTS, TIMERS
 from phones import claimed_network
 from processes import Sipp, Switch
+from siege import besiege
 from spray import Spray, faults
 from test_chaos import BAD, CALLS, Director
 from test_chaos_machine import LENGTH, play
@@ -553,9 +554,13 @@ def main() -> int:
         "--wire", type=int, default=10**5, help="mutated messages at a running one, beside calls"
     )
     parser.add_argument("--atheris", type=int, default=10**6, help="runs of atheris; 0 for none")
+    parser.add_argument(
+        "--siege", type=float, default=60, help="seconds under each kind of flood; 0 for none"
+    )
     wish = parser.parse_args()
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
     found = _live(wish.minutes, seed) if wish.minutes else []
+    found += besiege(wish.siege) if wish.siege else []
     found += strangers(wish.strangers, seed)
     found += random_acts(wish.acts, seed)
     found += broken_descriptions(wish.descriptions, seed)
