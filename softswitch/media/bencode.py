@@ -42,7 +42,7 @@ def decode(data: bytes) -> Read:
 
 def _write(value: Value, parts: list[bytes]) -> None:
     if isinstance(value, str):
-        value = value.encode()
+        value = value.encode("utf-8", "surrogateescape")
     if isinstance(value, bytes):
         parts += (b"%d:" % len(value), value)
     elif isinstance(value, int):

@@ -111,7 +111,7 @@ class Instances:
         """End all calls with the last word that is said, and ask nothing any more."""
         self._running = False
         for instance in self.all:
-            for call in instance.calls:
+            for call in list(instance.calls):  # a refusal forgets them all
                 instance.client.say(deletion(call))
             if instance.timer is not None:
                 instance.timer.cancel()
@@ -169,8 +169,8 @@ class Instances:
         if reply is None:
             if instance.state == "up":
                 self._note(instance, "silent")
-            if not instance.refusals:  # else ``refused`` has seen to it
-                self._check_in(instance, 0.0)
+            if instance.timer is None:  # else ``refused`` has seen to it
+                self._check_in(instance, PATIENCE if instance.refusals else 0.0)
             return
         instance.refusals = 0
         forgotten = reply.result == "error" and reply.reason == UNKNOWN

@@ -209,7 +209,7 @@ def _check_encrypted(document: SessionDescription, wants: MediaProfile) -> None:
     if wants.profile == "rtp":
         return
     for section in document.media:
-        if "RTP/" in section.protocol and not (section.refused or _is_encrypted(section)):
+        if "RTP/" in section.protocol.upper() and not (section.refused or _is_encrypted(section)):
             raise SdpSyntaxError("Encrypted Media Wanted")
 
 

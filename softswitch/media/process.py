@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
+from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.media.recording import Recorder
 from softswitch.media.watch import Patience
 from softswitch.media.watched import WatchedRelay
@@ -119,7 +120,7 @@ class RelayServer(Factory):
 
     def __init__(self, settings: RelaySettings, reactor: Any) -> None:
         self.settings = settings
-        wheel = Wheel(reactor)
+        wheel = Wheel(reactor, broken=_broken)
         self.engine = relay_of(settings, wheel, reactor, self._warn, gathers=True)
         self.engine.noticed = self._notice
         self._told: Mapping[str, Any] = {}
@@ -209,9 +210,17 @@ class RelayProtocol(amp.AMP):
         """See ``wire.Ask``."""
         asked = question_from_wire(question)
         answers: list[MediaAnswer] = []
-        self._server.engine.ask(asked, answers.append)
+        try:
+            self._server.engine.ask(asked, answers.append)
+        except Exception:  # by which all other sessions would lose their relay
+            _log.failure("session {session}: a question broke the relay", session=asked.session)
+            answers = [MediaAnswer(asked.token, error=MediaError("Media Relay Failed", 500))]
         ports = self._server.engine.ports_by_leg(asked.session)
-        return {"answer": answer_to_wire(answers[0]), "ports": json.dumps(ports).encode()}
+        written = answer_to_wire(answers[0])
+        if len(written) > LONGEST:
+            error = SdpSyntaxError("SDP Too Long", 513)
+            written = answer_to_wire(MediaAnswer(asked.token, error=error))
+        return {"answer": written, "ports": json.dumps(ports).encode()}
 
     def drop(self, session: str, leg: str) -> dict[str, int]:
         """See ``wire.Drop``."""
@@ -225,13 +234,20 @@ class RelayProtocol(amp.AMP):
 
     def answered(self, session: str, record: bool) -> dict[str, Any]:
         """See ``wire.Answered``."""
-        self._server.engine.answered(session, record)
+        try:
+            self._server.engine.answered(session, record)
+        except Exception:
+            _log.failure("session {session} cannot be watched", session=session)
         return {}
 
     def conclude(self, session: str) -> dict[str, Any]:
         """See ``wire.Conclude``."""
         reports: list[MediaReport] = []
-        self._server.engine.conclude(session, reports.append)
+        try:
+            self._server.engine.conclude(session, reports.append)
+        except Exception:
+            _log.failure("session {session} cannot be reported", session=session)
+            reports = [MediaReport()]
         left = self._server.engine.ports_in_use(session)
         return {"left": left, "report": report_to_wire(reports[0])}
 
@@ -255,6 +271,11 @@ class RelayProtocol(amp.AMP):
     Conclude.responder(conclude)
     Sessions.responder(sessions)
     Figures.responder(figures)
+
+
+def _broken(error: BaseException) -> None:
+    """A timer has let an exception out; the others have their turn."""
+    _log.failure("a timer of the relay has failed", Failure(error))
 
 
 def main() -> None:

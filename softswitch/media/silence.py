@@ -12,7 +12,7 @@ import attrs
 from softswitch.media.latch import SocketAddress
 from softswitch.plugin.record import SilenceCause
 from softswitch.sdp.codecs import EVENTS, STATIC
-from softswitch.sdp.session import MediaSection, SessionDescription
+from softswitch.sdp.session import MediaSection, SessionDescription, payload_type
 
 #: What is no voice (RFC 3389, RFC 4733, RFC 2198).
 _NO_VOICE: Final = frozenset(("CN", EVENTS, "RED"))
@@ -131,7 +131,11 @@ def terms(own: SessionDescription, theirs: SessionDescription) -> Terms | None:
     :param theirs: what the other leg has.
     """
     for index, (mine, other) in enumerate(zip(own.media, theirs.media, strict=False)):
-        if "RTP/" in mine.protocol and mine.kind == "audio" and not (mine.refused or other.refused):
+        if (
+            "RTP/" in mine.protocol.upper()
+            and mine.kind == "audio"
+            and not (mine.refused or other.refused)
+        ):
             return _terms(index, mine, other)
     return None
 
@@ -148,9 +152,9 @@ def _terms(index: int, mine: MediaSection, other: MediaSection) -> Terms:
 def codec_names(section: MediaSection) -> dict[int, str]:
     """RTP payload type -> upper-case name, without clock rate; the number where there is none."""
     return {
-        int(number): (name or STATIC.get(number, number)).partition("/")[0].upper()
+        payload_type(number): (name or STATIC.get(number, number)).partition("/")[0].upper()
         for number, name in section.codecs.items()
-        if number.isascii() and number.isdigit()
+        if payload_type(number) >= 0
     }
 
 

@@ -155,8 +155,10 @@ class WatchedRelay(RelayEngine):
 
     def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
         """See ``IMediaWitness``; tells before it returns."""
-        report = self.report(session)
-        self.release(session)
+        try:
+            report = self.report(session)
+        finally:
+            self.release(session)
         tell(report)
 
     def report(self, session: str) -> MediaReport:

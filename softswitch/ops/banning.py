@@ -52,7 +52,11 @@ class Banning:
         path = self._state / BANS
         try:
             kept = [from_plain(Ban, each) for each in json.loads(path.read_bytes())["bans"]]
-            restored = bans.restore(ban for ban in kept if ban.by != "configuration")
+            restored = bans.restore(
+                each
+                for each in kept
+                if each.by != "configuration" and not self._door.trusts(each.network)
+            )
         except FileNotFoundError:
             restored = 0
         except (OSError, ValueError, KeyError, TypeError, BaseValidationError) as error:

@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
-from softswitch.sdp.session import Address, Connection, MediaSection, Origin, SessionDescription
+from softswitch.sdp.session import (
+    Address,
+    Connection,
+    MediaSection,
+    Origin,
+    SessionDescription,
+    payload_type,
+)
 
 #: Attributes that say where else media could go or come from, or promise what only the far end
 #: could keep. A relay takes them out of offer and answer alike: ICE (RFC 8839), RTP and RTCP on
@@ -65,10 +72,10 @@ def renumbering(held: bytes, answer: bytes) -> list[dict[int, int]]:
     one, other = SessionDescription.parse(held), SessionDescription.parse(answer)
     return [
         {
-            int(number): int(new)
+            payload_type(number): payload_type(new)
             for number, name in a.codecs.items()
             for new, same in b.codecs.items()
-            if name and name == same and number != new and (number + new).isdigit()
+            if name and name == same and number != new and _are_payload_types(number, new)
         }
         for a, b in zip(one.media, other.media, strict=False)
     ]
@@ -186,3 +193,7 @@ def _media_line(section: MediaSection, port: int) -> str:
 def _cut(line: str) -> tuple[str, str]:
     """A line's text and its carriage return, if it has one."""
     return (line[:-1], "\r") if line.endswith("\r") else (line, "")
+
+
+def _are_payload_types(*formats: str) -> bool:
+    return all(payload_type(each) >= 0 for each in formats)

@@ -154,7 +154,7 @@ class MediaSection:
         names = dict.fromkeys(self.formats, "")
         for value in self.attributes("rtpmap"):
             number, _, name = value.partition(" ")
-            if number in names and not (number.isdigit() and int(number) < 96):
+            if number in names and not 0 <= payload_type(number) < 96:
                 names[number] = name.strip().upper()
         return names
 
@@ -279,3 +279,10 @@ def _attributes(lines: Iterable[str], name: str) -> Iterator[str]:
         found, _, rest = value.partition(":")
         if found == name:
             yield rest.strip(" ")
+
+
+def payload_type(text: str) -> int:
+    """A format as an RTP payload type, 0 to 127 (RFC 3550 5.1); -1 for what is none."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 3:
+        return -1
+    return int(text) if int(text) < 128 else -1

@@ -271,7 +271,7 @@ class TransactionLayer:
                 return
         screened = self.user.screen(request, flow)
         if isinstance(screened, Response):
-            self.counters[f"{request.method} answered with {screened.status}"] += 1
+            self._count_answer(request, screened.status)
             self.send_stateless(screened, request, flow)
             self.refused(flow, screened.status)
             return
@@ -319,10 +319,15 @@ class TransactionLayer:
         if isinstance(found, InviteServer) and not found.answered:
             found.user.cancelled(found, cancel)
 
+    def _count_answer(self, request: Request, status: int) -> None:
+        """Count an answer of which nothing is kept; anybody can make up a method's name."""
+        method = request.method if request.method in METHODS else "another method"
+        self.counters[f"{method} answered with {status}"] += 1
+
     def _answer_stateless(
         self, request: Request, flow: Flow, status: int, fields: Iterable[Field] = ()
     ) -> None:
-        self.counters[f"{request.method} answered with {status}"] += 1
+        self._count_answer(request, status)
         tag = compose.stateless_tag(request, self._secret.encode())
         response = compose.response(request, status, to_tag=tag, fields=fields)
         self.send_stateless(response, request, flow)

@@ -159,7 +159,7 @@ class Door:
     def renew(self, settings: DoorSettings, trusted: Iterable[Network]) -> None:
         """Go on under other settings; the bans stay, but for those of what is trusted now."""
         self._set(settings, trusted)
-        self.bans.lift_all(lambda ban: self._is_trusted(ban.network))
+        self.bans.lift_all(lambda ban: self.trusts(ban.network))
         self._forget()
 
     # What the ports ask.
@@ -278,7 +278,7 @@ class Door:
         :param seconds: for how long; None for ever.
         :raises ValueError: it is no network.
         """
-        if self._is_trusted(network):
+        if self.trusts(network):
             return None
         now = self._clock.seconds()
         until = None if seconds is None else now + seconds
@@ -321,7 +321,11 @@ class Door:
         self._strangers = Strangers(settings.burst)
         self._all = Bucket(settings.strangers_per_second, now)
 
-    def _is_trusted(self, network: str) -> bool:
+    def trusts(self, network: str) -> bool:
+        """Whether whoever is there passes always.
+
+        :param network: or an address.
+        """
         return bool(self._trusted.find(str(network_of(network).network_address)))
 
     def _has_token(self, host: str, proven: bool) -> bool:

@@ -80,6 +80,7 @@ class Names:
             self._waiting[question] = [tell]
             kind, name = question
             asked = self._hosts(name) if kind == "host" else self._records_of(kind, name)
+            asked.addErrback(lambda failure: (None, NEGATIVE))  # an answer that cannot be read
             asked.addCallback(self._found, question)
 
     def _found(self, answer: Answer, question: Question) -> None:

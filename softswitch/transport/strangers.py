@@ -30,7 +30,7 @@ class Bucket:
         :param rate: tokens that flow in per second.
         :param burst: tokens that it holds at most.
         """
-        tokens = self.tokens + (now - self.at) * rate
+        tokens = self.tokens + max(0.0, now - self.at) * rate  # clocks are set back, too
         if tokens > burst:
             tokens = burst
         self.at = now

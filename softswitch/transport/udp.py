@@ -194,8 +194,10 @@ class UdpPort:
 
         :param began: when its reading began.
         """
-        used, room = _MEMORY.unpack_from(
-            self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
-        )
+        try:
+            memory = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
+        except OSError:  # a system, or a sandbox, that does not tell
+            return
+        used, room = _MEMORY.unpack_from(memory)
         batches = used / (BATCH * DATAGRAM)
         self._layer.overload.backlog(batches * (self._clock.seconds() - began), used / room)

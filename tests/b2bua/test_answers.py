@@ -97,6 +97,16 @@ def test_a_refused_stranger_is_counted(make_stage):
     assert stage.house.stats()["counters"]["INVITE answered with 401"] == 2
 
 
+def test_methods_that_strangers_make_up_are_counted_as_one(make_stage):
+    """Whatever they are called: who has proved nothing fills no memory."""
+    stage = make_stage()
+    stranger = stage.peer("127.88.0.200")
+    for number in range(20):
+        stranger.send(stranger.request(f"MADE{number}", f"sip:bob@{stage.address[0]}"))
+    counted = [each for each in stage.house.transactions.counters if "answered" in each]
+    assert counted == ["another method answered with 401"]
+
+
 REFUSED = {
     420: lambda invite: invite.replaced("Require", ["magic"]),
     415: lambda invite: invite.replaced("Content-Type", ["text/plain"]),

@@ -557,3 +557,18 @@ def test_one_thing_after_the_other(make):
     play.clock.run(1)
     assert [message["to-tag"] for message in play.fakes[0].heard] == ["b1", "b2"]
     assert all(play.answers[token].sdp for token in tokens)
+
+
+def test_one_that_refuses_and_is_silent_then_is_asked_again(make):
+    """A machine that is started anew: its process ends, then the network is gone, then all is
+    back."""
+    play = make()
+    play.engine.start()
+    play.fakes[0].gone = True
+    play.clock.run(10)
+    play.fakes[0].gone, play.fakes[0].silent = False, True
+    play.clock.run(60)
+    play.fakes[0].silent = False
+    play.clock.run(10)
+    assert [state for _, state in play.farm.noted][-1] == "up"
+    assert play.ask("offer", "a", "b1", "t")

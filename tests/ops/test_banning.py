@@ -197,3 +197,13 @@ def test_a_command_that_fails_is_told_of(lines):
     door.ban("192.0.2.2", 60, "x")
     firewall.stop()
     assert len([line for line in lines if line.startswith("/nonexistent: ")]) == 2
+
+
+def test_a_ban_of_what_is_trusted_by_now_is_not_restored(make, tmp_path, reactor):
+    """Whoever has become a trunk since then comes in, though he was banned before."""
+    door, banning = make()
+    door.ban("192.0.2.1", None, "by hand")
+    banning.stop()
+    trusting = Door(reactor, DoorSettings(), [network_of("192.0.2.0/24")])
+    Banning(trusting, tmp_path, Told(), reactor).start()
+    assert len(trusting.bans) == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softswitch.errors import SdpSyntaxError
-from softswitch.sdp.session import Address, SessionDescription
+from softswitch.sdp.session import Address, SessionDescription, payload_type
 
 BARESIP = (
     b"v=0\r\no=- 3841420 1277 IN IP4 127.55.0.1\r\ns=-\r\nc=IN IP4 127.55.0.1\r\nt=0 0\r\n"
@@ -166,3 +166,23 @@ def test_garbage_is_read_or_refused(sdp):
     """No bytes make the parser raise anything but SdpSyntaxError."""
     with suppress(SdpSyntaxError):
         assert SessionDescription.parse(sdp).encode() == sdp
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("0", 0), ("127", 127), ("007", 7), ("128", -1), ("", -1), ("-1", -1), ("1.5", -1)),
+        *(("\u00b2", -1), ("0000", -1), ("9" * 5000, -1)),
+    ],
+)
+def test_what_is_a_payload_type(text: str, number: int):
+    """ASCII digits up to 127 (RFC 3550 5.1); digits of another script, or more of them than ``int``
+    reads, are none."""
+    assert payload_type(text) == number
+
+
+def test_a_format_that_only_looks_like_a_number():
+    """Its section is read all the same."""
+    sdp = CISCO.replace(b"a=rtpmap:0 ", "a=rtpmap:\u00b2 X/8000\r\na=rtpmap:0 ".encode())
+    sdp = sdp.replace(b"RTP/AVP 0 ", "RTP/AVP \u00b2 0 ".encode())
+    assert SessionDescription.parse(sdp).media[0].codecs["\u00b2"] == "X/8000"

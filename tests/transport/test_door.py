@@ -378,3 +378,11 @@ def test_sources():
     assert source_of("192.0.2.1") == "192.0.2.1"
     assert source_of("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64"
     assert source_of("fe80::1%eth0") == "fe80::/64"
+
+
+def test_a_clock_that_is_set_back_turns_nobody_away():
+    """The bucket loses nothing by it."""
+    bucket = strangers_module.Bucket(10, 1000.0)
+    assert bucket.take(1000.0, 10, 10)
+    assert bucket.take(900.0, 10, 10)
+    assert bucket.take(900.1, 10, 10)

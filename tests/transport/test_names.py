@@ -185,3 +185,12 @@ def test_memory_is_bounded(world):
     world.ask_service("_sip._udp.0.example")
     assert world.server.kinds == ["SRV"]
     assert world.made == 1
+
+
+def test_an_answer_that_cannot_be_read(world):
+    """It counts as none, and the name can be asked for again."""
+    for _ in range(2):
+        world.ask_service()
+        world.server.answer("SRV", dns.Record_SRV(1, 2, 5070, b"gw\xff.example"))
+        world.time += 2 * NEGATIVE
+    assert world.told == [[], []]
