@@ -117,6 +117,7 @@ def test_one_falls_silent_under_a_call(tmp_path: Path, networks: World, running:
     os.kill(silent.pid, signal.SIGSTOP)
     phone = carol(hall, running)
     assert new_call(phone) == 200
+    alice.phone.expect("CALL_CLOSED")  # what is held then is the call with bob
     for order in ("hold", "resume"):
         alice.phone.order(order)
         bob.phone.expect("CALL_REMOTE_SDP")
