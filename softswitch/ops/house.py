@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, ClassVar
-from weakref import finalize, ref
+from weakref import finalize
 
 from twisted.internet.defer import Deferred
 
@@ -18,12 +18,13 @@ from softswitch import __version__
 from softswitch.b2bua.lamps import Lamps
 from softswitch.b2bua.occupancy import Occupancy
 from softswitch.b2bua.passage import Passage
-from softswitch.b2bua.shared import CallSettings, Shared
+from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.switch import Switch
-from softswitch.dialog.stateagent import StateAgent, SubscriptionSettings
+from softswitch.dialog.stateagent import StateAgent
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config
+from softswitch.ops.engine_settings import call_settings, subscription_settings
 from softswitch.ops.guard import Guard
 from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
@@ -36,8 +37,7 @@ from softswitch.policy import load
 from softswitch.policy.budget import Attention
 from softswitch.policy.chain import Policy, PolicyChain
 from softswitch.policy.located import dialled
-from softswitch.policy.users import Ask
-from softswitch.policy.waiting import Found
+from softswitch.policy.users import asking
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
 from softswitch.registrar.front import Fronts
@@ -174,7 +174,7 @@ class House:
             self.policies,
             engine,
             self.auditor,
-            _call_settings(config),
+            call_settings(config),
             self.premises.credentials,
             self.policies,
             [("User-Agent", USER_AGENT)],
@@ -259,11 +259,11 @@ class House:
         premises.nonces.lifetime = config.auth.nonce_seconds
         self.agent.gate = self._registering.policies = policies
         self._shared = self._shared.renewed(
-            policies, _call_settings(config), premises.credentials, policies, premises.profile_of
+            policies, call_settings(config), premises.credentials, policies, premises.profile_of
         )
         self._ways.settings = self._shared.settings
         self.switch.renew(self._shared)
-        self.passage.renew(self._shared, _subscription_settings(config))
+        self.passage.renew(self._shared, subscription_settings(config))
 
     def stop_policies(self) -> list[Deferred[None]]:
         """Tell all policies that nobody asks them any more, those too that are only kept for calls.
@@ -367,7 +367,7 @@ class House:
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""
-        settings = _subscription_settings(self.config)
+        settings = subscription_settings(self.config)
         lamps = Lamps(lambda user: f"sip:{escape_user(user)}@{self.domain}")
         registrations = Registrations(self.bindings, lambda: self.domain, self.clock.seconds)
         agents = []
@@ -414,36 +414,7 @@ class House:
             previous=previous,
         )
         if chain.knows_users:
-            premises.users.ask = _asking(chain)
+            premises.users.ask = asking(chain)
         for observer in self._observers:
             chain.observe(observer)
         return chain
-
-
-def _asking(chain: PolicyChain) -> Ask:
-    """What asks a chain for users, and does not keep it: its own policies hold the premises."""
-    known = ref(chain)
-
-    def ask(name: str, tell: Callable[[Found], None]) -> None:
-        asked = known()
-        if asked is None:
-            tell(None)
-        else:
-            asked.ask_user(name, tell)
-
-    return ask
-
-
-def _call_settings(config: Config) -> CallSettings:
-    switch = config.switch
-    return CallSettings(
-        switch.try_seconds,
-        switch.ring_seconds,
-        realm=config.realm,
-        stop_on=frozenset(switch.stop_on),
-    )
-
-
-def _subscription_settings(config: Config) -> SubscriptionSettings:
-    table = config.subscriptions
-    return SubscriptionSettings(table.per_user, table.min_expires, table.max_expires)

@@ -14,8 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from softswitch.errors import ConfigError, TransportError
-from softswitch.flow import WEBSOCKETS
+from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
 from softswitch.ops.banning import Banning
@@ -27,6 +26,7 @@ from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.media import media_engine, mended, noticed
 from softswitch.ops.pages import use_large_pages
 from softswitch.ops.pidfile import NAME, PidFile
+from softswitch.ops.ports import open_ports
 from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
 from softswitch.ops.secret import kept_secret
@@ -38,11 +38,7 @@ from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
 from softswitch.transport.certificates import Certificates
-from softswitch.transport.listener import Listener
 from softswitch.transport.names import names_in_dns
-from softswitch.transport.tcp import TcpPort
-from softswitch.transport.tls import TlsPort
-from softswitch.transport.udp import UdpPort
 from softswitch.trunk.registering import RegistrationData, State
 from softswitch.wheel import Wheel
 
@@ -124,7 +120,7 @@ class SwitchService(Service):
         transport = self.house.transport
         try:
             self._pid.take()
-            self._open_ports()
+            open_ports(transport, self._showing, self._config.file, self._reactor)
             if isinstance(self.house.engine, RelayFarm | RtpengineEngine):
                 self.house.engine.lost = self.house.switch.media_lost
                 self.house.engine.start()
@@ -170,38 +166,6 @@ class SwitchService(Service):
         log.info("stopping: {calls} calls", calls=len(switch.calls))
         self._drain(done)
         return done
-
-    def _open_ports(self) -> None:
-        """
-        :raises ConfigError: one is taken.
-        """
-        transport = self.house.transport
-        for index, listener in enumerate(list(transport.listeners)):
-            try:
-                self._open_port(listener)
-            except TransportError as error:
-                key = f"listen[{index}].port"
-                raise ConfigError(f"{self._config.file}: {key}", str(error)) from error
-
-    def _open_port(self, listener: Listener) -> None:
-        """
-        :raises TransportError: it is taken.
-        """
-        transport = self.house.transport
-        if listener.transport == "UDP":
-            UdpPort(transport, listener, self._reactor)
-        elif listener.transport in WEBSOCKETS:
-            # Its library takes 7 MB: only who serves WebSockets is to have them.
-            from softswitch.transport.websocket import SecureWebSocketPort, WebSocketPort
-
-            if listener.transport == "WS":
-                WebSocketPort(transport, listener, self._reactor)
-            else:
-                SecureWebSocketPort(transport, listener, self._reactor, self._showing.now)
-        elif listener.transport == "TLS":
-            TlsPort(transport, listener, self._reactor, self._showing.now)
-        else:
-            TcpPort(transport, listener, self._reactor)
 
     def _drain(self, done: "Deferred[None]") -> None:
         switch = self.house.switch

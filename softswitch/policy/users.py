@@ -8,12 +8,14 @@ about at once.
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
+from weakref import ref
 
 import attrs
 from twisted.internet.defer import Deferred
 
 from softswitch.plugin.decisions import Reject
 from softswitch.plugin.views import User
+from softswitch.policy.chain import PolicyChain
 from softswitch.policy.waiting import Found
 from softswitch.wheel import Clock
 
@@ -165,3 +167,17 @@ class Users:
                 del memory[next(iter(memory))]
         for answer in self._asking.pop(name):
             answer.callback(found)
+
+
+def asking(chain: PolicyChain) -> Ask:
+    """What asks a chain for users, and does not keep it: its own policies hold the premises."""
+    known = ref(chain)
+
+    def ask(name: str, tell: Callable[[Found], None]) -> None:
+        asked = known()
+        if asked is None:
+            tell(None)
+        else:
+            asked.ask_user(name, tell)
+
+    return ask
