@@ -15,6 +15,9 @@ from phones import Phone, claimed_network
 from processes import Process, Switch
 from siege import Siege
 
+#: Floods are measured beside good calls.
+pytestmark = pytest.mark.alone
+
 SOFTSWITCH = str(Path(sys.executable).with_name("softswitch"))
 
 SCAN = (
