@@ -37,7 +37,7 @@ LONGEST = 0.020
 WORTH = 6
 #: How many known peers' flows are kept; when it is full, all are forgotten.
 KEPT = 16_384
-#: Seconds for which they are believed to be known, where others ask to be let in.
+#: Seconds for which they are believed to be known; then the door is asked again.
 BELIEVED = 60.0
 #: Bytes of the largest datagram.
 LARGEST = 65535
@@ -103,7 +103,11 @@ class UdpPort:
     def doRead(self) -> None:
         """Read the datagram that has come; if it follows closely on others, let more gather."""
         came = self._came
-        came.append(self._clock.seconds())
+        now = self._clock.seconds()
+        came.append(now)
+        if now - self._emptied > BELIEVED:
+            self._flows.clear()
+            self._emptied = now
         self._read(1)
         if came[-1] - came[0] < LONGEST and len(came) == WORTH and self._socket.fileno() >= 0:
             self._reactor.removeReader(self)
@@ -126,6 +130,9 @@ class UdpPort:
         """Read what has gathered; as long as it was worth the wait, wait again."""
         self._gathering = None
         began = self._clock.seconds()
+        if began - self._emptied > BELIEVED:
+            self._flows.clear()
+            self._emptied = began
         read = self._read(BATCH)
         if self._socket.fileno() < 0:
             return
@@ -182,10 +189,8 @@ class UdpPort:
         """The flow of a datagram whose sender is not remembered; None when it is not let in."""
         flow, known = self._layer.enter(data, self._name, address[0], address[1])
         if known and flow is not None:
-            now = self._clock.seconds()
-            if len(self._flows) >= KEPT or now - self._emptied > BELIEVED:
+            if len(self._flows) >= KEPT:
                 self._flows.clear()
-                self._emptied = now
             self._flows[address] = flow
         return flow
 

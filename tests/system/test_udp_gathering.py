@@ -10,7 +10,7 @@ from zope.interface import directlyProvides
 from softswitch.sip.parser import Limits
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.udp import BATCH, LONGEST, WORTH, UdpPort
+from softswitch.transport.udp import BATCH, BELIEVED, LONGEST, WORTH, UdpPort
 
 HERE = "127.77.2.1"
 
@@ -136,3 +136,20 @@ def test_a_port_that_closes_while_datagrams_gather(world):
     world.port.close()
     world.reactor.advance(2 * LONGEST)
     assert world.read == WORTH
+
+
+def test_whoever_was_known_is_asked_for_again(world):
+    """What the door has said of an address is believed for a minute, however much comes from
+    there: after that a phone that has gone is a stranger's."""
+    door = world.layer.door
+    door.called(HERE)
+    world.peer.bind((HERE, 0))
+    asked = []
+    standing = door.standing
+    door.standing = lambda *args: asked.append(world.reactor.seconds()) or standing(*args)
+    for _ in range(2 * int(BELIEVED)):
+        world.send()
+        world.port.doRead()
+        world.reactor.advance(1)
+    assert world.read == 2 * BELIEVED
+    assert asked == [1024, 1024 + BELIEVED + 1]
