@@ -17,6 +17,7 @@ from softswitch.flow import Flow
 from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.sip.uri import Uri
+from softswitch.transport.networks import source_of
 from softswitch.wheel import Clock, Timer
 
 #: Seconds that the expiry timer waits at least, lest rounding make it run on the spot.
@@ -135,7 +136,7 @@ class Bindings:
         self._bindings: dict[str, list[Binding]] = {}
         self._on_flow: dict[Flow, set[str]] = {}
         self._by_token: dict[str, str] = {}
-        self._hosts: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
         self._addresses: Counter[tuple[str, int]] = Counter()
         # At most one live deadline per address of record, never later than its first expiry.
         self._deadlines: list[tuple[float, str]] = []
@@ -185,8 +186,8 @@ class Bindings:
         return (host, port) in self._addresses
 
     def from_host(self, host: str) -> bool:
-        """Whether anybody has registered from that host."""
-        return host in self._hosts
+        """Whether anybody has registered from that host; with IPv6, from its network of 64 bits."""
+        return source_of(host) in self._sources
 
     def with_token(self, token: str) -> Binding | None:
         """The contact that a PBX knows by this token; None for none that has not expired."""
@@ -306,7 +307,7 @@ class Bindings:
     def _index(self, bindings: Iterable[Binding]) -> None:
         for binding in bindings:
             host, port = binding.flow.remote_host, binding.flow.remote_port
-            self._hosts[host] += 1
+            self._sources[source_of(host)] += 1
             self._addresses[host, port] += 1
             if binding.reachable:
                 self._on_flow.setdefault(binding.flow, set()).add(binding.aor)
@@ -315,9 +316,10 @@ class Bindings:
 
     def _forget(self, binding: Binding) -> None:
         host, port = binding.flow.remote_host, binding.flow.remote_port
-        self._hosts[host] -= 1
-        if not self._hosts[host]:
-            del self._hosts[host]
+        source = source_of(host)
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
         self._addresses[host, port] -= 1
         if not self._addresses[host, port]:
             del self._addresses[host, port]

@@ -2,9 +2,14 @@
 
 A ban is plain data with wall-clock times, so that it outlives the process. Whoever wants to hear of
 bans, to write them down or to have a firewall keep them, is told.
+
+Those that the operator has ordered are kept apart from those by score: they mean everybody, and
+nothing that an attacker does may cover them. Of those by score, the proven ones and the others have
+bounds of their own, so that forged sources push out nobody who has been caught.
 """
 
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Literal
 
@@ -15,7 +20,7 @@ from softswitch.transport.networks import Network, Networks, network_of
 #: Who has made a ban: what was seen of the source, the operator's command, or the configuration.
 By = Literal["score", "command", "configuration"]
 
-#: Bans by score at one time. Beyond that the ones end first that nobody has proved himself worth.
+#: Bans by score at one time, of the proven ones and of the others; beyond that the first one ends.
 MOST = 20_000
 
 
@@ -55,30 +60,44 @@ class Bans:
         self.made: list[Callable[[Ban], None]] = []
         self.lifted: list[Callable[[Ban], None]] = []
         self._now = now
-        self._hosts: dict[str, Ban] = {}
-        self._networks: Networks[Ban] = Networks()
+        self._ordered = _Book()
+        self._by_score = _Book()
+        # Whether proven -> those by score, the one that was made first first.
+        self._in_turn: dict[bool, OrderedDict[str, Ban]] = {
+            proven: OrderedDict() for proven in (False, True)
+        }
 
     def __len__(self) -> int:
-        return len(self._hosts) + len(self._networks)
+        return len(self._ordered) + len(self._by_score)
 
     def find(self, host: str) -> Ban | None:
-        """The ban that an address is under now.
+        """The ban that an address is under now; one that was ordered before one by score.
 
         :param host: address literal without brackets.
         """
-        ban = self._hosts.get(host)
-        if ban is None:
-            ban = self._networks.find(host)
-            if ban is None:
-                return None
-        if ban.until is not None and ban.until <= self._now():
-            self._drop(ban)
-            return self.find(host)
-        return ban
+        return self.ordered(host) or self.by_score(host)
+
+    def ordered(self, host: str) -> Ban | None:
+        """The ban by command or configuration that an address is under now."""
+        book = self._ordered
+        ban = book.hosts.get(host) or book.networks.find(host)
+        if ban is None or ban.until is None or ban.until > self._now():
+            return ban
+        self._drop(ban)
+        return self.ordered(host)
+
+    def by_score(self, host: str) -> Ban | None:
+        """The ban by score that an address is under now."""
+        book = self._by_score
+        ban = book.hosts.get(host) or book.networks.find(host)
+        if ban is None or ban.until is None or ban.until > self._now():
+            return ban
+        self._drop(ban)
+        return self.by_score(host)
 
     def holds(self, host: str) -> bool:
-        """Whether an address is banned now, by itself."""
-        ban = self._hosts.get(host)
+        """Whether an IPv4 address is banned now, by itself."""
+        ban = self._by_score.hosts.get(host) or self._ordered.hosts.get(host)
         return ban is not None and (ban.until is None or ban.until > self._now())
 
     def of(self, network: str) -> Ban | None:
@@ -86,18 +105,20 @@ class Bans:
 
         :raises ValueError: it is no network.
         """
-        found = network_of(network)
-        return self._hosts.get(_host(found)) or self._networks.get(found)
+        return self._of(network_of(network))
 
     def put(self, ban: Ban) -> bool:
-        """Make a ban, in the place of one of the same network; False where there is no room for
-        one that nobody has proved himself worth.
+        """Make a ban, in the place of one of the same network; False where one by score is made
+        and there is one that counts more.
 
         :raises ValueError: its network is none.
         """
         network = network_of(ban.network)
-        if len(self) >= MOST and ban.by == "score" and not self._make_room(ban):
-            return False
+        present = self._of(network)
+        if present is not None:
+            if ban.by == "score" and self._counts_more(present, ban):
+                return False
+            self._drop(present)
         self._keep(network, ban)
         for tell in self.made:
             tell(ban)
@@ -127,7 +148,7 @@ class Bans:
 
         :returns: how many these are.
         """
-        kept = [ban for ban in bans if ban.ends() > self._now()]
+        kept = sorted((ban for ban in bans if ban.ends() > self._now()), key=lambda ban: ban.at)
         for ban in kept:
             self._keep(network_of(ban.network), ban)
         return len(kept)
@@ -135,48 +156,84 @@ class Bans:
     def all(self) -> list[Ban]:
         """All that have not ended, the latest first."""
         self.sweep()
-        found = [*self._hosts.values(), *(ban for _, ban in self._networks)]
-        return sorted(found, key=lambda ban: -ban.at)
+        return sorted([*self._ordered, *self._by_score], key=lambda ban: -ban.at)
 
     def sweep(self) -> None:
         """Forget those that have ended."""
         now = self._now()
-        for ban in [*self._hosts.values(), *(ban for _, ban in self._networks)]:
+        for ban in [*self._ordered, *self._by_score]:
             if ban.until is not None and ban.until <= now:
                 self._drop(ban)
 
-    def _make_room(self, ban: Ban) -> bool:
-        self.sweep()
-        if len(self) < MOST:
-            return True
-        if not ban.proven:
+    def _of(self, network: Network) -> Ban | None:
+        return self._ordered.get(network) or self._by_score.get(network)
+
+    def _counts_more(self, present: Ban, ban: Ban) -> bool:
+        """Whether a ban that is there counts more than one by score."""
+        if present.ends() <= self._now():
             return False
-        lesser = next((each for each in self._hosts.values() if _lesser(each)), None)
-        if lesser is not None:
-            self._drop(lesser)
-        return lesser is not None
+        return present.by != "score" or (present.proven and not ban.proven)
 
     def _keep(self, network: Network, ban: Ban) -> None:
-        host = _host(network)
-        if host:
-            self._hosts[host] = ban
-        else:
-            self._networks.put(network, ban)
+        if ban.by != "score":
+            self._ordered.put(network, ban)
+            return
+        in_turn = self._in_turn[ban.proven]
+        if len(in_turn) >= MOST:
+            self._drop(next(iter(in_turn.values())))
+        in_turn[ban.network] = ban
+        self._by_score.put(network, ban)
 
     def _drop(self, ban: Ban) -> None:
         network = network_of(ban.network)
+        if ban.by != "score":
+            self._ordered.pop(network)
+        else:
+            self._by_score.pop(network)
+            del self._in_turn[ban.proven][ban.network]
+
+
+class _Book:
+    """Bans by their networks.
+
+    :ivar hosts: those of single IPv4 addresses.
+    :ivar networks: all others.
+    """
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Ban] = {}
+        self.networks: Networks[Ban] = Networks()
+
+    def __len__(self) -> int:
+        return len(self.hosts) + len(self.networks)
+
+    def __iter__(self) -> Iterator[Ban]:
+        yield from self.hosts.values()
+        for _, ban in self.networks:
+            yield ban
+
+    def get(self, network: Network) -> Ban | None:
+        """The ban of exactly this network."""
+        return self.hosts.get(_host(network)) or self.networks.get(network)
+
+    def put(self, network: Network, ban: Ban) -> None:
+        """Add one."""
         host = _host(network)
         if host:
-            del self._hosts[host]
+            self.hosts[host] = ban
         else:
-            self._networks.pop(network)
+            self.networks.put(network, ban)
+
+    def pop(self, network: Network) -> None:
+        """Strike one out."""
+        host = _host(network)
+        if host:
+            del self.hosts[host]
+        else:
+            self.networks.pop(network)
 
 
 def _host(network: Network) -> str:
     """The address that a network of one IPv4 address is; "" for others."""
     alone = network.version == 4 and network.prefixlen == 32
     return str(network.network_address) if alone else ""
-
-
-def _lesser(ban: Ban) -> bool:
-    return ban.by == "score" and not ban.proven

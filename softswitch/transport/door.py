@@ -8,8 +8,10 @@ are weighed, one by one, by a token bucket of his own and one that all strangers
 does wrong counts towards a ban.
 
 The source of a datagram may be anybody's. So a ban by score wants evidence: a connection, or a
-nonce that we gave to that very host and that came back. Without it a ban is short; and it never
-meets a trunk, a host that we call, or one where a phone is registered.
+nonce that we gave to that very host and that came back. What has evidence and what has none is
+weighed and counted apart, lest a forger spoil what its victim sends by itself. Without evidence a
+ban is short, and meets datagrams alone. None by score meets a trunk, a host that we call, or one
+where a phone is registered; with IPv6, none that has the network of 64 bits in common with those.
 """
 
 import re
@@ -23,16 +25,18 @@ import attrs
 from softswitch.flow import Flow
 from softswitch.transport.bans import Ban, Bans
 from softswitch.transport.networks import Network, Networks, network_of, source_of
-from softswitch.transport.strangers import Bucket, Strangers
+from softswitch.transport.strangers import Strangers
 from softswitch.wheel import Clock
 
 #: Seconds for which it is remembered that we have called a host, or that an address has proved a
 #: password.
 REMEMBERED = 600.0
-#: How many hosts of each kind are remembered, and addresses of one host; when that is full, all are
-#: forgotten.
+#: How many sources of each kind are remembered, and addresses of one of them; when that is full,
+#: all are forgotten.
 MOST = 8192
 PORTS = 1024
+#: Of how many connections it is remembered that they have been challenged; likewise.
+CHALLENGED = 32_768
 
 
 @attrs.frozen
@@ -43,7 +47,8 @@ class Points:
     :ivar scanner: a message of a known scanner.
     :ivar failed_login: credentials that prove nothing.
     :ivar refused: a request that got a 4xx, other than a challenge.
-    :ivar challenged: a challenge; what follows on it, if it proves a password, wipes the slate.
+    :ivar challenged: a challenge; what follows on it, if it proves a password, wipes the slate. The
+        first one on a connection counts for nothing: an office may connect with all its phones.
     :ivar malformed: what cannot be read as SIP.
     :ivar flood: a message that found the bucket empty.
     """
@@ -62,7 +67,8 @@ class DoorSettings:
 
     :ivar per_second: messages of one source; 0 for any number.
     :ivar burst: messages that it may send at once.
-    :ivar strangers_per_second: messages of all strangers together; 0 for any number.
+    :ivar strangers_per_second: messages of all strangers together; 0 for any number. Datagrams and
+        connections have as many each.
     :ivar ban_score: points that make a ban; 0 for none.
     :ivar score_seconds: in which so many points flow off.
     :ivar ban_seconds: length of a ban.
@@ -117,7 +123,7 @@ class Registered(Protocol):
         """Whether a phone is registered on that very address."""
 
     def from_host(self, host: str) -> bool:
-        """Whether any phone is registered from that host."""
+        """Whether any phone is registered from the source (``networks.source_of``) of a host."""
 
 
 class _Nobody:
@@ -151,8 +157,12 @@ class Door:
         self.counters: Counter[str] = Counter()
         self.registered: Registered = _Nobody()
         self.changed: list[Callable[[], None]] = []
+        # Hosts, and their sources -> until when they are remembered.
         self._called: dict[str, float] = {}
-        self._proved: dict[str, dict[int, float]] = {}
+        # Source -> its addresses that have proved a password -> until when that is remembered.
+        self._proved: dict[str, dict[tuple[str, int], float]] = {}
+        # Serials of connections that have been challenged.
+        self._challenged: set[int] = set()
         self._trusted: Networks[bool] = Networks()
         self._set(settings or DoorSettings(), trusted)
 
@@ -172,7 +182,7 @@ class Door:
         :param proven: whether it came on a connection, so that nobody has forged its source.
         """
         # A flood of somebody banned has to cost next to nothing; who is trusted is never here.
-        if self.bans.holds(host):
+        if not proven and self.bans.holds(host):
             self.counters["dropped: banned"] += 1
             return Standing.TURNED_AWAY
         if self.knows(host, port):
@@ -180,16 +190,16 @@ class Door:
         return Standing.STRANGER if self._lets_in(host, data, proven) else Standing.TURNED_AWAY
 
     def knows(self, host: str, port: int) -> bool:
-        """Whether all that comes from an address comes in."""
+        """Whether all that comes from an address comes in; a ban by score is none of its own."""
         if self._trusted.find(host):
             return True
-        if self.bans.find(host) is not None:
+        if self.bans.ordered(host) is not None:
             return False
         now = self._clock.seconds()
         if self._called.get(host, 0.0) > now:
             return True
-        proved = self._proved.get(host)
-        if proved is not None and proved.get(port, 0.0) > now:
+        proved = self._proved.get(source_of(host) if ":" in host else host)
+        if proved is not None and proved.get((host, port), 0.0) > now:
             return True
         return self.registered.at(host, port)
 
@@ -199,22 +209,27 @@ class Door:
         return bool(self._trusted.find(host)) or self.registered.from_host(host)
 
     def accepts(self, host: str) -> bool:
-        """Whether a peer may connect."""
+        """Whether a peer may connect; what a datagram has said of him does not count."""
         if self._trusted.find(host):
             return True
-        if self.bans.find(host) is not None:
+        if self.bars(host):
             self.counters["refused: banned"] += 1
             return False
         return self.registered.from_host(host) or self._has_token(host, True)
 
     def bars(self, host: str) -> bool:
-        """Whether a host is banned now."""
-        return not self._trusted.find(host) and self.bans.find(host) is not None
+        """Whether a host is banned now by order, or with evidence, so that it may not even have
+        connections."""
+        if self._trusted.find(host):
+            return False
+        ban = self.bans.find(host)
+        return ban is not None and ban.proven
 
     def _lets_in(self, host: str, data: bytes, proven: bool) -> bool:
         """Whether a message of a stranger comes in."""
         settings = self._settings
-        if self.bans.find(host) is not None:
+        ban = self.bans.find(host)
+        if ban is not None and (ban.proven or not proven):
             self.counters["dropped: banned"] += 1
             return False
         if self._scanner is not None:
@@ -226,7 +241,8 @@ class Door:
         if not self._has_token(host, proven):
             return False
         rate = settings.strangers_per_second
-        if rate and not self._all.take(self._clock.seconds(), rate, rate):
+        together = self._strangers[proven].together
+        if rate and not together.take(self._clock.seconds(), rate, rate):
             self.counters["dropped: too many strangers"] += 1
             return False
         return True
@@ -241,7 +257,8 @@ class Door:
         """A request that came on a flow was refused."""
         points = self._settings.points
         if status in (401, 407):
-            self._count(flow, points.challenged, "challenges without an answer")
+            if not flow.serial or self._challenged_before(flow.serial):
+                self._count(flow, points.challenged, "challenges without an answer")
         elif status < 500:
             self._count(flow, points.refused, "refused requests")
 
@@ -255,31 +272,41 @@ class Door:
     def proved(self, flow: Flow) -> None:
         """A request that came on a flow proves a password."""
         now = self._clock.seconds()
-        host = flow.remote_host
-        ports = self._proved.get(host)
-        if ports is None or len(ports) >= PORTS:
+        source = source_of(flow.remote_host)
+        addresses = self._proved.get(source)
+        if addresses is None or len(addresses) >= PORTS:
             if len(self._proved) >= MOST:
                 self._proved.clear()
-            ports = self._proved[host] = {}
-        ports[flow.remote_port] = now + REMEMBERED
-        self._strangers.forgive(source_of(host))
+            addresses = self._proved[source] = {}
+        addresses[flow.remote_host, flow.remote_port] = now + REMEMBERED
+        for strangers in self._strangers.values():
+            strangers.forgive(source)
 
     def called(self, host: str) -> None:
-        """We send something to a host of our own accord: its answers are welcome."""
+        """We send something to a host of our own accord: its answers are welcome, whatever its
+        score was."""
         if len(self._called) >= MOST:
             self._called.clear()
-        self._called[host] = self._clock.seconds() + REMEMBERED
+        source = source_of(host)
+        self._called[host] = self._called[source] = self._clock.seconds() + REMEMBERED
+        ban = self.bans.by_score(host)
+        if ban is not None:
+            self.bans.lift(ban.network)
 
     # The operator.
 
     def ban(self, network: str, seconds: float | None, why: str) -> Ban | None:
-        """Ban a network by command; None where it is trusted, or part of what is.
+        """Ban a network by command; None where it is trusted, or part of what is. A ban of the same
+        network by configuration stays.
 
         :param seconds: for how long; None for ever.
         :raises ValueError: it is no network.
         """
         if self.trusts(network):
             return None
+        present = self.bans.of(network)
+        if present is not None and present.by == "configuration":
+            return present
         now = self._clock.seconds()
         until = None if seconds is None else now + seconds
         ban = Ban(str(network_of(network)), until, why, "command", at=now)
@@ -304,12 +331,22 @@ class Door:
 
         :raises ValueError: it is no network.
         """
-        self._strangers.forgive(source_of(str(network_of(network).network_address)))
+        source = source_of(str(network_of(network).network_address))
+        for strangers in self._strangers.values():
+            strangers.forgive(source)
         return self.bans.lift(network)
 
     def sweep(self) -> None:
         """Forget what is over."""
         self.bans.sweep()
+        now = self._clock.seconds()
+        for host in [host for host, until in self._called.items() if until <= now]:
+            del self._called[host]
+        for source, addresses in list(self._proved.items()):
+            for address in [each for each, until in addresses.items() if until <= now]:
+                del addresses[address]
+            if not addresses:
+                del self._proved[source]
 
     def _set(self, settings: DoorSettings, trusted: Iterable[Network]) -> None:
         self._settings = settings
@@ -318,8 +355,11 @@ class Door:
         for network in trusted:
             self._trusted.put(network, True)
         now = self._clock.seconds()
-        self._strangers = Strangers(settings.burst)
-        self._all = Bucket(settings.strangers_per_second, now)
+        # Whether their source is proven -> those strangers.
+        self._strangers = {
+            proven: Strangers(settings.burst, settings.strangers_per_second, now)
+            for proven in (False, True)
+        }
 
     def trusts(self, network: str) -> bool:
         """Whether whoever is there passes always.
@@ -328,12 +368,19 @@ class Door:
         """
         return bool(self._trusted.find(str(network_of(network).network_address)))
 
+    def trusted_within(self, network: str) -> Network | None:
+        """A trusted network that is a part of this one; None for none.
+
+        :raises ValueError: it is no network.
+        """
+        return self._trusted.within(network_of(network))
+
     def _has_token(self, host: str, proven: bool) -> bool:
         settings = self._settings
         if not settings.per_second:
             return True
         now = self._clock.seconds()
-        stranger = self._strangers.heard(source_of(host), now)
+        stranger = self._strangers[proven].heard(source_of(host), now)
         if stranger.take(now, settings.per_second, settings.burst):
             return True
         self.counters["dropped: too many from one source"] += 1
@@ -345,25 +392,33 @@ class Door:
         if not self._trusted.find(host):
             self._score(host, points, why, proven or flow.reliable)
 
+    def _challenged_before(self, serial: int) -> bool:
+        """Whether a connection has been challenged before this; now it has."""
+        if serial in self._challenged:
+            return True
+        if len(self._challenged) >= CHALLENGED:
+            self._challenged.clear()
+        self._challenged.add(serial)
+        return False
+
     def _score(self, host: str, points: float, why: str, proven: bool) -> None:
         settings = self._settings
         threshold = settings.ban_score
         if not threshold or not points:
             return
         now = self._clock.seconds()
-        source = source_of(host)
-        score = self._strangers.score(source, now, points, threshold / settings.score_seconds)
-        if score < threshold:
+        source, strangers = source_of(host), self._strangers[proven]
+        if strangers.score(source, now, points, threshold / settings.score_seconds) < threshold:
             return
-        self._strangers.forgive(source)
-        known = self._called.get(host, 0.0) > now or self.registered.from_host(host)
-        if known or (host in self._proved and not proven):
+        strangers.forgive(source)
+        known = self._called.get(source, 0.0) > now or self.registered.from_host(host)
+        if known or (source in self._proved and not proven):
             self.counters["not banned: known"] += 1
             return
         seconds = settings.ban_seconds if proven else settings.unproven_seconds
         if self.bans.put(Ban(source, now + seconds, why, "score", proven, now)):
             self.counters["bans"] += 1
-            if self._proved.pop(host, None) is not None:
+            if self._proved.pop(source, None) is not None:
                 self._forget()
 
     def _forget(self) -> None:

@@ -290,6 +290,7 @@ class TransportLayer:
         if transport != "UDP":
             connection = self._by_peer.get(destination)
             if connection is not None:
+                self.door.called(host)
                 return connection.flow
         listener = choose(self.listeners, transport, host)
         if listener is None:

@@ -78,6 +78,17 @@ class Networks(Generic[T]):
                 return entry[1]
         return None
 
+    def within(self, network: Network) -> Network | None:
+        """One of them that is a part of a network, or that network itself; None for none. All are
+        looked at."""
+        shift, number = _BITS[network.version] - network.prefixlen, int(network.network_address)
+        for narrower, found in self._by_version[network.version].items():
+            if narrower <= shift:
+                for key, (part, _) in found.items():
+                    if key >> (shift - narrower) == number >> shift:
+                        return part
+        return None
+
     def _place(self, network: Network) -> tuple[dict[int, dict[int, tuple[Network, T]]], int, int]:
         shift = _BITS[network.version] - network.prefixlen
         return self._by_version[network.version], shift, int(network.network_address) >> shift

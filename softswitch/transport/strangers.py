@@ -2,7 +2,10 @@
 
 However many sources an attacker has, and he may write any into his datagrams, no more than ``MOST``
 are remembered; who has not been heard for longest is forgotten. What that lets through is held back
-by the bucket that all strangers share.
+by the bucket that all of them share.
+
+Those whose source is proven and those whose source may be forged are kept apart, in two objects:
+what somebody does in another's name then costs that one neither a token nor a point of his own.
 """
 
 from collections import OrderedDict
@@ -59,11 +62,14 @@ class Stranger(Bucket):
 class Strangers:
     """The sources that were heard last.
 
+    :ivar together: the bucket that they share.
     :param burst: what a new one may send at once.
+    :param per_second: what all may send together.
     """
 
-    def __init__(self, burst: float) -> None:
+    def __init__(self, burst: float, per_second: float, now: float) -> None:
         self.burst = burst
+        self.together = Bucket(per_second, now)
         self._known: OrderedDict[str, Stranger] = OrderedDict()
 
     def __len__(self) -> int:

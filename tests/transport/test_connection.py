@@ -20,6 +20,19 @@ def phone(switch):
     return switch.network.attach(*PHONE, "TCP")
 
 
+def test_whom_we_send_to_on_his_connection_is_known(switch, phone):
+    """For ten minutes from each request of ours on, not only from the one that opened the
+    connection: what he sends from elsewhere comes in, too."""
+    first = switch.layer.flow_to("TCP", *PHONE)
+    for _ in range(3):
+        switch.clock.run(400)
+        assert switch.layer.flow_to("TCP", *PHONE) is first
+    switch.clock.run(400)
+    assert switch.layer.door.knows(PHONE[0], 5999)
+    switch.clock.run(400)
+    assert not switch.layer.door.knows(PHONE[0], 5999)
+
+
 @pytest.mark.parametrize("size", [*range(1, 40), 100, 250, 1000])
 def test_a_stream_comes_in_pieces_of_any_size(switch, request_bytes, size):
     """Messages are cut from the stream by Content-Length, however it is delivered (RFC 3261

@@ -25,7 +25,7 @@ class Phones:
         return (host, port) in self.addresses
 
     def from_host(self, host):
-        return any(host == known for known, _ in self.addresses)
+        return any(source_of(host) == source_of(known) for known, _ in self.addresses)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_no_more_than_so_many_strangers_are_remembered(make_door, clock, monkeyp
         if number % 50 == 0:
             assert send(door) == [TURNED_AWAY]
         clock.run(0.0001)
-    assert len(door._strangers) == 100
+    assert len(door._strangers[False]) == 100
 
 
 @pytest.mark.parametrize("why", ["trusted", "called", "proved", "registered"])
@@ -276,22 +276,117 @@ def test_a_long_ban_wants_evidence(make_door, proven, transport, seconds):
     assert door.bans.all()[0].until == seconds
 
 
+@pytest.mark.parametrize(("host", "forged"), [(HOST, HOST), ("2001:db8::1", "2001:db8::2")])
 @pytest.mark.parametrize("why", ["trusted", "called", "registered", "proved"])
-def test_a_forged_source_bans_nobody_who_is_known(make_door, why):
-    """Whoever writes a trunk's address into his datagrams, or that of a phone's host, has it
-    throttled at most: where the trunk's messages come in, and the phone's."""
-    door = make_door(*([HOST] if why == "trusted" else []), scanners=("friendly-scanner",))
-    door.registered = Phones((HOST, 5060)) if why == "registered" else door.registered
+def test_a_forged_source_bans_nobody_who_is_known(make_door, why, host, forged):
+    """Whoever writes a trunk's address into his datagrams, or that of a phone's host, or another
+    one of its /64, has it throttled at most: where the trunk's messages come in, and the phone's;
+    and others there can connect."""
+    trusted = [str(network_of(source_of(host)))] if why == "trusted" else []
+    door = make_door(*trusted, scanners=("friendly-scanner",))
+    door.registered = Phones((host, 5060)) if why == "registered" else door.registered
     if why == "called":
-        door.called(HOST)
+        door.called(host)
     elif why == "proved":
-        door.proved(flow())
-    send(door, 1000, port=6666, data=OPTIONS % b"friendly-scanner")
+        door.proved(flow(host))
+    send(door, 1000, forged, port=6666, data=OPTIONS % b"friendly-scanner")
     for _ in range(100):
-        door.malformed(flow(port=6666))
-        door.failed(flow(port=6666), False)
+        door.malformed(flow(forged, 6666))
+        door.failed(flow(forged, 6666), False)
     assert len(door.bans) == 0
-    assert send(door) == [KNOWN]
+    assert send(door, host=host) == [KNOWN]
+    assert door.accepts(forged)
+
+
+def test_a_forger_leaves_no_points_behind(make_door):
+    """However near to a ban he has brought a host, one mistake that the host itself makes later is
+    one mistake; and what it has proved against itself, no forger's ban wipes out."""
+    door = make_door()
+    for _ in range(9):
+        door.failed(flow(), False)
+    door.failed(flow(), True)
+    assert len(door.bans) == 0
+    door.failed(flow(), False)
+    (ban,) = door.bans.all()
+    assert (ban.why, ban.proven) == ("failed logins", False)
+    for _ in range(8):
+        door.failed(flow(), True)
+    assert not door.bans.all()[0].proven
+    door.failed(flow(), True)
+    assert door.bans.all()[0].proven
+
+
+def test_a_forger_takes_nobodys_tokens(make_door):
+    """However many datagrams he sends in a host's name, or in everybody's: whoever is there can
+    connect, and what he says on his connection is read."""
+    door = make_door(burst=5, strangers_per_second=20, scanners=("friendly-scanner",))
+    send(door, 1000)
+    send(door, 1, data=OPTIONS % b"friendly-scanner")
+    for number in range(200):
+        send(door, 1, f"198.51.100.{number}")
+    assert send(door) == [TURNED_AWAY]
+    assert [ban.proven for ban in door.bans.all()] == [False]
+    assert door.accepts(HOST)
+    assert not door.bars(HOST)
+    said = [door.standing(HOST, 5060, b"OPTIONS", proven=True) for _ in range(5)]
+    assert said == [STRANGER] * 4 + [TURNED_AWAY]
+
+
+def test_an_office_may_connect_with_all_its_phones(make_door):
+    """The first challenge on a connection counts for nothing; more of them do, unless a password is
+    proved meanwhile, and they are evidence."""
+    door = make_door()
+    for serial in range(1, 1000):
+        door.refused(flow(transport="TCP")._replace(serial=serial), 401)
+    assert len(door.bans) == 0
+    for _ in range(99):
+        door.refused(flow(transport="TCP"), 401)
+    assert len(door.bans) == 0
+    door.refused(flow(transport="TCP"), 401)
+    assert [ban.proven for ban in door.bans.all()] == [True]
+
+
+def test_whom_we_call_is_banned_no_longer(make_door):
+    """By score: his answers are to come in. What the operator has ordered stays."""
+    door = make_door(scanners=("friendly-scanner",))
+    lifted = []
+    door.bans.lifted.append(lifted.append)
+    for host in (HOST, "2001:db8::1"):
+        send(door, 1, host, data=OPTIONS % b"friendly-scanner")
+        assert send(door, 1, host) == [TURNED_AWAY]
+        door.called(host)
+        assert send(door, 1, host) == [KNOWN]
+    assert len(lifted) == 2
+    door.ban(HOST, None, "by hand")
+    door.called(HOST)
+    assert send(door) == [TURNED_AWAY]
+
+
+def test_a_ban_by_command_does_not_shorten_the_configurations(make_door, clock):
+    """What the configuration bans stays banned for ever, whatever a command says of its time."""
+    door = make_door()
+    door.ban_configured([network_of("192.0.2.0/24")])
+    kept = door.ban("192.0.2.0/24", 60, "by hand")
+    assert kept is not None
+    assert (kept.by, kept.until) == ("configuration", None)
+    clock.run(61)
+    assert send(door) == [TURNED_AWAY]
+
+
+def test_what_is_over_is_forgotten(make_door, clock):
+    """A sweep leaves nothing of passwords proved, and hosts called, long ago."""
+    door = make_door()
+    for number in range(100):
+        door.proved(flow(f"2001:db8::{number}"))
+        door.called(f"2001:db8:1::{number}")
+    clock.run(REMEMBERED / 2)
+    door.proved(flow("2001:db8::1"))
+    clock.run(REMEMBERED / 2)
+    door.sweep()
+    assert (len(door._proved), len(door._called)) == (1, 0)
+    clock.run(REMEMBERED / 2)
+    door.sweep()
+    assert len(door._proved) == 0
 
 
 def test_who_proved_one_password_and_guesses_others_is_banned(make_door, clock):
@@ -326,19 +421,68 @@ def test_other_settings(make_door, clock):
     assert send(door, 2, "198.51.100.2") == [STRANGER, TURNED_AWAY]
 
 
-def test_bans_are_bounded(clock, monkeypatch):
-    """Forged sources fill the list up to a bound; proven ones and the operator's find room."""
+@pytest.mark.parametrize("place", ["10.0.0.{}", "2001:db8:0:{}::/64"])
+def test_bans_are_bounded(clock, monkeypatch, place):
+    """Of the forged sources as many are banned as the bound says, the latest; they push out none
+    that is proven, nor do proven ones push out what the operator has ordered."""
     monkeypatch.setattr(bans_module, "MOST", 3)
     bans = Bans(clock.seconds)
-    forged = [Ban(f"10.0.0.{number}", 60.0, "flood", proven=False) for number in range(5)]
-    assert [bans.put(ban) for ban in forged] == [True, True, True, False, False]
-    assert bans.put(Ban("192.0.2.1", 3600.0, "failed logins"))
-    assert len(bans) == 3
-    assert bans.find("192.0.2.1") is not None
-    assert bans.put(Ban("192.0.2.2", None, "by hand", "command"))
+    forged = [Ban(place.format(number), 60.0, "flood", proven=False) for number in range(5)]
+    caught = [Ban(f"192.0.2.{number}", 3600.0, "failed logins") for number in range(5)]
+    bans.put(Ban("198.51.100.1", None, "by hand", "command"))
+    for ban in (*caught, *forged):
+        assert bans.put(ban)
+    found = {ban.network for ban in bans.all()}
+    kept = {ban.network for ban in (*caught[2:], *forged[2:])}
+    assert found == {*kept, "198.51.100.1"}
     clock.run(60)
     bans.sweep()
-    assert len(bans) == 2
+    assert len(bans) == 4
+
+
+def test_a_full_list_costs_nothing_more(clock, monkeypatch):
+    """A further ban does not look at all others, or an attacker with many sources would have the
+    switch do nothing else."""
+    monkeypatch.setattr(bans_module, "MOST", 3)
+    bans = Bans(clock.seconds)
+
+    def swept():
+        raise AssertionError("the whole list was looked at")
+
+    monkeypatch.setattr(bans, "sweep", swept)
+    for number in range(9):
+        assert bans.put(Ban(f"10.0.0.{number}", 60.0, "flood", proven=False))
+    assert len(bans) == 3
+
+
+def test_a_score_never_shortens_a_ban(clock):
+    """Neither one that was ordered, nor one that is proven by one that may be forged; but when
+    that is over, it does."""
+    bans = Bans(clock.seconds)
+    assert bans.put(Ban("192.0.2.1", None, "by hand", "command"))
+    assert bans.put(Ban("192.0.2.2", 3600.0, "failed logins"))
+    assert not bans.put(Ban("192.0.2.1", 60.0, "flood"))
+    assert not bans.put(Ban("192.0.2.2", 60.0, "flood", proven=False))
+    assert bans.put(Ban("192.0.2.2", 7200.0, "failed logins"))
+    clock.run(7200)
+    assert bans.put(Ban("192.0.2.2", 7260.0, "flood", proven=False))
+    assert {ban.network: ban.ends() for ban in bans.all()} == {
+        "192.0.2.1": float("inf"),
+        "192.0.2.2": 7260.0,
+    }
+
+
+def test_a_wide_ban_is_not_covered_by_a_narrow_one(make_door):
+    """Who is called or registered comes in where his /64 was banned by score; where the operator
+    has banned the network around it, he does not."""
+    door = make_door(scanners=("friendly-scanner",))
+    send(door, 1, "2001:db8::1", data=OPTIONS % b"friendly-scanner")
+    door.registered = Phones(("2001:db8::2", 5060))
+    assert send(door, 1, "2001:db8::2") == [KNOWN]
+    assert send(door, 1, "2001:db8::1") == [TURNED_AWAY]
+    door.ban("2001:db8::/32", None, "by hand")
+    assert send(door, 1, "2001:db8::2") == [TURNED_AWAY]
+    assert not door.accepts("2001:db8::2")
 
 
 def test_bans_are_restored(clock):
@@ -371,6 +515,17 @@ def test_the_narrowest_network_counts():
     assert networks.find("11.0.0.1") is None
     assert len(networks) == 4
     assert len(list(networks)) == 4
+
+
+def test_networks_within_a_network():
+    """One of those that are part of it, itself too; of the other family none."""
+    networks = Networks()
+    for text in ("10.1.2.0/24", "192.0.2.7", "2001:db8:1::/48"):
+        networks.put(network_of(text), text)
+    for wide in ("0.0.0.0/0", "10.0.0.0/8", "10.1.2.0/24", "192.0.2.7", "2001:db8::/32"):
+        assert networks.within(network_of(wide)) is not None
+    for other in ("10.1.2.7", "10.1.3.0/24", "192.0.2.8/29", "2001:db8:1:1::/64", "fe80::/10"):
+        assert networks.within(network_of(other)) is None
 
 
 def test_sources():
