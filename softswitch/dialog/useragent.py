@@ -66,7 +66,7 @@ class Gate(Protocol):
         """Call ``tell`` once, now or later."""
 
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
-        """The WWW-Authenticate fields of a challenge to a peer on ``flow``."""
+        """The WWW-Authenticate fields of a challenge that leaves on ``flow``."""
 
 
 class Forwarding(Protocol):
@@ -396,7 +396,9 @@ class UserAgent:
 
     def _refuse(self, request: Request, flow: Flow, decision: Challenge | Reject) -> Response:
         if isinstance(decision, Challenge):
-            return self._answer(request, 401, self.gate.challenge_fields(flow, decision))
+            # Its nonce proves something of whoever gets it, wherever the Via has it sent.
+            to = flow if flow.reliable else self.transport.response_flow(request, flow)
+            return self._answer(request, 401, self.gate.challenge_fields(to, decision))
         return self._answer(
             request, decision.status, list(decision.headers.items()), decision.reason
         )

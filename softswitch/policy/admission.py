@@ -184,7 +184,8 @@ class Authenticator:
         return None
 
     def challenge_fields(self, flow: Flow, challenge: Challenge) -> list[Field]:
-        """The WWW-Authenticate fields for a peer on ``flow``: a line per algorithm."""
+        """The WWW-Authenticate fields of a challenge that leaves on ``flow``: a line per
+        algorithm."""
         realm = self.realm if challenge.realm is None else challenge.realm
         nonce = self._nonces.issue(flow.remote_host)
         return [

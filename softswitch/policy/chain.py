@@ -96,7 +96,7 @@ class PolicyChain:
         often.
     :param policies: in the order of asking.
     :param deadline: seconds that a policy has to answer whose terms do not say.
-    :param challenge_fields: makes the WWW-Authenticate fields of a challenge to a peer on a flow.
+    :param challenge_fields: makes the WWW-Authenticate fields of a challenge that leaves on a flow.
     :param known_trunk: whether a trunk of that name exists, so that a target with a wrong one is
         rubbish; None: any may be named.
     :param attention: kept up to date.

@@ -161,15 +161,15 @@ class Nonces:
     def issue(self, host: str = "") -> str:
         """A nonce never issued before.
 
-        :param host: to whom, so that it can be known whether it has come back from there; it is
-            good everywhere, for phones move.
+        :param host: where it is sent, so that it can be known whether it has come back from there;
+            it is good everywhere, for phones move.
         """
         mark = self._mac(host)[:8]
         payload = f"{int(self._seconds() * 1000):012x}{os.urandom(4).hex()}{mark}"
         return payload + self._mac(payload)
 
     def came_back(self, nonce: str, host: str) -> bool:
-        """Whether a nonce was given to a host and comes back from it in time: nobody else writes
+        """Whether a nonce was sent to a host and comes back from it in time: nobody else writes
         that host's address into his datagrams."""
         match = _NONCE.fullmatch(nonce)
         if match is None or not hmac.compare_digest(self._mac(match[1]), match[2]):

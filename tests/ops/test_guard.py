@@ -142,6 +142,59 @@ def test_a_challenge_for_another_host_proves_nothing():
         assert (ban.network, ban.why, ban.proven) == ("127.88.9.9", "failed logins", False)
 
 
+@pytest.mark.parametrize("via", ["maddr={thief}", "maddr={thief};rport", "received={thief};rport"])
+def test_a_challenge_that_a_via_leads_elsewhere_proves_nothing(via):
+    """Who forges a source and has the challenge sent to himself (RFC 3261 18.2.2) holds a nonce
+    that speaks for himself alone: what he sends with it in his victim's name makes no long ban."""
+    with Stage({"door": {"points": {"challenged": 0}}}) as stage:
+        thief = stage.peer("127.88.9.8", name="thief")
+        victim = stage.peer("127.88.9.9", name="victim")
+        data = SCAN.format(method="REGISTER", agent="x")
+        data = data.replace("rport", via.format(thief=thief.host)).encode()
+        stage.network.carry(data, (victim.host, 5060), stage.address)
+        stage.settle()
+        got = [*thief.unread, *victim.unread]
+        assert len(got) == 1
+        assert len(thief.unread) == (via.startswith("maddr"))
+        nonce = got[0].get("WWW-Authenticate").partition('nonce="')[2].partition('"')[0]
+        credentials = (
+            f'Digest username="alice", realm="softswitch", nonce="{nonce}", uri="sip:127.88.0.1",'
+            f' response="{"0" * 32}", algorithm=MD5, cnonce="x", qop=auth, nc=00000001'
+        )
+        for _ in range(15):
+            fields = [("Authorization", credentials)]
+            request = thief.request("REGISTER", "sip:127.88.0.1", fields=fields)
+            stage.network.carry(request.encode(), (victim.host, 5060), stage.address)
+            stage.settle()
+        (ban,) = stage.house.transport.door.bans.all()
+        assert (ban.network, ban.proven) == (victim.host, not via.startswith("maddr"))
+        thief.unread.clear()
+        victim.unread.clear()
+
+
+def test_a_forged_datagram_ends_no_connection():
+    """Whoever writes a phone's address into his datagrams, and calls himself a scanner there, gets
+    a short ban of datagrams: the phone goes on to register, and connects anew, also when another
+    ban has all connections looked at."""
+    with Stage(transport="TCP") as stage:
+        door = stage.house.transport.door
+        phone = stage.phone("alice", host="127.88.5.5", register=False)
+        phone.password = "wrong"
+        assert phone.register() == 401
+        data = SCAN.format(method="OPTIONS", agent="friendly-scanner").encode()
+        stage.network.carry(data, (phone.host, 6666), stage.address)
+        stage.settle()
+        (ban,) = door.bans.all()
+        assert (ban.network, ban.proven) == (phone.host, False)
+        door.ban("127.88.9.9", 60, "somebody else")
+        stage.settle()
+        assert len(stage.house.transport.connections) == 1
+        phone.password = "alice"
+        assert phone.register() == 200
+        bob = stage.phone("bob", host=phone.host, port=5090)
+        assert bob.registered == 200
+
+
 def test_a_phone_with_a_slip_in_its_office():
     """One phone with a wrong password does not get a whole office banned in which others are
     registered."""
