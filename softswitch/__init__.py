@@ -15,10 +15,11 @@ floor      what it knows
            bindings, gateways
 7          ``policy``: the built-in plug-ins and the chain that asks them
 8          ``store``: what outlives a process
-9          ``ops``: configuration, records, the service, the command line
-10         ``testing``: the same engine on a loop network under a virtual clock
-11         ``explain``: the same engine with one INVITE, and what it says of it
-12         ``__main__``: every command of ``softswitch``
+9          ``records``: call records, kept, looked up and carried on
+10         ``ops``: configuration, the service, the command line
+11         ``testing``: the same engine on a loop network under a virtual clock
+12         ``explain``: the same engine with one INVITE, and what it says of it
+13         ``__main__``: every command of ``softswitch``
 =========  =====================================================================
 
 ``docs/architecture.md`` walks an INVITE through the house.

@@ -5,30 +5,21 @@ A record is turned to text and written by a thread of its own. A file that was m
 is one lost, and counted. The last half line of a crash stays alone.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import lru_cache
 from io import FileIO
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
-
-import attrs
 
 from softswitch.errors import ConfigError
 from softswitch.plugin.observer import Observer
-from softswitch.plugin.record import Attempt, CallRecord, MediaStream, Silence
+from softswitch.plugin.record import CallRecord
+from softswitch.records.written import as_json, summary
 from softswitch.store.writer import Writer
 
 #: Seconds for which records are gathered before they are written: a thread that wakes up for each
 #: of them costs the calls more than the writing does.
 GATHER_SECONDS = 0.25
-
-#: Fields of a record and of its parts that hold seconds since 1970.
-_TIMES = ("invited", "started", "ringing", "answered", "ended", "first", "last", "at")
 
 
 def open_to_append(path: Path) -> FileIO:
@@ -159,42 +150,5 @@ class Records(Lines):
 
 
 def line(record: CallRecord) -> bytes:
-    """A record as one line of JSON in UTF-8; times as ``2026-01-31T12:00:00.000000Z``."""
-    plain = _record.read(record)
-    plain["attempts"] = [_attempt.read(attempt) for attempt in record.attempts]
-    if record.media:
-        plain["media"] = [_stream.read(stream) for stream in record.media]
-    if record.silences:
-        plain["silences"] = [_silence.read(silence) for silence in record.silences]
-    # Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
-    return _encode(plain).encode("utf-8", "replace") + b"\n"
-
-
-class _Shape:
-    """Reads the fields of a record, or of a part, all of which are plain but for the times."""
-
-    def __init__(self, kind: type) -> None:
-        self._names = [field.name for field in attrs.fields(kind)]
-        self._values = attrgetter(*self._names)
-        self._times = [name for name in _TIMES if name in self._names]
-
-    def read(self, part: CallRecord | Attempt | MediaStream | Silence) -> dict[str, Any]:
-        plain = dict(zip(self._names, self._values(part), strict=True))
-        for name in self._times:
-            if plain[name] is not None:
-                second, microsecond = divmod(round(plain[name] * 1e6), 1_000_000)
-                plain[name] = f"{_utc(second)}.{microsecond:06}Z"
-        return plain
-
-
-@lru_cache
-def _utc(second: int) -> str:
-    """The times of calls that end together are a few seconds."""
-    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
-
-
-_record: Final = _Shape(CallRecord)
-_attempt: Final = _Shape(Attempt)
-_stream: Final = _Shape(MediaStream)
-_silence: Final = _Shape(Silence)
-_encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+    """A record as one line of JSON in UTF-8."""
+    return f"{as_json(record, summary(record))}\n".encode()

@@ -1,7 +1,7 @@
 """The call record: what is left of a call when it has ended. Pure, plain data.
 
 The b2bua fills a record while the call lives; an ``ICallObserver`` is handed it once, when both
-legs have ended. ``ops/cdr.py`` writes it down.
+legs have ended. ``records`` keeps it.
 
 Times are wall-clock seconds since 1970 (a call outlives its process, the monotonic clock does
 not); None stands for what never happened.
@@ -27,6 +27,8 @@ class Attempt:
     :ivar reason: reason phrase, or our own words when none came.
     :ivar limit: the limit of its trunk that it would have broken, as in the record; "" for none.
     :ivar leg: what ``MediaStream.leg`` calls it; "" where no leg was made.
+    :ivar caller: URI of the From field as it was sent; "" where none was.
+    :ivar user: name of the user of ours who was called so; "" for none.
     """
 
     target: str
@@ -40,6 +42,22 @@ class Attempt:
     reason: str = ""
     limit: str = ""
     leg: str = ""
+    caller: str = ""
+    user: str = ""
+
+
+@define
+class Verdict:
+    """What a policy has decided about a call.
+
+    :ivar question: "admission" or "routing".
+    :ivar policy: the name under which the configuration uses it; "" where none had an answer.
+    :ivar decision: in a few words: "user alice", "2 targets", "403 Forbidden".
+    """
+
+    question: str
+    policy: str
+    decision: str
 
 
 @define
@@ -159,6 +177,13 @@ class CallRecord:
     :ivar recording: name of the file in which the call was recorded; "" for none.
     :ivar mended: what was wrong with session descriptions before they left, as "b1: c=": for which
         leg, and what was mended, or "refused: " and why. Each once.
+    :ivar call_group: id of the first of the calls that belong together, since one has taken over a
+        leg of another (RFC 3891) or was transferred to it; its own id for all others.
+    :ivar session_id: identifies the session end to end (RFC 7989); "" for none.
+    :ivar user: name of the user of ours who called, be it through a PBX; "" for none.
+    :ivar verdicts: which policies have decided about it, and what, in their order.
+    :ivar causes: values of the Reason field (RFC 3326) of what has ended it: a BYE, CANCEL or
+        refusal.
     """
 
     id: str
@@ -182,3 +207,8 @@ class CallRecord:
     silences: list[Silence] = field(factory=list)
     recording: str = ""
     mended: list[str] = field(factory=list)
+    call_group: str = ""
+    session_id: str = ""
+    user: str = ""
+    verdicts: list[Verdict] = field(factory=list)
+    causes: list[str] = field(factory=list)

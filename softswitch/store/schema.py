@@ -1,10 +1,11 @@
 """The tables of our SQLite files, and how an old file becomes a new one.
 
-Every file has all tables, whatever it is used for. ``user_version`` says how many of the steps it
-has been taken through.
+Every file has all tables, whatever it is used for, but that of the call records, whose steps stand
+in ``records``. ``user_version`` says how many of the steps it has been taken through.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ from softswitch.errors import ConfigError
 
 #: "SIPS", which tells our files from those of others.
 APPLICATION_ID: Final = 0x53495053
+#: "SIPR": the same for the file of call records.
+RECORDS_ID: Final = 0x53495052
 #: Seconds to wait for a lock that another process holds.
 BUSY_SECONDS: Final = 1.0
 
@@ -59,37 +62,48 @@ def connect(path: Path, seconds: float | None = None) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(
+    connection: sqlite3.Connection,
+    path: Path,
+    steps: Sequence[str] = STEPS,
+    application_id: int = APPLICATION_ID,
+) -> None:
     """Make the tables of a new file, or take an old one through the steps that it lacks.
 
-    :raises ConfigError: it belongs to another program, or to a later version of this one.
+    :param steps: those that lead to the tables which the file is to have.
+    :param application_id: tells files of this kind from all others.
+    :raises ConfigError: it belongs to another program, is another kind of file of ours, or was
+        written by a later version of this one.
     :raises sqlite3.Error: it cannot be written, or is damaged; it is as it was.
     """
-    version = _version(connection, path)
+    version = _version(connection, path, len(steps), application_id)
     connection.execute("PRAGMA journal_mode = WAL")
-    if version == SCHEMA_VERSION:
+    if version == len(steps):
         return
     # Another process may do the same meanwhile.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for step in STEPS[_version(connection, path) :]:
+        for step in steps[_version(connection, path, len(steps), application_id) :]:
             for statement in _statements(step):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA application_id = {application_id}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")
     except sqlite3.Error:
         connection.rollback()
         raise
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def _version(connection: sqlite3.Connection, path: Path, latest: int, application_id: int) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if tables and application != APPLICATION_ID:
-        raise ConfigError(str(path), "a database of softswitch or no file is needed here")
-    if version > SCHEMA_VERSION:
+    if tables and application != application_id:
+        wanted = "a database of softswitch or no file is needed here"
+        if application in (APPLICATION_ID, RECORDS_ID):
+            wanted = "registrations and call records are kept in files of their own"
+        raise ConfigError(str(path), wanted)
+    if version > latest:
         raise ConfigError(str(path), "written by a later version of softswitch; run that one")
     return int(version)
 

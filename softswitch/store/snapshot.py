@@ -1,4 +1,5 @@
-"""Registrations and users of an SQLite store, read beside a switch that runs. Nothing is written.
+"""An SQLite file of ours, read beside a switch that runs; registrations and users in it. Nothing is
+written.
 
 SQLite makes files beside a database in WAL mode, even to read it: where there is no log to look
 into, the file is opened as one that nobody changes.
@@ -23,7 +24,7 @@ def load(path: Path) -> dict[str, list[Any]] | None:
     """
     if not path.exists():
         return None
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
         return dict(filter(None, map(restored, rows)))
 
@@ -35,14 +36,18 @@ def users(path: Path) -> list[Row]:
     """
     if not path.exists():
         return []
-    with _reading(path) as connection:
+    with reading(path) as connection:
         connection.text_factory = as_text
         kept = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'users'").fetchone()
         return connection.execute(ALL_ROWS).fetchall() if kept else []
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing, be it beside one who writes.
+
+    :raises ConfigError: the file cannot be read, or is none of ours.
+    """
     log = path.with_name(f"{path.name}-wal")
     how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
     try:
