@@ -329,7 +329,7 @@ class House:
             "calls_forwarded": len(self.proxy.ledger),
             "subscriptions": self.passage.subscriptions,
             "dialogs": len(self.agent.dialogs),
-            "transactions": sum(1 for _ in self.transactions),
+            "transactions": len(self.transactions),
             "registrations": len(self.bindings),
             "scopes_open": len(self.auditor.open),
             "scopes_closed": self.auditor.closed,

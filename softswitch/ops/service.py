@@ -24,6 +24,7 @@ from softswitch.ops.config import Config
 from softswitch.ops.firewall import Firewall
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.media import media_engine, mended, noticed
+from softswitch.ops.metrics import Metrics
 from softswitch.ops.pages import use_large_pages
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.ports import open_ports
@@ -88,6 +89,12 @@ class SwitchService(Service):
         )
         self.house.observe(Policy("records", self._records))
         self._wheel.late = self.house.transport.overload.woken_late
+        #: What Prometheus is told; None where the configuration does without.
+        self.metrics: Metrics | None = None
+        if config.metrics.enabled:
+            self.metrics = Metrics(self.house, self._wheel, self._waiting)
+            self.house.observe(Policy("metrics", self.metrics.meter))
+            self._wheel.late = self._late
         self._watchdog = Watchdog(reactor, self.house.attention)
         self._user_file = UserFile(config.user_file)
         self._users = StoredUsers(self.house, config.user_file)
@@ -202,6 +209,20 @@ class SwitchService(Service):
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
         done.callback(None)
+
+    def _late(self, seconds: float) -> None:
+        """The wheel was woken so late."""
+        self.house.transport.overload.woken_late(seconds)
+        if self.metrics is not None:
+            self.metrics.measure_lag(seconds)
+
+    def _waiting(self) -> dict[str, tuple[int, int]]:
+        """What the threads that write have before them, and have lost."""
+        records, registrations = self._records.writer, self._store.writer
+        return {
+            "call records": (records.waiting, records.dropped),
+            "registrations": (registrations.waiting, registrations.dropped),
+        }
 
     def _users_changed(self, rows: list[Row]) -> None:
         """In the store's thread, so that reading them costs the calls little."""

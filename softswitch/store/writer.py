@@ -83,6 +83,11 @@ class Writer(Generic[Item]):
             elif len(self._waiting) == 1:
                 self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Write what waits, with one last attempt, and end the thread; returns when it has."""
         with self._changed:

@@ -11,7 +11,7 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Request, Response
-from softswitch.transaction.transaction import Event, Home, Transaction
+from softswitch.transaction.transaction import Event, Home, Repeat, Transaction
 from softswitch.wheel import Timer
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class ClientTransaction(Transaction):
             self._home.transport.send(self._data, self.flow)
         except TransportError as error:
             self._fail_soon(str(error))
+
+    def _send_again(self) -> None:
+        method = self.key.rpartition(" ")[2]
+        self._home.repeats[Repeat("sent", method, self.flow.transport)] += 1
+        self._send()
 
     def _pass_up(self, response: Response) -> None:
         tell: Callable[..., None] = self.user.response_received
@@ -171,11 +176,11 @@ class Client(ClientTransaction):
     def _resend_doubling(self) -> None:
         self._interval = min(2 * self._interval, self._home.timers.t2)
         self.timer_e = self._start_timer(self._interval, Event.TIMER_E)
-        self._send()
+        self._send_again()
 
     def _resend(self) -> None:
         self.timer_e = self._start_timer(self._home.timers.t2, Event.TIMER_E)
-        self._send()
+        self._send_again()
 
     def _complete(self, response: Response) -> None:
         self._stop_timers()

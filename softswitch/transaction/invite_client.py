@@ -95,7 +95,7 @@ class InviteClient(ClientTransaction):
     def _resend(self) -> None:
         self._interval *= 2
         self.timer_a = self._start_timer(self._interval, Event.TIMER_A)
-        self._send()
+        self._send_again()
 
     def _proceed(self, response: Response) -> None:
         self._stop("timer_a", "timer_b")

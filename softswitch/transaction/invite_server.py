@@ -75,7 +75,7 @@ class InviteServer(ServerTransaction):
 
     def _resend_provisional(self) -> None:
         if self._data:
-            self._send()
+            self._send_again()
 
     def _complete(self, data: bytes) -> None:
         self._stop_timers()
@@ -90,7 +90,7 @@ class InviteServer(ServerTransaction):
     def _resend_doubling(self) -> None:
         self._interval = min(2 * self._interval, self._home.timers.t2)
         self.timer_g = self._start_timer(self._interval, Event.TIMER_G)
-        self._send()
+        self._send_again()
 
     def _confirm(self, *_: object) -> None:
         self._stop_timers()
@@ -125,7 +125,7 @@ InviteServer.TABLE = {
     (State.PROCEEDING, Event.SUCCESS): (State.ACCEPTED, InviteServer._accept),
     (State.PROCEEDING, Event.REFUSAL): (State.COMPLETED, InviteServer._complete),
     (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.PROCEEDING, InviteServer._tell_failure),
-    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, InviteServer._send),
+    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, InviteServer._send_again),
     (State.COMPLETED, Event.TIMER_G): (State.COMPLETED, InviteServer._resend_doubling),
     (State.COMPLETED, Event.TIMER_H): (State.TERMINATED, InviteServer._miss_ack),
     (State.COMPLETED, Event.TRANSPORT_ERROR): (State.COMPLETED, InviteServer._tell_failure),
@@ -136,7 +136,7 @@ InviteServer.TABLE = {
     (State.ACCEPTED, Event.REQUEST): (State.ACCEPTED, None),
     (State.ACCEPTED, Event.ACK): (State.ACCEPTED, InviteServer._pass_ack),
     (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, InviteServer._accept_again),
-    (State.ACCEPTED, Event.RESEND): (State.ACCEPTED, InviteServer._send),
+    (State.ACCEPTED, Event.RESEND): (State.ACCEPTED, InviteServer._send_again),
     (State.ACCEPTED, Event.TRANSPORT_ERROR): (State.ACCEPTED, InviteServer._tell_failure),
     (State.ACCEPTED, Event.TIMER_L): (State.TERMINATED, InviteServer._end),
 }

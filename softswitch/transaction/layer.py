@@ -21,7 +21,7 @@ from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Screened, Server, ServerTransaction
 from softswitch.transaction.timers import RFC_3261, Timers
-from softswitch.transaction.transaction import Transaction, Transport
+from softswitch.transaction.transaction import Repeat, Transaction, Transport
 from softswitch.transport.overload import Overload
 from softswitch.wheel import Clock
 
@@ -58,6 +58,7 @@ class TransactionLayer:
 
     :ivar user: the core above; assigned before anything arrives.
     :ivar counters: what was merged, stray or could not be delivered -> how often.
+    :ivar repeats: how often messages have come or were sent again.
     :ivar overload: whether new work is refused, and how.
     :ivar spared: whether a new request is served all the same.
     :ivar refused: told of each new request that is refused: its flow, the status.
@@ -74,6 +75,7 @@ class TransactionLayer:
         "counters",
         "overload",
         "refused",
+        "repeats",
         "spared",
         "timers",
         "transport",
@@ -88,6 +90,7 @@ class TransactionLayer:
         self.transport = transport
         self.timers = timers
         self.counters: Counter[str] = Counter()
+        self.repeats: Counter[Repeat] = Counter()
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
@@ -96,6 +99,9 @@ class TransactionLayer:
         self.spared: Callable[[Request, Flow], bool] = lambda request, flow: False
         self.refused: Callable[[Flow, int], None] = lambda flow, status: None
         self.veils: Mapping[tuple[str, str], Veil | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
 
     def __iter__(self) -> Iterator[Transaction]:
         """Every transaction that has not terminated."""
@@ -186,6 +192,8 @@ class TransactionLayer:
         key = server_key(message, method, message.to.tag)
         transaction = self._servers.get(key)
         if transaction is not None:
+            known = method if method in METHODS else "other"
+            self.repeats[Repeat("received", known, flow.transport)] += 1
             transaction.retransmitted(flow)
         elif method == "CANCEL":
             self._cancel_received(message, flow, key)

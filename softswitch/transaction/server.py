@@ -15,7 +15,7 @@ from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request, Response
-from softswitch.transaction.transaction import Event, Home, Transaction
+from softswitch.transaction.transaction import Event, Home, Repeat, Transaction
 from softswitch.wheel import Timer
 
 if TYPE_CHECKING:
@@ -161,6 +161,10 @@ class ServerTransaction(Transaction):
         except TransportError as error:
             self._fail_soon(str(error))
 
+    def _send_again(self) -> None:
+        self._home.repeats[Repeat("sent", "response", self.flow.transport)] += 1
+        self._send()
+
     def _shrink(self) -> None:
         """Keep of the request only what finds another way back when a connection ends."""
         request, self._request = self._request, None
@@ -260,11 +264,11 @@ Server.TABLE = {
     (State.TRYING, Event.REQUEST): (State.TRYING, None),
     (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, Server._provide),
     (State.TRYING, Event.FINAL): (State.COMPLETED, Server._complete),
-    (State.PROCEEDING, Event.REQUEST): (State.PROCEEDING, Server._send),
+    (State.PROCEEDING, Event.REQUEST): (State.PROCEEDING, Server._send_again),
     (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, Server._provide),
     (State.PROCEEDING, Event.FINAL): (State.COMPLETED, Server._complete),
     (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, Server._fail),
-    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, Server._send),
+    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, Server._send_again),
     (State.COMPLETED, Event.PROVISIONAL): (State.COMPLETED, None),
     (State.COMPLETED, Event.FINAL): (State.COMPLETED, None),
     (State.COMPLETED, Event.TRANSPORT_ERROR): (State.TERMINATED, Server._fail),

@@ -4,8 +4,9 @@ RFC 3261 section 17. A transaction does its own work first (state, timers, what 
 tells its user last, so that the user may call back into it, or into the layer, from there.
 """
 
+from collections import Counter
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 from softswitch.flow import Flow
 from softswitch.machine import Machine
@@ -51,6 +52,17 @@ class Event(StrEnum):
     TIMER_M = "timer M"
 
 
+class Repeat(NamedTuple):
+    """A message that has come, or was sent, once more.
+
+    :ivar method: "response" for what was sent again, "other" for a method that is not known.
+    """
+
+    direction: Literal["received", "sent"]
+    method: str
+    transport: str
+
+
 class Transport(Protocol):
     """The part of the transport layer that transactions use."""
 
@@ -73,6 +85,7 @@ class Home(Protocol):
     clock: Clock
     timers: Timers
     transport: Transport
+    repeats: Counter[Repeat]
 
     def veiled(self, message: _M, flow: Flow) -> _M:
         """A message as the peer on a flow may see it."""

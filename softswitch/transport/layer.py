@@ -25,6 +25,7 @@ from softswitch.transport.guests import Guests
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Facing, Listener, choose
 from softswitch.transport.overload import Overload
+from softswitch.transport.tally import OTHER, new_tally
 from softswitch.wheel import Clock
 
 #: A door at which nobody is turned away.
@@ -95,6 +96,8 @@ class TransportLayer:
     :ivar user: the transaction layer; assigned before anything arrives.
     :ivar listeners: with the ports that are really bound.
     :ivar counters: what was dropped, refused or lost -> how often.
+    :ivar came: the messages that were read.
+    :ivar left: those that were sent.
     :ivar limits: of datagrams.
     :ivar stream_limits: of messages on connections that are made from now on.
     :ivar on_closed: told of the flow of each connection that has ended, before ``user``.
@@ -120,6 +123,8 @@ class TransportLayer:
         self.overload = Overload(clock.seconds)
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
+        self.came = new_tally()
+        self.left = new_tally()
         self.guests = Guests(self, self.door, self.counters, clock)
         self.on_closed: list[Callable[[Flow], None]] = []
         self.limits = limits
@@ -193,6 +198,8 @@ class TransportLayer:
         if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
+        came, kind = self.came[flow.transport], data[:3]
+        came[kind if kind in came else OTHER] += 1
         try:
             limits = self.stream_limits if stream else self.limits
             counted = stream and flow.transport not in WEBSOCKETS
@@ -259,6 +266,8 @@ class TransportLayer:
         :raises TransportError: when the flow has ended, the listener is unknown, or the message
             cannot leave. What is lost later is told by ``flow_failed``.
         """
+        left, kind = self.left[flow.transport], data[:3]
+        left[kind if kind in left else OTHER] += 1
         if flow.serial:
             connection = self._connections.get(flow.serial)
             if connection is None:
