@@ -22,7 +22,7 @@ from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
-from softswitch.ops.metrics_tables import MetricsTable
+from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
@@ -76,6 +76,7 @@ class Config:
     subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
     door: DoorTable = attrs.field(factory=DoorTable)
     overload: OverloadTable = attrs.field(factory=OverloadTable)
+    log: LogTable = attrs.field(factory=LogTable)
     metrics: MetricsTable = attrs.field(factory=MetricsTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)

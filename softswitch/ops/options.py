@@ -16,6 +16,7 @@ from twisted.python import usage
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config, load
 from softswitch.ops.listen_tables import ListenTable
+from softswitch.ops.logs import twistd_output
 from softswitch.ops.service import make_service, refuse
 
 log = Logger()
@@ -53,6 +54,8 @@ def makeService(options: Options) -> IService:
         config = load(options.file, options.directory)
         check_ports(config)
         service = make_service(config)
+        if options.parent is not None:
+            service.write_log(twistd_output(options.parent))
     except ConfigError as error:
         refuse(error)
     for warning in config.warnings():

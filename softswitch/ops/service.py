@@ -11,7 +11,8 @@ from twisted.application.service import Service
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
@@ -23,8 +24,10 @@ from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config
 from softswitch.ops.firewall import Firewall
 from softswitch.ops.house import SWEEP_SECONDS, House
+from softswitch.ops.logs import CallLog, Log, Output
 from softswitch.ops.media import media_engine, mended, noticed
 from softswitch.ops.metrics import Metrics
+from softswitch.ops.operator_tables import LogTable
 from softswitch.ops.pages import use_large_pages
 from softswitch.ops.pidfile import NAME, PidFile
 from softswitch.ops.ports import open_ports
@@ -113,8 +116,25 @@ class SwitchService(Service):
             self._take,
             reactor,
         )
+        self._log: Log | None = None
+        self._call_log: Policy | None = None
+        self._tell_of_calls(config.log)
         # When the calls that are left are hung up.
         self._deadline = 0.0
+
+    def write_log(self, output: Output | None) -> None:
+        """Have the log written as the configuration says; to be called before ``setServiceParent``.
+
+        :param output: where to; None leaves it to twistd.
+        """
+        if output is not None:
+            self._log = Log(self._config.log, output)
+
+    def setServiceParent(self, parent: Any) -> None:  # noqa: N802
+        """Become part of twistd's application, which asks for the log."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+        if self._log is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log)
 
     def startService(self) -> None:
         """Open the ports and restore the registrations.
@@ -266,6 +286,15 @@ class SwitchService(Service):
     def _take(self, config: Config, certificates: Certificates) -> None:
         take(self.house, self._records, self._showing, config, certificates)
         self._banning.firewall.table = config.door.firewall
+        if self._log is not None:
+            self._log.table = config.log
+        self._tell_of_calls(config.log)
+
+    def _tell_of_calls(self, table: LogTable) -> None:
+        """Log what becomes of each call, once somebody wants to read it."""
+        if self._call_log is None and table.shows("calls", "info"):
+            self._call_log = Policy("log", CallLog())
+            self.house.observe(self._call_log)
 
     def _write_stats(self) -> None:
         write_whole(self._stats, self.house.stats())

@@ -10,7 +10,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.listen_tables import ListenTable
-from softswitch.ops.metrics_tables import MetricsTable
+from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
@@ -88,6 +88,7 @@ def test_the_commented_file_shows_every_key():
         "subscriptions": SubscriptionsTable,
         "door": DoorTable,
         "overload": OverloadTable,
+        "log": LogTable,
         "metrics": MetricsTable,
         "listen": ListenTable,
         "groups": GroupTable,
