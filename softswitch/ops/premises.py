@@ -89,7 +89,8 @@ class Premises:
             config.realm,
             self.nonces,
             self.users.look_up,
-            by_listener={each.name: each.algorithms for each in house.listeners},
+            # Not the house's own, which are those of the start.
+            by_listener={each.name: each.algorithms for each in config.listeners()},
             by_group={name: group.algorithms or () for name, group in config.groups.items()},
             doorkeeper=house.transport.door,
         )

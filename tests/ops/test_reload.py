@@ -67,6 +67,27 @@ def test_new_calls_go_by_the_new_policies():
         bob.unread.clear()
 
 
+@pytest.mark.parametrize(("before", "after"), [("MD5", "SHA-256"), ("SHA-256", "MD5")])
+def test_other_algorithms(before, after):
+    """Challenges ask for what is accepted from now on: a phone that can do it registers and calls,
+    and no password is proved in the old way any more (RFC 8760)."""
+    with Stage({"auth": {"algorithms": [before]}}) as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        stage.reload({"auth": {"algorithms": [after]}})
+        assert alice.register() == 200
+        call = alice.call("bob")
+        bob.answer()
+        assert call.statuses == [200]
+        alice.hang_up()
+        challenges = [
+            message.get("WWW-Authenticate")
+            for _, message, _ in alice.received
+            if message.get("WWW-Authenticate") is not None
+        ]
+        assert f"algorithm={before}," in challenges[0]
+        assert f"algorithm={after}," in challenges[-1]
+
+
 def test_a_running_call_keeps_the_policies_that_it_began_with():
     """A redirection that comes after a reload is followed as the policy of the beginning has it;
     that of a later call is passed on, since nothing follows any more."""
