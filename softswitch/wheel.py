@@ -62,10 +62,13 @@ class Wheel:
     One of ``COARSE`` ticks or more fires at most ten ticks late.
 
     :ivar late: told with each wake-up how many seconds late it is; None where nobody wants to know.
-    :param clock: a reactor or ``twisted.internet.task.Clock``.
+    :ivar seconds: what time it is.
+    :param clock: a reactor or ``twisted.internet.task.Clock``; it alone says when a timer is due.
     :param tick: width of a slot, seconds.
     :param broken: told of an exception that a timer's function let out; the other timers of
         the slot go on.
+    :param now: what time it is, where the clock counts from another day on, or is not to be set
+        with the time; None where the clock tells.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Wheel:
         clock: TwistedClock,
         tick: float = 0.05,
         broken: Callable[[BaseException], None] | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._clock = clock
         self._tick = tick
@@ -82,11 +86,12 @@ class Wheel:
         self._due: list[int] = []
         self._wake: Any = None
         self._wake_slot = 0
-        self.seconds = clock.seconds
+        self.seconds = now or clock.seconds
+        self._counted = clock.seconds
 
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> WheelTimer:
         """Call ``function(*args)`` in ``delay`` seconds, rounded up to the next tick."""
-        slot = ceil((self.seconds() + delay) / self._tick - 1e-6)
+        slot = ceil((self._counted() + delay) / self._tick - 1e-6)
         if delay >= COARSE * self._tick:
             slot = -(-slot // 10) * 10
         timer = WheelTimer(function, args)
@@ -114,12 +119,12 @@ class Wheel:
         if self._wake is not None:
             self._wake.cancel()
         self._wake_slot = slot
-        delay = max(0.0, slot * self._tick - self.seconds())
+        delay = max(0.0, slot * self._tick - self._counted())
         self._wake = self._clock.callLater(delay, self._turn)
 
     def _turn(self) -> None:
         self._wake = None
-        now = self.seconds() / self._tick + 1e-6
+        now = self._counted() / self._tick + 1e-6
         if self.late is not None:
             self.late((now - self._wake_slot) * self._tick)
         while self._due and self._due[0] <= now:

@@ -77,6 +77,21 @@ def test_without_a_lag_nothing_is_refused(clock):
     assert not overload.on
 
 
+@pytest.mark.parametrize("leap", [-3600, 3600])
+def test_the_wheel_turns_when_the_time_is_set(leap):
+    """Its timers are due by the clock that counts, whatever time somebody makes it; what time it
+    is, it says all the same."""
+    clock, time, fired = Clock(), [1e9], []
+    wheel = Wheel(clock, now=lambda: time[0])
+    wheel.callLater(1, fired.append, 1)
+    time[0] += leap
+    wheel.callLater(2, fired.append, 2)
+    for seconds in range(1, 4):
+        clock.advance(1)
+        assert fired == [1, 2][:seconds]
+    assert wheel.seconds() == 1e9 + leap
+
+
 def test_the_wheel_says_how_late_it_is():
     """By the slot for which it wanted to be woken."""
     clock = Clock()
