@@ -33,7 +33,7 @@ LINES: Final = 50
 class Banning:
     """Keeps the bans of one switch.
 
-    :ivar firewall: who else keeps them.
+    :ivar firewall: who else keeps those that are proven.
     :param door: whose they are.
     :param state: the state directory.
     """
@@ -44,7 +44,10 @@ class Banning:
         self.firewall = firewall
         self._reactor = reactor
         self._writing: Any = None
+        self._changed = False
         self._lines = 0
+        # Networks that were banned by order, and of which the firewall was told.
+        self._told: set[str] = set()
 
     def start(self) -> None:
         """Take over the bans of the last run, and have the firewall keep them, too."""
@@ -65,7 +68,7 @@ class Banning:
         if restored:
             log.info("{count} bans restored", count=restored)
         for ban in bans.all():
-            self.firewall.ban(ban, self._seconds(ban))
+            self._tell(ban)
         bans.made.append(self._made)
         bans.lifted.append(self._lifted)
 
@@ -74,8 +77,15 @@ class Banning:
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-            self._write(self._plain())
+            self._write(self._kept())
         self.firewall.stop()
+
+    def renewed(self) -> None:
+        """The configuration says otherwise by now who is trusted: a network in which somebody has
+        become so is the door's alone, and the other way round."""
+        for ban in self._door.bans.all():
+            if ban.by != "score":
+                self._tell(ban)
 
     def serve(self) -> None:
         """Do what a command wishes for, and write what came of it."""
@@ -89,12 +99,15 @@ class Banning:
     def _granted(self, wish: dict[str, Any]) -> dict[str, Any]:
         doing, door = wish["do"], self._door
         if doing == "list":
-            return {"done": True, **self._plain()}
+            return {"done": True, **_plain(self._door.bans.all())}
         network = wish["network"]
         if doing == "add":
             ban = door.ban(network, wish["seconds"], wish["why"])
             if ban is None:
                 said = f"{network} is trusted: a trunk's, or in door.trusted"
+                return {"done": False, "said": said}
+            if ban.by == "configuration":
+                said = f"{network} is banned for ever already, by door.banned of the configuration"
                 return {"done": False, "said": said}
             return {"done": True, "said": f"{ban.network} is banned"}
         if door.lift(network) is None:
@@ -107,7 +120,7 @@ class Banning:
     def _made(self, ban: Ban) -> None:
         self._lines += 1
         if self._lines <= LINES:
-            seconds = self._seconds(ban)
+            seconds = self._door.bans.left(ban)
             log.warn(
                 "banned {network} {length}: {why}, {proof}",
                 network=ban.network,
@@ -115,18 +128,42 @@ class Banning:
                 why=ban.why,
                 proof="proven" if ban.proven else "unproven",
             )
-        self.firewall.ban(ban, self._seconds(ban))
-        self._write_soon()
+        self._told.discard(ban.network)
+        self._tell(ban)
+        self._write_soon(ban)
 
     def _lifted(self, ban: Ban) -> None:
         log.info("lifted the ban of {network}", network=ban.network)
-        self.firewall.lift(ban)
-        self._write_soon()
+        if ban.by == "score" or ban.network in self._told:
+            self._told.discard(ban.network)
+            if ban.proven:
+                self.firewall.lift(ban)
+        self._write_soon(ban)
 
-    def _seconds(self, ban: Ban) -> float | None:
-        return None if ban.until is None else max(1.0, ban.until - self._reactor.seconds())
+    def _tell(self, ban: Ban) -> None:
+        """Have the firewall keep a ban, if it is proven and nobody is trusted there: a firewall
+        does not know who is."""
+        if not ban.proven:
+            return
+        trusted = self._door.trusted_within(ban.network)
+        told = ban.network in self._told
+        if trusted is None and not told:
+            self.firewall.ban(ban, self._door.bans.left(ban))
+            if ban.by != "score":
+                self._told.add(ban.network)
+        elif trusted is not None:
+            log.warn(
+                "the firewall is not told of {network}: {trusted} is trusted",
+                network=ban.network,
+                trusted=trusted,
+            )
+            if told:
+                self._told.discard(ban.network)
+                self.firewall.lift(ban)
 
-    def _write_soon(self) -> None:
+    def _write_soon(self, ban: Ban) -> None:
+        """Have the log caught up, and what outlives the process written."""
+        self._changed = self._changed or ban.proven
         if self._writing is None:
             self._writing = self._reactor.callLater(PACE, self._write_in_thread)
 
@@ -135,17 +172,25 @@ class Banning:
         if self._lines > LINES:
             log.warn("banned {count} more in that second", count=self._lines - LINES)
         self._lines = 0
-        self._run(self._write, self._plain())
+        if self._changed:
+            self._changed = False
+            self._run(self._write, self._kept())
 
     def _run(self, work: Callable[..., None], *args: Any) -> None:
         pool = self._reactor.getThreadPool()
         deferToThreadPool(self._reactor, pool, work, *args).addErrback(_failed)
 
-    def _plain(self) -> dict[str, Any]:
-        return {"bans": [to_plain(ban) for ban in self._door.bans.all()]}
+    def _kept(self) -> list[Ban]:
+        """What outlives the process: an attacker with many sources is not to fill the disk, nor to
+        keep it busy."""
+        return [ban for ban in self._door.bans.all() if ban.proven]
 
-    def _write(self, bans: dict[str, Any]) -> None:
-        write_whole(self._state / BANS, bans)
+    def _write(self, bans: list[Ban]) -> None:
+        write_whole(self._state / BANS, _plain(bans))
+
+
+def _plain(bans: list[Ban]) -> dict[str, Any]:
+    return {"bans": [to_plain(ban) for ban in bans]}
 
 
 def _failed(failure: Failure) -> None:

@@ -158,6 +158,10 @@ class Bans:
         self.sweep()
         return sorted([*self._ordered, *self._by_score], key=lambda ban: -ban.at)
 
+    def left(self, ban: Ban) -> float | None:
+        """Seconds that a ban will still hold, 1 at least; None for ever."""
+        return None if ban.until is None else max(1.0, ban.until - self._now())
+
     def sweep(self) -> None:
         """Forget those that have ended."""
         now = self._now()

@@ -167,9 +167,10 @@ class Door:
         self._set(settings or DoorSettings(), trusted)
 
     def renew(self, settings: DoorSettings, trusted: Iterable[Network]) -> None:
-        """Go on under other settings; the bans stay, but for those of what is trusted now."""
+        """Go on under other settings; the bans stay, but for those of what is trusted now, and
+        those by score of a network in which anything is."""
         self._set(settings, trusted)
-        self.bans.lift_all(lambda ban: self.trusts(ban.network))
+        self.bans.lift_all(self._spares)
         self._forget()
 
     # What the ports ask.
@@ -375,6 +376,11 @@ class Door:
         """
         return self._trusted.within(network_of(network))
 
+    def _spares(self, ban: Ban) -> bool:
+        """Whether a ban is none that may hold, by what is trusted."""
+        scored = ban.by == "score" and self.trusted_within(ban.network) is not None
+        return scored or self.trusts(ban.network)
+
     def _has_token(self, host: str, proven: bool) -> bool:
         settings = self._settings
         if not settings.per_second:
@@ -412,6 +418,7 @@ class Door:
             return
         strangers.forgive(source)
         known = self._called.get(source, 0.0) > now or self.registered.from_host(host)
+        known = known or (":" in source and self.trusted_within(source) is not None)
         if known or (source in self._proved and not proven):
             self.counters["not banned: known"] += 1
             return

@@ -10,6 +10,7 @@ from softswitch.ops.ban import BANS, OUTCOME, WISH
 from softswitch.ops.banning import LINES, Banning
 from softswitch.ops.door_tables import FirewallTable
 from softswitch.ops.firewall import Change, Firewall, nft_line, spelled
+from softswitch.transport.bans import Ban
 from softswitch.transport.door import Door, DoorSettings
 from softswitch.transport.networks import network_of
 
@@ -142,6 +143,67 @@ def test_what_a_command_wishes_for(make, tmp_path):
     last = wish(banning, tmp_path, do="lift", network="192.0.2.1")
     assert not last["done"]
     assert last["at"] != first["at"]
+
+
+def test_the_firewall_hears_of_what_is_proven(make, reactor, tmp_path):
+    """It would drop whatever comes from there, on connections, too; and the source of a datagram
+    may be anybody's. Nor are such bans written, for the disk is not an attacker's to fill."""
+    door, banning = make()
+    forged = Ban("192.0.2.1", 60.0, "scanner", proven=False)
+    door.bans.put(forged)
+    door.bans.put(Ban("192.0.2.2", 3600.0, "failed logins"))
+    reactor.advance(1)
+    assert banning.firewall.log == [Change("192.0.2.2", True, 3600.0)]
+    assert [each["network"] for each in json.loads((tmp_path / BANS).read_bytes())["bans"]] == [
+        "192.0.2.2"
+    ]
+    door.lift("192.0.2.1")
+    assert len(banning.firewall.log) == 1
+    (tmp_path / BANS).unlink()
+    door.bans.put(forged)
+    reactor.advance(1)
+    assert not (tmp_path / BANS).exists()
+
+
+def test_the_firewall_does_not_hear_of_a_network_in_which_somebody_is_trusted(make, reactor, lines):
+    """It does not know that he comes in all the same. That holds when he becomes trusted later,
+    and no longer when he is so no more."""
+    door, banning = make()
+    door.ban("0.0.0.0/1", None, "by hand")
+    assert banning.firewall.log == []
+    assert lines[-1] == "the firewall is not told of 0.0.0.0/1: 10.0.0.0/8 is trusted"
+    door.lift("0.0.0.0/1")
+    assert banning.firewall.log == []
+    door.ban("192.0.2.0/24", None, "by hand")
+    door.renew(DoorSettings(), [network_of("192.0.2.7")])
+    banning.renewed()
+    door.renew(DoorSettings(), [])
+    banning.renewed()
+    banning.renewed()
+    wide = "192.0.2.0/24"
+    told = [Change(wide, True), Change(wide, False), Change(wide, True)]
+    assert banning.firewall.log == told
+    door.ban("192.0.2.0/24", 60, "for a while")
+    assert banning.firewall.log[3:] == [Change(wide, True, 60.0)]
+
+
+def test_what_is_trusted_from_now_on_ends_the_ban_by_score_around_it(make):
+    """A /64 that was banned for one of its addresses, before another one became a trunk's."""
+    door, banning = make()
+    door.bans.put(Ban("2001:db8::/64", 3600.0, "failed logins"))
+    door.renew(DoorSettings(), [network_of("2001:db8::7")])
+    assert len(door.bans) == 0
+    assert [each.made for each in banning.firewall.log] == [True, False]
+
+
+def test_a_command_does_not_shorten_a_ban_of_the_configuration(make, tmp_path):
+    """It is told that the ban is there for ever; a longer one is for the configuration to end."""
+    door, banning = make()
+    door.ban_configured([network_of("192.0.2.0/24")])
+    refused = wish(banning, tmp_path, do="add", network="192.0.2.0/24", seconds=60, why="x")
+    assert not refused["done"]
+    assert "door.banned" in refused["said"]
+    assert door.bans.all()[0].until is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"do": "add"}', '{"do": "lift", "network": "x"}'])
