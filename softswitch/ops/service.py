@@ -4,6 +4,7 @@ import gc
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,7 +69,7 @@ class SwitchService(Service):
     def __init__(self, config: Config, reactor: Any = the_reactor) -> None:
         self._config = config
         self._reactor = reactor
-        self._wheel = Wheel(reactor, broken=_broken)
+        self._wheel = Wheel(reactor, broken=_broken, now=time.time)
         self._showing = Showing(read_certificates(config), reactor)
         state = config.state_directory
         self._store = SqliteStore(state / config.store.path)
@@ -146,6 +147,8 @@ class SwitchService(Service):
         _allow_many_files()
         transport = self.house.transport
         try:
+            # Who finds this process by its file may ask something of it at once.
+            self._heed_wishes()
             self._pid.take()
             open_ports(transport, self._showing, self._config.file, self._reactor)
             if isinstance(self.house.engine, RelayFarm | RtpengineEngine):
@@ -161,8 +164,8 @@ class SwitchService(Service):
         self._reactor.callWhenRunning(self._run, restored)
 
     def _run(self, restored: int) -> None:
-        """The reactor runs: from now on messages are served and signals heeded."""
-        self._heed_signals()
+        """The reactor runs: from now on messages are served, and signals that end it heeded."""
+        self._heed_stops()
         self.house.start()
         self._watchdog.start()
         self._showing.start()
@@ -248,14 +251,20 @@ class SwitchService(Service):
         """In the store's thread, so that reading them costs the calls little."""
         self._reactor.callFromThread(self._users.changed, self._users.read(rows))
 
-    def _heed_signals(self) -> None:
+    def _heed_stops(self) -> None:
         """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end
-        as one killed. SIGHUP reloads, SIGUSR1 writes the figures, SIGUSR2 does what
-        ``softswitch ban`` wishes for."""
-        from_signal = self._reactor.callFromThread
+        as one killed."""
 
         def stop(number: int, frame: object) -> None:
-            from_signal(self._stop_reactor)
+            self._reactor.callFromThread(self._stop_reactor)
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def _heed_wishes(self) -> None:
+        """SIGHUP reloads, SIGUSR1 writes the figures, SIGUSR2 does what ``softswitch ban`` wishes
+        for; before the reactor runs, it is done as soon as it does."""
+        from_signal = self._reactor.callFromThread
 
         def write(number: int, frame: object) -> None:
             from_signal(self._write_stats)
@@ -268,8 +277,6 @@ class SwitchService(Service):
 
         signal.signal(signal.SIGHUP, reload)
         signal.signal(signal.SIGUSR2, ban)
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGUSR1, write)
 
     def _stop_reactor(self) -> None:
@@ -286,6 +293,7 @@ class SwitchService(Service):
     def _take(self, config: Config, certificates: Certificates) -> None:
         take(self.house, self._records, self._showing, config, certificates)
         self._banning.firewall.table = config.door.firewall
+        self._banning.renewed()
         if self._log is not None:
             self._log.table = config.log
         self._tell_of_calls(config.log)
@@ -301,10 +309,13 @@ class SwitchService(Service):
 
 
 def make_service(config: Config) -> SwitchService:
-    """The switch that a configuration describes.
+    """The switch that a configuration describes, on the global reactor; the timers of this then go
+    on when somebody sets the clock back, for it looks its clock up with each of them.
 
     :raises ConfigError: with file, key and what would be right.
     """
+    reactor: Any = the_reactor
+    reactor.seconds = time.monotonic
     return SwitchService(config)
 
 

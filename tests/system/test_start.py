@@ -123,3 +123,45 @@ def test_the_switch_runs_until_sigterm(tmp_path: Path):
     assert "users.a has a password in the clear" in told
     assert "geheim" not in told
     assert (tmp_path / "run" / "var" / "softswitch.sqlite").exists()
+
+
+#: A switch that is asked for everything before its reactor runs.
+EARLY = """
+import os, signal
+from pathlib import Path
+from twisted.internet import reactor
+from softswitch.ops.config import load
+from softswitch.ops.service import make_service
+service = make_service(load(Path("switch.toml"), Path()))
+service.startService()
+assert Path("var/softswitch.pid").read_text() == f"{os.getpid()}\\n"
+for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    os.kill(os.getpid(), number)
+reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+reactor.run()
+"""
+
+
+def test_what_is_asked_before_the_switch_runs_is_answered(tmp_path: Path):
+    """`softswitch reload` and `ban` find the process by its file, which is there a moment earlier:
+    their signals do not end it, and are heeded as soon as it runs."""
+    (tmp_path / "switch.toml").write_text(LISTEN.format(transport="udp", bind="127.33.6.1"))
+    state = tmp_path / "var"
+    state.mkdir()
+    (state / "ban.wish").write_text('{"do": "list"}')
+    answers = [state / name for name in ("reload.json", "stats.json", "ban.json")]
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-c", EARLY]
+        switch = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        while not all(each.exists() for each in answers):
+            assert switch.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            with pytest.raises(subprocess.TimeoutExpired):
+                switch.wait(0.05)
+        switch.send_signal(signal.SIGTERM)
+        assert switch.wait(10) == 0
+    finally:
+        switch.kill()
+        switch.wait()
