@@ -80,5 +80,6 @@ def begin(
         symmetric=shared.goes_along(target),
         registered=shared.registered(target),
         route_set=routes,
+        secure=uri.startswith("sips:"),
     )
     return Outgoing(dialog, shown, called)

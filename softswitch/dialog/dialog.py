@@ -12,6 +12,7 @@ from typing import Self
 
 import attrs
 
+from softswitch.dialog import sips
 from softswitch.dialog.proof import Space
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import SECURE, WEBSOCKETS, Flow
@@ -49,6 +50,8 @@ class Dialog:
     :ivar symmetric: whether requests go back along ``flow`` rather than to the peer's Contact:
         a registered peer, one behind NAT, or one that has called us over TLS, which would not let
         us in where it has no certificate.
+    :ivar secure: whether it was begun over TLS for a ``sips:`` URI: then nothing leaves TLS,
+        whatever the peer's Contact and Record-Routes say (RFC 3261 12.1.1, 12.1.2).
     """
 
     call_id: str
@@ -65,6 +68,7 @@ class Dialog:
     local_cseq: int = 0
     remote_cseq: int | None = None
     spaces: list[Space] = attrs.Factory(list)
+    secure: bool = False
 
     @classmethod
     def answering(
@@ -88,6 +92,7 @@ class Dialog:
             registered=registered,
             route_set=[str(route) for route in request.record_routes],
             remote_cseq=request.cseq.number,
+            secure=flow.transport in SECURE and request.uri[:5].lower() == "sips:",
         )
 
     @classmethod
@@ -124,6 +129,7 @@ class Dialog:
             self.registered,
             local_cseq=self.local_cseq,
             spaces=self.spaces,
+            secure=self.secure,
         )
 
     def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
@@ -196,7 +202,7 @@ class Dialog:
             return self.flow if self.flow.secure and _is_at(first, self.flow) else first
         if self.symmetric:
             return self.flow
-        target = Uri.parse(self.remote_target)
+        target = sips.over_tls(self.remote_target) if self.secure else Uri.parse(self.remote_target)
         return self.flow if _is_at(target, self.flow) else target
 
     def first_route(self) -> Uri:
@@ -204,7 +210,8 @@ class Dialog:
 
         :raises SipSyntaxError: it is no URI.
         """
-        return NameAddr.parse(self.route_set[0]).uri
+        first = NameAddr.parse(self.route_set[0]).uri
+        return sips.over_tls(str(first)) if self.secure else first
 
     def next_host(self) -> str:
         """Name or address of where our next request goes; "" where that cannot be read."""

@@ -6,8 +6,9 @@ trunk only where it is configured for TLS, since nobody else knows whether it ha
 be had is refused with 480 and Warning 380, what came unprotected with 480 and Warning 381; where
 there is no TLS at all, with 416 (RFC 5630 5.3).
 
-We depart from it in one thing: a caller's Contact that is no ``sips:`` URI is taken, for phones on
-TLS often give one, and what follows goes along their connection.
+We depart from it in one thing: a Contact that is no ``sips:`` URI is taken, for phones on TLS often
+give one. What follows goes along the peer's connection, or over another with TLS, and what comes
+within such a dialog without TLS is refused.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,6 +51,14 @@ def refusal(
     return 416, ()
 
 
+def unprotected(secure: bool, flow: Flow) -> tuple[int, Sequence[Field]] | None:
+    """Why a request within a dialog is refused that has come on a flow; None where it is not.
+
+    :param secure: whether the dialog is protected.
+    """
+    return (480, (REQUIRED,)) if secure and not flow.secure else None
+
+
 def secured(text: str) -> str:
     """A SIP URI as a ``sips:`` URI; others as they are. ``transport=tls`` goes without saying
     (RFC 5630 3.1.4)."""
@@ -62,6 +71,20 @@ def secured(text: str) -> str:
         if name != "transport" or (value or "").lower() != "tls"
     }
     return str(attrs.evolve(uri, scheme="sips", params=params))
+
+
+def over_tls(text: str) -> Uri:
+    """Where a dialog that is protected goes on for a URI: a ``sip:`` one that its peer gives all
+    the same is asked over TLS, at the usual place unless it speaks of TLS itself.
+
+    :raises SipSyntaxError: it is no URI.
+    """
+    uri = Uri.parse(text)
+    if uri.scheme != "sip":
+        return uri
+    params = {name: value for name, value in uri.params.items() if name != "transport"}
+    port = uri.port if uri.transport == "TLS" else None
+    return attrs.evolve(uri, scheme="sips", port=port, params=params)
 
 
 def secured_contact(value: str) -> str:

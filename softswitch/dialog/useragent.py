@@ -6,12 +6,13 @@ of any is looked at before any state is made for it: a stranger costs one answer
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
 from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog, DialogKey
+from softswitch.dialog.hops import Locate, found_again
 from softswitch.dialog.requester import Requester, take_down
 from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
@@ -25,7 +26,7 @@ from softswitch.plugin.decisions import (
     Reject,
     Routing,
 )
-from softswitch.plugin.views import BindingView, Identity, RequestView
+from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
@@ -50,10 +51,6 @@ class Resolver(Protocol):
     def resolve(self, uri: Uri, tell: Callable[[list[Destination]], None]) -> None:
         """Call ``tell`` with the destinations, best first; now for an address, later for a
         name, with none when there are none."""
-
-
-#: Where a user's phones can be reached now, by the user's name.
-Locate = Callable[[str], Sequence[BindingView]]
 
 
 class Gate(Protocol):
@@ -180,10 +177,12 @@ class UserAgent:
                     usage = self._dialogs.get((request.call_id, tag, ""))
                 if usage is None:
                     return compose.response(request, 481)
-                refused = unacceptable(request)
+                dialog = usage.data.dialog
+                refused = sips.unprotected(dialog.secure, flow) if dialog.secure else None
+                refused = refused or unacceptable(request)
                 if refused is not None:
                     return self._answer(request, *refused)
-                return Screened(usage, force_rport=usage.data.dialog.symmetric)
+                return Screened(usage, force_rport=dialog.symmetric)
             refusal = self._refusal(request, flow)
             if refusal is not None:
                 return refusal
@@ -243,7 +242,7 @@ class UserAgent:
                 return  # an ACK is never answered
         key = (request.call_id, request.to.tag or "", request.from_.tag or "")
         usage = self._dialogs.get(key)
-        if usage is not None:
+        if usage is not None and not (usage.data.dialog.secure and not flow.secure):
             usage.ack_received(request, flow)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
@@ -273,7 +272,7 @@ class UserAgent:
         for usage in self._dialogs.values():
             dialog = usage.data.dialog
             if dialog.registered == registered and dialog.flow in left:
-                dialog.flow = flow
+                dialog.flow = dialog.flow if dialog.secure and not flow.secure else flow
 
     def send(self, request: Request, dialog: Dialog, user: Requester, scope: Scope) -> None:
         """Send a request in a client transaction of its own, once its target is resolved."""
@@ -302,28 +301,11 @@ class UserAgent:
     # Helpers.
 
     def _hop(self, dialog: Dialog) -> Flow | Uri:
-        """Where a dialog's next request goes.
-
-        A phone whose connection is gone is sought where it has registered since: under the same
-        contact, else from the same host, else wherever its user has but one phone. One that has
-        not can be called back, unless a NAT lies before it.
-        """
+        """Where a dialog's next request goes."""
         hop = dialog.next_hop()
         if not isinstance(hop, Flow) or self.transport.is_alive(hop):
             return hop
-        if dialog.route_set:
-            return dialog.first_route()
-        found = self._locate(dialog.registered) if dialog.registered else ()
-        flows = {each.contact: each.flow for each in found if each.flow is not None}
-        near = [flow for flow in flows.values() if flow.remote_host == hop.remote_host]
-        same = flows.get(dialog.remote_target)
-        if same is not None:
-            dialog.flow = same
-        elif near or len(flows) == 1:
-            dialog.flow = next(iter(near or flows.values()))
-        elif (target := Uri.parse(dialog.remote_target)).host == hop.remote_host:
-            return target
-        return dialog.flow
+        return found_again(dialog, hop, self._locate)
 
     def _send_on(self, flow: Flow, request: Request, user: Requester, scope: Scope) -> None:
         if not self.transport.is_alive(flow):

@@ -80,7 +80,8 @@ def read(request: Request, flow: Flow, domains: Domains, min_expires: int) -> As
     :param flow: on which it came; a ``sips:`` contact is believed over TLS only (RFC 5630 5.1.1).
     :param min_expires: seconds; who asks for fewer is refused.
     :raises PeerError: 404 for an address of record that is none of ours, 423 for a wish that is
-        too short, 403 for too many contacts, 400 for what cannot be read.
+        too short, 403 for too many contacts, 439 for a flow that does not end here, 400 for what
+        cannot be read.
     """
     uri = request.to.uri
     if uri.scheme not in ("sip", "sips"):
@@ -108,10 +109,17 @@ def read(request: Request, flow: Flow, domains: Domains, min_expires: int) -> As
 
 
 def _asks_for_outbound(request: Request) -> bool:
-    """Whether a ``reg-id`` counts (RFC 5626 6): only of a phone that is connected with us itself,
-    since the flow would end at whoever is between. RFC 5626 would have such a REGISTER refused with
-    439, after which many a phone does not try without."""
-    return "outbound" in request.supported and len(request.values("Via")) == 1
+    """Whether a ``reg-id`` counts (RFC 5626 6).
+
+    :raises PeerError: 439 where the phone is not connected with us itself: its flow ends at whoever
+        is between, and nothing can be sent along it from here.
+    """
+    if "outbound" not in request.supported:
+        return False
+    through = len(request.values("Via")) > 1
+    if through and any("reg-id" in each.params for each in request.contacts):
+        raise PeerError("First Hop Lacks Outbound Support", 439)
+    return not through
 
 
 def _wish(request: Request, contact: NameAddr, min_expires: int, outbound: bool) -> Wish:

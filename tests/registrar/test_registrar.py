@@ -402,17 +402,27 @@ def test_the_flow_of_a_phone_is_heeded(house):
     [
         (PAGE.format(1), []),
         (PAGE.format(1), ["Supported: path"]),
-        (PAGE.format(1), ["Supported: outbound", "Via: SIP/2.0/WS page.invalid;branch=z9hG4bK2"]),
+        (PAGE.format(1), ["Supported: path", "Via: SIP/2.0/WS page.invalid;branch=z9hG4bK2"]),
         ("<sip:k2@page.invalid;transport=ws>;reg-id=1", ["Supported: outbound"]),
     ],
 )
 def test_a_flow_that_does_not_count(house, contact, lines):
-    """Without the option, without an instance, or where somebody is between (RFC 5626 6): a contact
-    like any other, and no word of outbound."""
+    """Without the option, or without an instance (RFC 5626 6): a contact like any other, and no
+    word of outbound."""
     response = house.register(f"Contact: {contact}", *lines)
     assert response.status == 200
     assert response.all("Require") == []
     assert "reg-id" not in response.all("Contact")[0]
+
+
+def test_a_flow_that_ends_at_somebody_between(house):
+    """439, for nothing can be sent along it from here; nothing is registered (RFC 5626 6)."""
+    between = "Via: SIP/2.0/WS page.invalid;branch=z9hG4bK2"
+    response = house.register(f"Contact: {PAGE.format(1)}", "Supported: outbound", between)
+    assert (response.status, response.reason) == (439, "First Hop Lacks Outbound Support")
+    assert len(house.bindings) == 0
+    without = PAGE.format(1).replace(";reg-id=1", "")
+    assert house.register(f"Contact: {without}", "Supported: outbound", between).status == 200
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1_0", "2147483648"])
