@@ -5,7 +5,7 @@ Imports go down only. From the ground up, which is also the order in which to re
 =========  =====================================================================
 floor      what it knows
 =========  =====================================================================
-0          ``errors``, ``machine``, ``wheel``, ``flow``, ``scope``, ``plain``
+0          ``errors``, ``machine``, ``wheel``, ``flow``, ``scope``, ``plain``, ``journal``
 1          ``sip`` and ``sdp``: the syntax of messages; pure functions of bytes
 2          ``plugin``: all that the author of a plug-in imports
 3          ``transport``: sockets, flows, framing, which listener faces whom
@@ -16,10 +16,11 @@ floor      what it knows
 7          ``policy``: the built-in plug-ins and the chain that asks them
 8          ``store``: what outlives a process
 9          ``records``: call records, kept, looked up and carried on
-10         ``ops``: configuration, the service, the command line
-11         ``testing``: the same engine on a loop network under a virtual clock
-12         ``explain``: the same engine with one INVITE, and what it says of it
-13         ``__main__``: every command of ``softswitch``
+10         ``flight``: what has happened in each call, and how it is shown
+11         ``ops``: configuration, the service, the command line
+12         ``testing``: the same engine on a loop network under a virtual clock
+13         ``explain``: the same engine with one INVITE, and what it says of it
+14         ``__main__``: every command of ``softswitch``
 =========  =====================================================================
 
 ``docs/architecture.md`` walks an INVITE through the house.

@@ -392,10 +392,12 @@ class Hunt:
         trial = self.trial_of(leg)
         if trial is not None:
             self._shared.traffic.failed(trial.target, trial.flow, "silent")
+        self._shared.timer_fired(self._call_id, f"{leg.name} is silent: passed over")
         self._give_up(leg, Failure(408, "Request Timeout"))
 
     def _rang_out(self, leg: Leg) -> None:
         """Nobody picked up."""
+        self._shared.timer_fired(self._call_id, f"{leg.name} has rung for long enough")
         self._give_up(leg, Failure(480, "No Answer", rang=True))
 
     def _give_up(self, leg: Leg, failure: Failure) -> None:

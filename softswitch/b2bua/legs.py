@@ -93,6 +93,8 @@ class Legs:
         leg = Leg(data, session, self._user, shared.clock, profile)
         self._data.legs[name] = data
         self._legs[name] = leg
+        if shared.journal is not None:
+            shared.journal.leg_began(self._data.id, name, dialog.call_id)
         if kind == "user":
             shared.lamps.leg_began(data)
             shared.occupancy.leg_began(data, self._data.id)
@@ -333,6 +335,8 @@ class Legs:
     def _end(self, leg: Leg) -> None:
         """A leg is in no call any more, and counts nowhere."""
         if mended := leg.data.media.mended:
+            what = f"session descriptions for {leg.name} mended: {', '.join(mended)}"
+            self._shared.media_changed(self._data.id, what)
             self._data.record.mended += [f"{leg.name}: {what}" for what in mended]
             self._shared.mended(self._data.id, leg.name, mended)
         if leg.data.kind == "user":

@@ -14,6 +14,7 @@ from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
 from softswitch.flow import Flow, uri_transport
+from softswitch.journal import MEDIA, TIMER, Journal
 from softswitch.plugin.decisions import Admission, Proxy, Redirection, Routing, Target
 from softswitch.plugin.media import IMediaEngine, IMediaWitness
 from softswitch.plugin.profile import DEFAULT, Profile
@@ -127,6 +128,7 @@ class Shared:
     :ivar traffic: the trunks, as calls see them; assigned before anything arrives.
     :ivar mended: told what was wrong with the session descriptions that a leg was to get: the
         call's id, the leg's name, and what.
+    :ivar journal: keeps what happens for whoever looks later; None where nobody does.
     :ivar own_fields: header fields of every INVITE that we send.
     :ivar is_alive: whether something can be sent on a flow.
     :ivar facing: what a flow's peer sees of us.
@@ -162,6 +164,7 @@ class Shared:
         self.profile = profile
         self.ended: Callable[[Any, Observer], None] = lambda call, observer: None
         self.mended: Callable[[str, str, Sequence[str]], None] = lambda call_id, leg, what: None
+        self.journal: Journal | None = None
         self.handed_over: Callable[[Any, InviteServer, Proxy, Observer], None]
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
@@ -258,6 +261,22 @@ class Shared:
         """Whether a request bears our mark: it has come back."""
         marks = request.all(crossing.MARK)
         return bool(marks) and self.mark(request) in marks
+
+    def timer_fired(self, call: str, what: str) -> None:
+        """Note that somebody was waited for in vain.
+
+        :param call: its id.
+        """
+        if self.journal is not None:
+            self.journal.note((self.clock.seconds(), TIMER, what, call))
+
+    def media_changed(self, call: str, what: str) -> None:
+        """Note what becomes of a call's media.
+
+        :param call: its id.
+        """
+        if self.journal is not None:
+            self.journal.note((self.clock.seconds(), MEDIA, what, call))
 
     def leave_media(self, session: str, scope: Scope, leg: str) -> None:
         """A leg leaves its media session: a port that it still holds then is a leak."""

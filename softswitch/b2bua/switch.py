@@ -115,6 +115,7 @@ class Switch:
             call = self.calls.get(session)
             if call is not None:
                 self.counters["media lost"] += 1
+                self._shared.media_changed(session, "its relay has died: offered anew")
                 reanchor(call)
 
     def media_noticed(self, notice: MediaNotice) -> CallRecord | None:
@@ -126,6 +127,8 @@ class Switch:
         record, silence = call.data.record, notice.silence
         record.silences.append(silence)
         self.counters[f"not heard: {silence.cause}"] += 1
+        not_heard = f"{silence.leg} is not heard: {silence.cause}: {silence.detail}"
+        self._shared.media_changed(notice.session, not_heard)
         if notice.ends and call.state is State.TALKING:
             self.counters["media timed out"] += 1
             call.fire(Event.HUNG_UP, None, None, TIMED_OUT, 0, *TIMED_OUT_FIELDS)

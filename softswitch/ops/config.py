@@ -19,6 +19,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops import accounts, door_tables, encryption, upstream
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.door_tables import DoorTable, OverloadTable
+from softswitch.ops.flight_tables import FlightTable
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
@@ -78,6 +79,7 @@ class Config:
     overload: OverloadTable = attrs.field(factory=OverloadTable)
     log: LogTable = attrs.field(factory=LogTable)
     metrics: MetricsTable = attrs.field(factory=MetricsTable)
+    flight: FlightTable = attrs.field(factory=FlightTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
 

@@ -23,6 +23,8 @@ from softswitch.b2bua.switch import Switch
 from softswitch.dialog.stateagent import StateAgent
 from softswitch.dialog.useragent import UserAgent
 from softswitch.errors import ConfigError
+from softswitch.flight.recorder import Recorder
+from softswitch.flight.verdicts import RecordedChain
 from softswitch.ops.config import Config
 from softswitch.ops.engine_settings import call_settings, subscription_settings
 from softswitch.ops.guard import Guard
@@ -77,6 +79,7 @@ class House:
     :ivar switch: its calls.
     :ivar passage: what goes on outside of them.
     :ivar attention: which policy has the reactor.
+    :ivar recorder: what has happened in its calls; None where that is not kept.
     :ivar proxy: what it forwards.
     :ivar fronts: registrations that it passes on.
     :ivar bindings: its registrations.
@@ -99,7 +102,7 @@ class House:
     :raises ConfigError: when a policy cannot be loaded.
     """
 
-    chain: ClassVar[type[PolicyChain]] = PolicyChain
+    chain: ClassVar[type[PolicyChain]] = RecordedChain
 
     def __init__(
         self,
@@ -141,6 +144,8 @@ class House:
         self._observers: list[Policy] = []
         self._retired: list[tuple[finalize[..., PolicyChain], Sequence[Policy]]] = []
         self.attention = Attention()
+        flight = config.flight
+        self.recorder = Recorder(flight.settings(), clock.seconds) if flight.recorder else None
         self.premises = Premises(config, self)
         self.guard.renew(self.premises)
         self.transactions.veils = self._veils(self.premises)
@@ -228,6 +233,7 @@ class House:
         self.switch = Switch(shared)
         self.passage = self._passage(shared)
         self._shared = shared
+        self._record()
         self._noticed = noticed
         if shared.witness is not None:
             shared.witness.listen(self._media_noticed)
@@ -252,6 +258,8 @@ class House:
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
         self.guard.renew(premises)
+        if self.recorder is not None:
+            self.recorder.settings = config.flight.settings()
         self.occupancy.emergency = frozenset(config.switch.emergency)
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
         self.upstream.renew(premises.trunks)
@@ -355,6 +363,14 @@ class House:
         if record is not None:
             self._noticed(notice, record)
 
+    def _record(self) -> None:
+        """Have what happens in calls noted for the recorder."""
+        recorder = self.recorder
+        if recorder is not None:
+            self.transport.note = self.transactions.note = recorder.note
+            self._shared.journal = recorder
+            self.observe(Policy("flight", recorder))
+
     def _veils(self, premises: Premises) -> Veils | None:
         """What hides from others what lies behind the trunks; None for nothing."""
         veils = Veils(
@@ -413,6 +429,8 @@ class House:
             attention=self.attention,
             previous=previous,
         )
+        if self.recorder is not None and isinstance(chain, RecordedChain):
+            chain.note = self.recorder.note
         if chain.knows_users:
             premises.users.ask = asking(chain)
         for observer in self._observers:

@@ -10,7 +10,10 @@ from softswitch.ops.config import Config
 
 #: What is read once, at the start: sockets, files and the media engine hang on it, and whose the
 #: registrations are.
-FIXED: Final = ("listen", "media", "metrics", "store", "switch.domains", "switch.state_directory")
+FIXED: Final = (
+    *("listen", "media", "metrics", "store", "switch.domains", "switch.state_directory"),
+    "flight.recorder",
+)
 
 
 def check_reloadable(old: Config, new: Config) -> None:

@@ -49,6 +49,9 @@ from softswitch.wheel import Wheel
 
 log = Logger()
 
+#: Seconds between two times that what the recorder has been told is sorted.
+SORT_SECONDS = 0.25
+
 #: Seconds that BYEs, their answers and the last records get when the switch stops.
 FAREWELL_SECONDS = 1.0
 
@@ -105,6 +108,10 @@ class SwitchService(Service):
         self._users.start(self._user_file.load())
         self._sweep = LoopingCall(self.house.guard.sweep)
         self._sweep.clock = reactor
+        recorder = self.house.recorder
+        self._sorting = LoopingCall(recorder.sort) if recorder is not None else None
+        if self._sorting is not None:
+            self._sorting.clock = reactor
         self._stats = state / "stats.json"
         self._pid = PidFile(state / NAME)
         self._banning = Banning(
@@ -160,6 +167,8 @@ class SwitchService(Service):
         self._banning.start()
         self._user_file.watch(self._users_changed)
         self._sweep.start(SWEEP_SECONDS, now=False)
+        if self._sorting is not None:
+            self._sorting.start(SORT_SECONDS, now=False)
         # The reactor installs its own signal handlers when it begins to run.
         self._reactor.callWhenRunning(self._run, restored)
 
@@ -219,6 +228,8 @@ class SwitchService(Service):
         self._watchdog.stop()
         self._showing.stop()
         self._sweep.stop()
+        if self._sorting is not None:
+            self._sorting.stop()
         self.house.transport.stop()
         self.house.finish_records()
         if self.house.engine is not None:

@@ -88,6 +88,7 @@ class ClientTransaction(Transaction):
         tell(response, self)
 
     def _time_out(self) -> None:
+        self._noted("no final response in time")
         self._conclude(self.user.timed_out)
 
     def _fail(self, reason: str) -> None:
@@ -174,11 +175,13 @@ class Client(ClientTransaction):
         self.fire(Event.PROVISIONAL if response.status < 200 else Event.FINAL, response)
 
     def _resend_doubling(self) -> None:
+        self._noted(Event.TIMER_E)
         self._interval = min(2 * self._interval, self._home.timers.t2)
         self.timer_e = self._start_timer(self._interval, Event.TIMER_E)
         self._send_again()
 
     def _resend(self) -> None:
+        self._noted(Event.TIMER_E)
         self.timer_e = self._start_timer(self._home.timers.t2, Event.TIMER_E)
         self._send_again()
 

@@ -92,7 +92,11 @@ class InviteClient(ClientTransaction):
         else:
             self.fire(Event.REFUSAL, response)
 
+    def _about(self) -> bytes | str:
+        return self._data or ("" if self._request is None else self._request.call_id)
+
     def _resend(self) -> None:
+        self._noted(Event.TIMER_A)
         self._interval *= 2
         self.timer_a = self._start_timer(self._interval, Event.TIMER_A)
         self._send_again()

@@ -88,6 +88,7 @@ class InviteServer(ServerTransaction):
         self._shrink()
 
     def _resend_doubling(self) -> None:
+        self._noted(Event.TIMER_G)
         self._interval = min(2 * self._interval, self._home.timers.t2)
         self.timer_g = self._start_timer(self._interval, Event.TIMER_G)
         self._send_again()
@@ -99,6 +100,7 @@ class InviteServer(ServerTransaction):
         self.timer_i = self._start_timer(delay, Event.TIMER_I)
 
     def _miss_ack(self) -> None:
+        self._noted("timer H: no ACK")
         self._fail("no ACK")
 
     def _accept(self, data: bytes) -> None:

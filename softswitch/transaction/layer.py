@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
+from softswitch.journal import Note
 from softswitch.scope import Scope
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Message, Request, Response
@@ -64,6 +65,7 @@ class TransactionLayer:
     :ivar refused: told of each new request that is refused: its flow, the status.
     :ivar veils: listener and address of a peer -> what hides from it what it is not to see, None
         for nothing; None where nothing is hidden from anybody. What is forwarded goes as it is.
+    :ivar note: takes what timers do; None where nobody wants to look.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class TransactionLayer:
         "_servers",
         "clock",
         "counters",
+        "note",
         "overload",
         "refused",
         "repeats",
@@ -98,6 +101,7 @@ class TransactionLayer:
         self.overload = Overload(clock.seconds)
         self.spared: Callable[[Request, Flow], bool] = lambda request, flow: False
         self.refused: Callable[[Flow, int], None] = lambda flow, status: None
+        self.note: Note | None = None
         self.veils: Mapping[tuple[str, str], Veil | None] | None = None
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 from softswitch.flow import Flow
+from softswitch.journal import TIMER, Note
 from softswitch.machine import Machine
 from softswitch.scope import Scope
 from softswitch.sip.message import Message, Request, Response
@@ -86,6 +87,7 @@ class Home(Protocol):
     timers: Timers
     transport: Transport
     repeats: Counter[Repeat]
+    note: Note | None
 
     def veiled(self, message: _M, flow: Flow) -> _M:
         """A message as the peer on a flow may see it."""
@@ -116,6 +118,8 @@ class Transaction(Machine):
     """
 
     __slots__ = ("_home", "failure", "flow", "key", "scope")
+
+    _data: bytes
 
     #: Names of the attributes that hold a timer.
     TIMERS: ClassVar[tuple[str, ...]] = ("failure",)
@@ -164,7 +168,17 @@ class Transaction(Machine):
 
     def _failed(self, reason: str) -> None:
         self.failure = None
+        self._noted(f"not delivered: {reason}")
         self.fire(Event.TRANSPORT_ERROR, reason)
+
+    def _noted(self, timer: str) -> None:
+        """Note for whoever looks at the call later that a timer has fired."""
+        if self._home.note is not None:
+            self._home.note((self._home.clock.seconds(), TIMER, timer, self._about()))
+
+    def _about(self) -> bytes | str:
+        """Whose a note is: a message, or a Call-ID."""
+        return self._data
 
     def _leave(self) -> None:
         """Leave the layer's tables; no timer may be set any more."""

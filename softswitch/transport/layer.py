@@ -16,6 +16,7 @@ import attrs
 
 from softswitch.errors import TransportError
 from softswitch.flow import SECURE, WEBSOCKETS, Flow, usual_port
+from softswitch.journal import RECEIVED, SENT, Note
 from softswitch.sip.compose import response, stateless_tag
 from softswitch.sip.message import Message, Request
 from softswitch.sip.parser import STREAM_LIMITS, Limits, MessageSyntaxError, parse
@@ -104,6 +105,7 @@ class TransportLayer:
     :ivar door: says who may come in; without one, everybody may.
     :ivar guests: what connections there may be, and those of strangers.
     :ivar overload: what the ports tell of the load.
+    :ivar note: takes each message that comes or goes, as it is; None where nobody wants to look.
     :param broken: told of an exception that ``user`` let out, so that the next message is
         served; without it the exception goes on.
     """
@@ -121,6 +123,7 @@ class TransportLayer:
     ) -> None:
         self.door = door or Door(clock, _OPEN)
         self.overload = Overload(clock.seconds)
+        self.note: Note | None = None
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
         self.came = new_tally()
@@ -198,6 +201,8 @@ class TransportLayer:
         if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
+        if self.note is not None:
+            self.note((self._clock.seconds(), RECEIVED, flow, data))
         came, kind = self.came[flow.transport], data[:3]
         came[kind if kind in came else OTHER] += 1
         try:
@@ -266,6 +271,8 @@ class TransportLayer:
         :raises TransportError: when the flow has ended, the listener is unknown, or the message
             cannot leave. What is lost later is told by ``flow_failed``.
         """
+        if self.note is not None:
+            self.note((self._clock.seconds(), SENT, flow, data))
         left, kind = self.left[flow.transport], data[:3]
         left[kind if kind in left else OTHER] += 1
         if flow.serial:

@@ -9,6 +9,7 @@ import pytest
 from softswitch.errors import ConfigError
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.door_tables import DoorTable, OverloadTable
+from softswitch.ops.flight_tables import FlightTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.tables import (
@@ -90,6 +91,7 @@ def test_the_commented_file_shows_every_key():
         "overload": OverloadTable,
         "log": LogTable,
         "metrics": MetricsTable,
+        "flight": FlightTable,
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,

@@ -1,0 +1,1 @@
+"""What has happened to one call: recorded as it comes, shown when somebody looks."""

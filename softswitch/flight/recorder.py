@@ -1,0 +1,255 @@
+"""The flight recorder: sorts what was noted to the calls that it is about, and keeps it. Pure.
+
+The journal is a queue into which the lower floors put what happens. Here it is sorted, some
+hundred entries at a time and never while a message is served: by the Call-ID, which is looked for
+in the bytes. What belongs to no call is kept in a small ring of its own, so that the challenge
+before a call, or a refused one, can be looked at too.
+
+A call that ended well is dropped after some minutes, one that failed later; and before that where
+the memory is used up: first calls that ended well, the oldest first, then those that failed, then
+what there is of the calls that live.
+"""
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import attrs
+
+from softswitch.flight.tape import ENTRY_BYTES, RECORD_BYTES, Tape, Told
+from softswitch.journal import RECEIVED, SENT, Entry, Note
+from softswitch.plugin.observer import Observer
+from softswitch.plugin.record import CallRecord
+
+#: Entries that wait to be sorted; when nobody sorts them, the oldest are lost.
+UNSORTED: Final = 16384
+
+#: So many of them are sorted when a call begins, be it early.
+MANY: Final = 2048
+
+#: Who may follow calls at once.
+FOLLOWERS: Final = 200
+
+#: Final statuses that are no failure of anybody's: busy, given up, declined.
+ORDINARY: Final = frozenset((486, 487, 600, 603))
+
+_CALL_ID: Final = re.compile(rb"\n(?:Call-ID|i)[ \t]*:[ \t]*(?:\r\n[ \t]+)?([^\r\n]*)", re.I)
+
+
+@attrs.frozen
+class FlightSettings:
+    """What the operator decides.
+
+    :ivar keep_seconds: a call that ended well is kept for so long.
+    :ivar keep_failed_seconds: the same of one that failed.
+    :ivar memory: bytes that all calls may take.
+    :ivar call_memory: bytes that one may take.
+    :ivar other_memory: bytes of messages that belong to no call.
+    """
+
+    keep_seconds: float = 300.0
+    keep_failed_seconds: float = 3600.0
+    memory: int = 64 * 1024 * 1024
+    call_memory: int = 256 * 1024
+    other_memory: int = 1024 * 1024
+
+
+class Recorder(Observer):
+    """All calls that can be looked at.
+
+    :ivar note: takes an entry of the journal.
+    :ivar settings: may be replaced.
+    :ivar size: bytes that all calls take.
+    :ivar dropped: calls that were let go before their time, for want of memory.
+    :ivar taps: each told of every entry that belongs to a call, as it is sorted.
+    :ivar on_ended: each told of a call that has ended.
+    :param seconds: tells the time.
+    """
+
+    def __init__(self, settings: FlightSettings, seconds: Callable[[], float]) -> None:
+        self.settings = settings
+        self.size = 0
+        self.dropped = 0
+        self.taps: list[Told] = []
+        self.on_ended: list[Callable[[Tape], None]] = []
+        self._seconds = seconds
+        self._journal: deque[Entry] = deque(maxlen=UNSORTED)
+        self.note: Note = self._journal.append
+        self._tapes: dict[str, Tape] = {}
+        # By the ids of calls and by the Call-IDs of their legs.
+        self._owners: dict[str, Tape] = {}
+        self._live: OrderedDict[str, Tape] = OrderedDict()
+        self._good: deque[Tape] = deque()
+        self._failed: deque[Tape] = deque()
+        self._others: deque[Entry] = deque()
+        self._others_size = 0
+        self._following = 0
+
+    def __len__(self) -> int:
+        """How many calls there are."""
+        return len(self._tapes)
+
+    def __iter__(self) -> Iterator[Tape]:
+        """Every call, the oldest first."""
+        self.sort()
+        return iter(list(self._tapes.values()))
+
+    def find(self, name: str) -> Tape | None:
+        """The call of that id, or one leg of which has that Call-ID, or whose Session-ID has that
+        UUID; None where there is none any more."""
+        self.sort()
+        found = self._owners.get(name)
+        if found is None and len(name) == 32:
+            for tape in self._tapes.values():
+                if tape.record is not None and name in tape.record.session_id:
+                    return tape
+        return found
+
+    def before(self, tape: Tape) -> list[Entry]:
+        """What came with its Call-IDs when it was no call yet, or was one no more."""
+        return [entry for entry in self._others if _call_id(entry[3]) in tape.legs]
+
+    def others(self) -> list[Entry]:
+        """The last messages that belong to no call, in order."""
+        self.sort()
+        return list(self._others)
+
+    def follow(self, tape: Tape, told: Told) -> Callable[[], None] | None:
+        """Have somebody told of what is added to a call.
+
+        :returns: ends that; None where too many follow calls already.
+        """
+        if self._following >= FOLLOWERS:
+            return None
+        self._following += 1
+        told = partial(told)  # one that is followed twice by the same is told twice
+        tape.followers.append(told)
+        return partial(self._leave, tape, told)
+
+    def _leave(self, tape: Tape, told: Told) -> None:
+        if told in tape.followers:
+            tape.followers.remove(told)
+            self._following -= 1
+
+    # What calls tell.
+
+    def leg_began(self, call: str, leg: str, call_id: str) -> None:
+        """A call has one more leg."""
+        tape = self._tape(call)
+        tape.legs[call_id] = leg
+        self._owners[call_id] = tape
+        if len(self._journal) > MANY:
+            self.sort()
+
+    def call_started(self, record: CallRecord) -> None:
+        """An INVITE was admitted."""
+        tape = self._tape(record.id)
+        tape.record = record
+        if record.call_id_a not in tape.legs:
+            tape.legs[record.call_id_a] = "a"
+            self._owners[record.call_id_a] = tape
+
+    def call_ended(self, record: CallRecord) -> None:
+        """A call is over; what its last transactions do is noted still."""
+        tape = self._tape(record.id)
+        if tape.ended is not None:
+            return
+        tape.record, tape.ended, tape.failed = record, self._seconds(), has_failed(record)
+        tape.size += RECORD_BYTES
+        self.size += RECORD_BYTES
+        self._live.pop(tape.id, None)
+        (self._failed if tape.failed else self._good).append(tape)
+        for told in self.on_ended:
+            told(tape)
+
+    # Sorting.
+
+    def sort(self) -> None:
+        """Give what was noted to the calls that it is about, and drop what is too old or too
+        much."""
+        journal, owners, most = self._journal, self._owners, self.settings.call_memory
+        added = 0
+        for _ in range(len(journal)):
+            entry = journal.popleft()
+            about = entry[3]
+            tape = owners.get(about if isinstance(about, str) else _call_id(about))
+            if tape is None:
+                if entry[1] is RECEIVED or entry[1] is SENT:
+                    self._keep_other(entry)
+                continue
+            added += tape.add(entry, most)
+            for told in tape.followers:
+                told(tape, entry)
+            for told in self.taps:
+                told(tape, entry)
+        self.size += added
+        self._age()
+        if self.size > self.settings.memory:
+            self._make_room()
+
+    def _tape(self, call: str) -> Tape:
+        tape = self._tapes.get(call)
+        if tape is None:
+            tape = self._tapes[call] = self._owners[call] = self._live[call] = Tape(call)
+        return tape
+
+    def _keep_other(self, entry: Entry) -> None:
+        self._others.append(entry)
+        self._others_size += ENTRY_BYTES + len(entry[3])
+        while self._others_size > self.settings.other_memory:
+            self._others_size -= ENTRY_BYTES + len(self._others.popleft()[3])
+
+    def _age(self) -> None:
+        """Drop what has been kept for long enough."""
+        now, settings = self._seconds(), self.settings
+        for ended, seconds in (
+            (self._good, settings.keep_seconds),
+            (self._failed, settings.keep_failed_seconds),
+        ):
+            while ended and (ended[0].ended or 0.0) + seconds <= now:
+                self._drop(ended.popleft())
+
+    def _make_room(self) -> None:
+        for ended in (self._good, self._failed):
+            while ended and self.size > self.settings.memory:
+                self.dropped += 1
+                self._drop(ended.popleft())
+        for call in list(self._live):
+            if self.size <= self.settings.memory:
+                return
+            self.dropped += 1
+            self.size -= self._live[call].clear()
+            self._live.move_to_end(call)
+
+    def _drop(self, tape: Tape) -> None:
+        self.size -= tape.size
+        del self._tapes[tape.id]
+        for name in (tape.id, *tape.legs):
+            if self._owners.get(name) is tape:
+                del self._owners[name]
+        self._following -= len(tape.followers)
+        tape.followers.clear()
+
+
+def has_failed(record: CallRecord) -> bool:
+    """Whether a call ended otherwise than it should: it was refused for another reason than that
+    nobody wanted it, or the switch has ended it, or somebody was not heard."""
+    if record.silences or record.limit:
+        return True
+    if record.answered is None:
+        return record.status >= 400 and record.status not in ORDINARY
+    return record.hung_up == "switch"
+
+
+def _call_id(message: bytes | str) -> str:
+    """The Call-ID of a message as the parser reads it; "" where it has none. A text is one."""
+    if isinstance(message, str):
+        return message
+    start = message.find(b"\r\nCall-ID: ") + 11
+    if start < 11 or message.find(b"\r\n\r\n", 0, start) >= 0:
+        found = _CALL_ID.search(message.partition(b"\r\n\r\n")[0])
+        return "" if found is None else found[1].strip().decode("utf-8", "replace")
+    end = message.find(b"\r\n", start)
+    return message[start : end if end >= 0 else None].strip().decode("utf-8", "replace")
