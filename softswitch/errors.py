@@ -5,7 +5,8 @@
     SoftswitchError
     ├── PeerError               what the other side sent
     │   ├── SipSyntaxError        a SIP message, header field or URI
-    │   └── SdpSyntaxError        a session description
+    │   ├── SdpSyntaxError        a session description
+    │   └── IdentityError         what is signed about who calls
     ├── StateError              ours: a call that the present state does not allow
     ├── TransportError          the world: no route, no connection, a full buffer
     ├── MediaError              the world: no ports left, an engine that is silent
@@ -61,6 +62,11 @@ class SdpSyntaxError(PeerError):
     def __init__(self, reason: str, status: int = 488, warning: int = NOT_UNDERSTOOD) -> None:
         super().__init__(reason, status)
         self.warning = warning
+
+
+class IdentityError(PeerError):
+    """What was signed about who calls cannot be read or does not hold; the status is that of
+    RFC 8224 6.2.2."""
 
 
 class StateError(SoftswitchError):

@@ -1,0 +1,222 @@
+"""Fetches the certificates of signers: over https, within a time and a size, from nobody else.
+
+What is asked for has been read by ``certificatehosts``; here stands what is left to see to at the
+connection itself. A name that is allowed may lead anywhere, so each address is looked at when it is
+connected to: without the operator's word none is that is private, this machine's own, or no single
+host's. A connection is for one question. A redirection is followed on the same host, twice at most.
+"""
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Final
+
+import treq
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
+from twisted.web.http import PotentialDataLoss
+from zope.interface import implementer
+
+from softswitch.errors import TransportError
+from softswitch.policy.certificatecache import Fetched
+from softswitch.policy.certificatehosts import Place
+from softswitch.transport.listener import Network
+
+#: Bytes of an answer; what is larger is none.
+LONGEST: Final = 64 * 1024
+#: Bytes of an answer's header are bounded by Twisted, lines and their number.
+MOST_REDIRECTIONS: Final = 2
+
+_MOVED: Final = frozenset((301, 302, 303, 307, 308))
+#: Networks in which an address of IPv4 stands at the end.
+_NAT64: Final = ip_network("64:ff9b::/96")
+
+
+class CertificateFetch:
+    """Asks hosts for certificates.
+
+    :param seconds: within which an answer has come whole.
+    :param networks: with which one may connect though they are private.
+    :param authorities: who vouches for the hosts; none for those whom the system believes.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        seconds: float,
+        networks: Iterable[Network] = (),
+        authorities: Iterable[x509.Certificate] = (),
+    ) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+        self._networks = tuple(networks)
+        trusted = [Certificate(_openssl(each)) for each in authorities]
+        root = trustRootFromCertificates(trusted) if trusted else None
+        careful = CarefulReactor(reactor, self.may_connect)
+        agent = Agent(
+            careful,
+            BrowserLikePolicyForHTTPS(root),
+            connectTimeout=seconds,
+            pool=HTTPConnectionPool(careful, persistent=False),
+        )
+        self._client = treq.client.HTTPClient(agent)
+
+    def __call__(self, place: Place) -> Deferred[Fetched]:
+        """What is there; fails where nothing is to be had."""
+        fetching = Deferred.fromCoroutine(self._fetched(place))
+        fetching.addTimeout(self._seconds, self._reactor)
+        return fetching
+
+    def may_connect(self, host: str) -> bool:
+        """Whether an address is public, or allowed all the same.
+
+        :param host: an address literal.
+        """
+        address = ip_address(host.partition("%")[0])
+        if any(address in network for network in self._networks):
+            return True
+        return all(map(_is_public, (address, *_inside(address))))
+
+    async def _fetched(self, place: Place) -> Fetched:
+        """
+        :raises TransportError: the answer is none that is wanted.
+        """
+        for _ in range(MOST_REDIRECTIONS + 1):
+            response = await self._client.get(
+                place.url,
+                headers={"Accept": ["application/pem-certificate-chain, application/pkix-cert"]},
+                allow_redirects=False,
+                unbuffered=True,
+            )
+            if response.code not in _MOVED:
+                break
+            location = response.headers.getRawHeaders("Location") or [""]
+            await _body(response)
+            onwards = place.redirected(location[0])
+            if onwards is None:
+                raise TransportError("redirected to another host")
+            place = onwards
+        if response.code != 200:
+            raise TransportError(f"answered {response.code}")
+        lines = response.headers.getRawHeaders("Cache-Control") or []
+        return Fetched(await _body(response), max_age(lines))
+
+
+@implementer(IReactorTime, IReactorTCP, IReactorPluggableNameResolver)
+class CarefulReactor:
+    """A reactor that connects with those only with whom it may.
+
+    :param may_connect: whether an address literal is one of them.
+    """
+
+    def __init__(self, reactor: Any, may_connect: Callable[[str], bool]) -> None:
+        self._reactor = reactor
+        self._may_connect = may_connect
+        self.seconds = reactor.seconds
+        self.callLater = reactor.callLater
+        self.getDelayedCalls = reactor.getDelayedCalls
+        self.nameResolver = reactor.nameResolver
+        self.installNameResolver = reactor.installNameResolver
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: Any = None,
+    ) -> Any:
+        """
+        :raises TransportError: one may not connect with that address.
+        """
+        if not self._may_connect(host):
+            raise TransportError(f"{host} is no public address")
+        return self._reactor.connectTCP(host, port, factory, timeout, bindAddress)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """
+        :raises TransportError: always: nobody is to connect with us here.
+        """
+        raise TransportError("who fetches certificates does not listen")
+
+
+class _Body(Protocol):
+    """Collects the body of an answer, up to its bound."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[bytes] = Deferred(lambda _: self._stop())
+        self._data = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        """A part of it."""
+        self._data += data
+        if len(self._data) > LONGEST and not self.done.called:
+            self._stop()
+            self.done.errback(TransportError(f"more than {LONGEST} bytes"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over, or broken off."""
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(bytes(self._data))
+        else:
+            self.done.errback(reason)
+
+    def _stop(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+def max_age(lines: Iterable[str]) -> float | None:
+    """For how many seconds an answer may be kept (RFC 9111 5.2.2); None where it does not say.
+
+    :param lines: its Cache-Control.
+    """
+    found: float | None = None
+    for line in lines:
+        for directive in line.lower().split(","):
+            name, _, value = directive.strip().partition("=")
+            if name in ("no-store", "no-cache"):
+                return 0.0
+            value = value.strip('"')
+            if name == "max-age" and value.isascii() and value.isdigit():
+                found = float(value[:9])
+    return found
+
+
+def _body(response: Any) -> Deferred[bytes]:
+    body = _Body()
+    response.deliverBody(body)
+    return body.done
+
+
+def _inside(address: IPv4Address | IPv6Address) -> Iterable[IPv4Address]:
+    """Addresses of IPv4 to which one of IPv6 leads."""
+    if isinstance(address, IPv4Address):
+        return ()
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
+        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    embedded = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    if address.is_multicast or address.is_unspecified:
+        return False
+    return address.is_global or embedded
+
+
+def _openssl(certificate: x509.Certificate) -> Any:
+    from OpenSSL.crypto import X509
+
+    return X509.from_cryptography(certificate)
