@@ -6,6 +6,7 @@ what one peer says about its network is not the other's business.
 
 from collections.abc import Iterable, Mapping
 
+from softswitch.b2bua import verstat
 from softswitch.errors import MediaError, SdpSyntaxError
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip import digest
@@ -146,7 +147,8 @@ def hops(request: Request) -> int:
 
 def caller(request: Request, host: str, number: str = "", display: str = "") -> str:
     """The From value, without a tag, that the far leg sees: the caller's name and number at
-    ``host``, an address or name of ours. Who is anonymous stays so (RFC 3323 4.1.1.3).
+    ``host``, an address or name of ours, and nothing about whether that was verified. Who is
+    anonymous stays so (RFC 3323 4.1.1.3).
 
     :param number: stands for the caller's own, and then with no name but
     :param display: which goes with it.
@@ -156,4 +158,7 @@ def caller(request: Request, host: str, number: str = "", display: str = "") -> 
         return NOBODY
     if number:
         return str(NameAddr(display, Uri("sip", user=escape_user(number), host=host)))
-    return str(NameAddr(source.display, Uri("sip", user=source.uri.user or "anonymous", host=host)))
+    user = source.uri.user or "anonymous"
+    if ";" in user:
+        user = verstat.bare(source.uri).user or "anonymous"
+    return str(NameAddr(source.display, Uri("sip", user=user, host=host)))

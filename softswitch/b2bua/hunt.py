@@ -340,7 +340,9 @@ class Hunt:
         relayed = shared.engine is not None and not past_us
         begun = begin(shared, target, flow, invite, who, self._near, far, relayed)
         dialog, shown = begun.dialog, begun.shown
-        trial.attempt.call_id_b = dialog.call_id
+        attempt = trial.attempt
+        attempt.call_id_b = dialog.call_id
+        attempt.attestation, attempt.origid = begun.signed.attestation, begun.signed.origid
         bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
         bridge.b.data.elsewhere = bool(trial.diversions)
         fields: list[Field] = [

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import attrs
 
-from softswitch.b2bua import crossing
+from softswitch.b2bua import crossing, verstat
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity
@@ -88,13 +88,19 @@ def present(
         from_ = crossing.caller(invite, host, number, display)
         bare = from_ == crossing.NOBODY or (not far.trusted and "header" in wishes)
         own = escape_user(number) or invite.from_.uri.user or ""
+        if ";" in own:
+            own = verstat.bare(invite.from_.uri).user or ""
         user = "anonymous" if bare else own
+        if far.trusted and "from" in far.verstat and not who.number:
+            from_ = verstat.with_verstat(from_, verstat.worth(invite.from_.uri, who, near))
     fields: list[Field] = []
     if far.trusted or wishes:
         fields += _asserted(invite, who, near, far, host, "calling", wishes)
         fields += _still_wished(invite, far, wishes, relayed)
+    if far.trusted and far.verstat and who.verification is not None:
+        fields += verstat.attested(who.verification)
     if get("Identity") is not None or get("Date") is not None:
-        fields += _signed(invite, from_, called)
+        fields += _signed(invite, who, near, from_, called)
     return Presented(from_, user, fields, _INFORMATIONAL if hides else _NOTHING)
 
 
@@ -249,9 +255,13 @@ def _asserted(
     """To the trusted, what is believed; to others only where that is wished for (RFC 3325 7)."""
     if not far.trusted and "none" not in wishes:
         return []
-    values = _believed(message, who, near, host)
+    values, worths = _believed(message, who, near, host), None
+    if who.verification is not None or verstat.NAME in ",".join(values).lower():
+        values, worths = verstat.taken_off(values, who, near)
     if far.numbering.shows:
         values = [_renumbered(value, near, far) for value in values]
+    if worths is not None and far.trusted and "pai" in far.verstat:
+        values = verstat.put_on(values, worths)
     private = not _WITHHELD.isdisjoint(wishes)
     fields: list[Field] = []
     for way in far.told if far.trusted else ("pai",):
@@ -293,9 +303,13 @@ def _still_wished(
     return [("Privacy", ";".join(sorted(left)))] if left else []
 
 
-def _signed(invite: Request, from_: str, called: str) -> list[Field]:
-    """Identity and Date, unless they sign for others than are named now (RFC 8224 4.1)."""
+def _signed(invite: Request, who: Identity, near: Profile, from_: str, called: str) -> list[Field]:
+    """Identity and Date, unless they sign for others than are named now (RFC 8224 4.1). Of a peer
+    who is not trusted, only what has passed."""
+    verdict = who.verification
     signatures: list[Field] = [("Identity", value) for value in invite.all("Identity")]
+    if signatures and not (near.trusted if verdict is None else verdict.passed):
+        return []
     date = invite.get("Date")
     shown, dialled = NameAddr.parse(from_).uri, Uri.parse(called)
     if _claim(shown) != _claim(invite.from_.uri) or _claim(dialled) != _claim(invite.to.uri):

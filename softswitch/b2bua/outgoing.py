@@ -8,6 +8,7 @@ import attrs
 
 from softswitch.b2bua.identity import Presented, present
 from softswitch.b2bua.shared import Shared
+from softswitch.b2bua.signing import UNSIGNED, Signed, sign
 from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog
 from softswitch.flow import Flow
@@ -27,11 +28,13 @@ class Outgoing:
     :ivar dialog: with the target, which has said nothing yet.
     :ivar shown: how the sender is shown to it.
     :ivar called: URI of To.
+    :ivar signed: what we have signed about the sender; it is among what is shown.
     """
 
     dialog: Dialog
     shown: Presented
     called: str
+    signed: Signed = UNSIGNED
 
 
 def begin(
@@ -53,7 +56,8 @@ def begin(
     """
     if target.caller:
         who = attrs.evolve(who, number=target.caller)
-    shape = shared.shape(target)
+    trunk = shared.traffic.named(target.trunk)
+    shape = None if trunk is None else trunk.shape
     here = host = shared.facing(flow).host
     uri, called, routes = target.uri, target.call_to or target.uri, list(target.route)
     if shape is not None:
@@ -82,4 +86,11 @@ def begin(
         route_set=routes,
         secure=uri.startswith("sips:"),
     )
-    return Outgoing(dialog, shown, called)
+    if trunk is None or trunk.signer is None or request.method != "INVITE":
+        return Outgoing(dialog, shown, called)
+    caller = shared.traffic.named(who.name) if who.kind == "trunk" else None
+    signed = sign(trunk, caller, target, who, near, far, (shown.from_, shown.fields), called)
+    if signed.fields:
+        # Date is part of what is signed.
+        shown.fields = [field for field in shown.fields if field[0] != "Date"] + signed.fields
+    return Outgoing(dialog, shown, called, signed)

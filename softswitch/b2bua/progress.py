@@ -101,7 +101,7 @@ def new_record(
     name: str, request: Request, identity: Identity, to_tag: str, now: float
 ) -> CallRecord:
     """What a call's record says from the beginning."""
-    return CallRecord(
+    record = CallRecord(
         id=name,
         call_id_a=request.call_id,
         from_tag=request.from_.tag or "",
@@ -112,3 +112,8 @@ def new_record(
         invited=now,
         to_tag=to_tag,
     )
+    verdict = identity.verification
+    if verdict is not None:
+        record.verstat, record.unverified = verdict.verstat, verdict.reason
+        record.attestation, record.origid = verdict.attestation, verdict.origid
+    return record

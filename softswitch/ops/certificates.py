@@ -14,6 +14,7 @@ import attrs
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config
 from softswitch.ops.listen_tables import ListenTable
+from softswitch.ops.stir import read_stir
 from softswitch.ops.tls_tables import CertificateTable, TrunkTlsTable
 from softswitch.settings import key_path
 from softswitch.transport.certificates import (
@@ -63,7 +64,8 @@ def read_certificates(config: Config) -> Certificates:
             client = _client(config, key_path("trunks", name) + ".tls", trunk.tls)
             # Its names, too: a Route or Contact may lead to one.
             clients.update(dict.fromkeys((*trunk.group(name).hosts, *trunk.tls.names), client))
-    return Certificates(servers, clients)
+    signer = read_stir(config).proof
+    return Certificates(servers, clients, () if signer is None else (signer,))
 
 
 def expiring(certificates: Certificates, now: datetime | None = None) -> Iterator[Expiry]:

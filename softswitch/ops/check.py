@@ -23,6 +23,7 @@ from typing import Any
 from softswitch.errors import ConfigError
 from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config, load
+from softswitch.ops.stir import check_stir
 from softswitch.policy.load import makers
 from softswitch.settings import nearest
 
@@ -59,6 +60,7 @@ def check(chosen: Namespace) -> int:
         if table["use"] not in known:
             mend = nearest(table["use"], list(known))
             raise ConfigError(f"{config.file}: policy[{index}].use", mend)
+    check_stir(config)
     for expiry in expiring(read_certificates(config)):
         print(f"{config.file}: {expiry}", file=sys.stderr)
     for warning in config.warnings():

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import accounts, door_tables, encryption, upstream
+from softswitch.ops import accounts, door_tables, encryption, stir_tables, upstream
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
@@ -24,6 +24,7 @@ from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
 from softswitch.ops.operator_tables import LogTable, MetricsTable
+from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
@@ -75,6 +76,7 @@ class Config:
     records: RecordsTable = attrs.field(factory=RecordsTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
     subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
+    stir: StirTable = attrs.field(factory=StirTable)
     door: DoorTable = attrs.field(factory=DoorTable)
     overload: OverloadTable = attrs.field(factory=OverloadTable)
     log: LogTable = attrs.field(factory=LogTable)
@@ -324,6 +326,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if table.websocket is not None and table.transport not in ("ws", "wss"):
             yield f"listen[{index}].websocket", 'goes with transport = "ws" or "wss"'
     yield from encryption.contradictions(config.listen, config.trunks)
+    signed = {name: trunk.stir for name, trunk in config.trunks.items()}
+    yield from stir_tables.contradictions(config.stir, signed, config.switch.policy_seconds)
     pairs = (config.media.ports.high - config.media.ports.low) // 2
     if not 0 <= config.media.processes <= min(64, pairs):
         yield "media.processes", "0 to 64 are wanted, and a pair of media.ports for each"

@@ -347,6 +347,7 @@ class House:
             "trunks": self.traffic.figures(),
             "registered_at": self.upstream.figures(),
             "media": dict(self._shared.witness.load()) if self._shared.witness else {},
+            "stir": self.premises.stir.verifier.figures(),
             "counters": dict(sorted(counters.items())),
         }
 

@@ -10,15 +10,20 @@ from collections.abc import Awaitable
 from random import Random
 from typing import Protocol
 
+import attrs
+
 from softswitch.dialog.proof import Credentials
 from softswitch.errors import ConfigError
 from softswitch.flow import SECURE, Flow
 from softswitch.ops.config import Config, names
+from softswitch.ops.stir import Stir, read_stir
 from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.profile import Profile
+from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
 from softswitch.policy.admission import Authenticator
+from softswitch.policy.stir import Numbers
 from softswitch.policy.users import Roll, Users
 from softswitch.policy.waiting import Found
 from softswitch.sip.digest import Nonces
@@ -60,8 +65,9 @@ class Premises:
     :ivar ring_groups: by name and by number.
     :ivar accounts: what trunks prove themselves by, by user name.
     :ivar nonces: that the users' phones have been given.
+    :ivar stir: verifies and signs numbers.
     :param previous: those that these take the place of; None at the start.
-    :raises ConfigError: two users have one name or number.
+    :raises ConfigError: two users have one name or number, or a file of ``[stir]`` is wrong.
     """
 
     def __init__(self, config: Config, house: Building, previous: "Premises | None" = None) -> None:
@@ -72,6 +78,10 @@ class Premises:
         trunks = located(config.trunk_groups(), house.whereabouts.locate, house.domains.primary)
         trunks = house.upstream.known_to(trunks)
         now, emergency = house.clock.seconds, config.switch.emergency
+        before = None if previous is None else previous.stir
+        self.stir: Stir = Stir(config.stir, read_stir(config), now, self.users.find, before)
+        signer = self.stir.signer
+        trunks = [attrs.evolve(each, signer=signer) if each.stir.sign else each for each in trunks]
         self.trunks = Trunks(trunks, now, emergency, house.random)
         self.accounts = self.trunks.accounts()
         self.ring_groups = config.directory_of_ring_groups()
@@ -213,6 +223,16 @@ class Premises:
         source = request.source
         names = self.names_on(source) if source.transport in SECURE else ()
         return whose(self.trunks, request, upstream.tokens, names)
+
+    def verify(
+        self, request: RequestView, trunk: str = ""
+    ) -> Verification | Awaitable[Verification]:
+        """What is to be thought of the number that a request comes from."""
+        found = self.trunks.find(trunk)
+        profile = self.config.profile_of("trunk", trunk)
+        called = request.uri if found is None else request.called(found.reads(request))
+        numbers = Numbers(profile.numbering.read, "pai" in profile.believed)
+        return self.stir.verifier.verify(request, numbers, called)
 
     def authenticate(
         self, request: RequestView

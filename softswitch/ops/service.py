@@ -36,9 +36,12 @@ from softswitch.ops.reload import OUTCOME
 from softswitch.ops.reloader import Reloader, take
 from softswitch.ops.secret import kept_secret
 from softswitch.ops.showing import Showing
+from softswitch.ops.stir import StirFiles
+from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
 from softswitch.ops.whole import write_whole
+from softswitch.policy.certificatefetch import CertificateFetch
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
@@ -95,6 +98,7 @@ class SwitchService(Service):
             mended=mended,
         )
         self.house.observe(Policy("records", self._records))
+        self.house.premises.stir.fetch_with(self._fetch)
         self._wheel.late = self.house.transport.overload.woken_late
         #: What Prometheus is told; None where the configuration does without.
         self.metrics: Metrics | None = None
@@ -257,6 +261,11 @@ class SwitchService(Service):
             "call records": (records.waiting, records.dropped),
             "registrations": (registrations.waiting, registrations.dropped),
         }
+
+    def _fetch(self, table: StirTable, files: StirFiles) -> CertificateFetch:
+        return CertificateFetch(
+            self._reactor, table.fetch_seconds, table.networks, files.https_authorities
+        )
 
     def _users_changed(self, rows: list[Row]) -> None:
         """In the store's thread, so that reading them costs the calls little."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import attrs
 
 from softswitch.ops.door_tables import ConnectionsTable
+from softswitch.ops.stir_tables import TrunkStirTable
 from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.ops.values import (
     Algorithm,
@@ -188,6 +189,7 @@ class TrunkTable:
     :ivar limits: what it may carry.
     :ivar register: how we register at it; None where we do not.
     :ivar tls: whom we believe where we connect to it over TLS.
+    :ivar stir: how the numbers of its calls are verified and signed.
 
     What others hear of it:
 
@@ -241,6 +243,7 @@ class TrunkTable:
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
     register: RegisterTable | None = None
     tls: TrunkTlsTable = attrs.field(factory=TrunkTlsTable)
+    stir: TrunkStirTable = attrs.field(factory=TrunkStirTable)
 
     topology: Literal["hide", "show"] = "hide"
     inside: tuple[Place, ...] = ()
@@ -298,6 +301,7 @@ class TrunkTable:
             limits=Limits(**attrs.asdict(self.limits)),
             upstream=None if register is None else register.upstream(self, places),
             shape=self.shape,
+            stir=self.stir.meant,
             hides=self.topology == "hide",
             inside=tuple(place for place in self.inside if "/" not in place),
             inside_networks=tuple(ip_network(place) for place in self.inside if "/" in place),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import attrs
 
 from softswitch.flow import Flow
+from softswitch.plugin.verification import Attestation
 from softswitch.plugin.views import Identity
 
 
@@ -125,6 +126,8 @@ class Target:
     :ivar caller: number that is shown instead of the caller's own; "" for that.
     :ivar callee: who is reached in this way as in others, whatever the trunk: when he is busy, they
         are not tried any more. "" where the targets of one trunk alone lead to the same.
+    :ivar attestation: how far we vouch for the caller's number where the trunk's calls are signed
+        (RFC 8588 4): "A", "B" or "C"; "" for as far as is known.
     """
 
     uri: str
@@ -140,6 +143,7 @@ class Target:
     caller: str = ""
     callee: str = ""
     route: tuple[str, ...] = attrs.field(default=(), converter=as_route)
+    attestation: Attestation | Literal[""] = ""
 
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:

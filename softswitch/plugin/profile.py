@@ -148,6 +148,8 @@ class Profile:
     :ivar diversion: how this peer is told by whom a call was forwarded: Diversion (RFC 5806),
         History-Info (RFC 7044), "both" or "none".
     :ivar numbering: how this peer writes numbers.
+    :ivar verstat: where this peer is told whether a caller's number was verified (RFC 8224), if it
+        is trusted: "pai" in P-Asserted-Identity, "from" in From; empty for nowhere.
     :ivar wants: what it wants its media to be; None for plain RTP. A policy that overrides it gives
         a mapping: ``{"wants": {"profile": "webrtc"}}``.
     :ivar transfer_hears: what this peer hears while it is transferred: "ringback" has the relay
@@ -180,6 +182,7 @@ class Profile:
     clir: Literal["privacy", "anonymous"] = "privacy"
     diversion: Literal["both", "diversion", "history", "none"] = "both"
     transfer_hears: Literal["ringback", "hold"] = "ringback"
+    verstat: tuple[Literal["pai", "from"], ...] = ("pai",)
     numbering: Numbering = attrs.field(default=PLAIN, metadata=NOT_IN_FILE)
     wants: MediaProfile | None = attrs.field(
         default=None, metadata=NOT_IN_FILE, converter=_media_profile

@@ -29,6 +29,9 @@ class Attempt:
     :ivar leg: what ``MediaStream.leg`` calls it; "" where no leg was made.
     :ivar caller: URI of the From field as it was sent; "" where none was.
     :ivar user: name of the user of ours who was called so; "" for none.
+    :ivar attestation: how far we have vouched for the caller's number there: "A", "B", "C" (RFC
+        8588), "signed" without saying how far; "" where we have not signed it.
+    :ivar origid: what we have called the caller in doing so; "" for nothing.
     """
 
     target: str
@@ -44,6 +47,8 @@ class Attempt:
     leg: str = ""
     caller: str = ""
     user: str = ""
+    attestation: str = ""
+    origid: str = ""
 
 
 @define
@@ -185,6 +190,12 @@ class CallRecord:
     :ivar verdicts: which policies have decided about it, and what, in their order.
     :ivar causes: values of the Reason field (RFC 3326) of what has ended it: a BYE, CANCEL or
         refusal.
+    :ivar verstat: what came of verifying the caller's number, as "TN-Validation-Passed" (RFC 8224);
+        "" where nobody did.
+    :ivar attestation: how far its signer vouches for it: "A", "B" or "C"; "" where it did not pass,
+        or he does not say.
+    :ivar origid: what he calls whoever called; likewise.
+    :ivar unverified: why it did not pass.
     """
 
     id: str
@@ -213,3 +224,7 @@ class CallRecord:
     user: str = ""
     verdicts: list[Verdict] = field(factory=list)
     causes: list[str] = field(factory=list)
+    verstat: str = ""
+    attestation: str = ""
+    origid: str = ""
+    unverified: str = ""

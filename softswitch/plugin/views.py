@@ -12,6 +12,7 @@ import attrs
 
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
+from softswitch.plugin.verification import Attestation, Verification, Verstat
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Request
 from softswitch.sip.names import canonical
@@ -44,6 +45,7 @@ class Identity:
         the user name under which it has; else "".
     :ivar number: stands for the caller's own, in From and where we vouch for him; "" for none.
     :ivar called_from: where a trunk says which number it calls.
+    :ivar verification: what came of verifying the caller's number; None where nobody did.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Identity:
     registered: str = ""
     number: str = ""
     called_from: CalledFrom = "request-uri"
+    verification: Verification | None = None
 
 
 @attrs.frozen
@@ -222,6 +225,20 @@ class RequestView:
         return attrs.evolve(uri, user=named.user, password=None)
 
     @property
+    def verstat(self) -> Verstat | Literal[""]:
+        """Whether the caller's number is his, as the verdict on it says (RFC 8224); "" where nobody
+        has verified it."""
+        verdict = None if self.identity is None else self.identity.verification
+        return "" if verdict is None else verdict.verstat
+
+    @property
+    def attestation(self) -> Attestation | Literal[""]:
+        """How far the signer of the number vouches for it (RFC 8588 4); "" where it did not pass,
+        or he does not say."""
+        verdict = None if self.identity is None else self.identity.verification
+        return "" if verdict is None else verdict.attestation
+
+    @property
     def from_(self) -> NameAddr:
         """The From field: who claims to call."""
         return self._request.from_
@@ -293,6 +310,13 @@ class TrunkView(Protocol):
     @property
     def registered_as(self) -> str:
         """See ``Identity.registered``."""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the numbers of calls from it are verified."""
+
+    def requires_identity(self, request: RequestView) -> bool:
+        """Whether a call from it is refused whose number does not pass."""
 
     def reads(self, request: RequestView) -> CalledFrom:
         """Where a request from this trunk says which number it calls."""
@@ -367,6 +391,16 @@ class House(Protocol):
         """The trunk that has sent a request, by its credentials or its address (and then by its
         Request-URI, of several at that address); what to answer where they are wrong, or belong to
         none; None for strangers."""
+
+    def verify(
+        self, request: RequestView, trunk: str = ""
+    ) -> "Verification | Awaitable[Verification]":
+        """What is to be thought of the number that a request comes from (RFC 8224 6); an awaitable
+        where a certificate has to be fetched.
+
+        :param trunk: name of the trunk that has sent it, whose way of writing numbers holds; "" for
+            nobody's.
+        """
 
     def authenticate(
         self, request: RequestView

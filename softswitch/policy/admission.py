@@ -15,7 +15,8 @@ from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Admission, Allow, Challenge, Reject
 from softswitch.plugin.interfaces import IAdmissionPolicy
-from softswitch.plugin.views import House, Identity, RequestView, User
+from softswitch.plugin.verification import Verification
+from softswitch.plugin.views import House, Identity, RequestView, TrunkView, User
 from softswitch.policy.waiting import Found, then
 from softswitch.sip import digest
 from softswitch.sip.message import Field
@@ -72,7 +73,8 @@ class TrunkAdmission:
     """Admits what comes from a trunk: by its address, or because it proves the trunk's password.
 
     From its address alone nobody registers. A caller whose number is none of the trunk's own, where
-    it has such, gets 403, or is shown by its default number.
+    it has such, gets 403, or is shown by its default number. Where the trunk's calls are verified
+    the verdict is part of who calls, and what has to pass and does not is refused (RFC 8224 6.2.2).
     """
 
     _house: House = attrs.field(init=False, repr=False)
@@ -84,7 +86,7 @@ class TrunkAdmission:
         """Take note of what knows the trunks."""
         self._house = house
 
-    def admit(self, request: RequestView) -> Admission | None:
+    def admit(self, request: RequestView) -> Admission | Awaitable[Admission] | None:
         """By the address that the request really came from, or by its credentials, never by what
         else it says."""
         if request.identity is not None:
@@ -108,7 +110,34 @@ class TrunkAdmission:
                 called_from=called_from,
             )
             allow = self._allowed[key] = Allow(identity)
+        if trunk.verifies and request.method == "INVITE":
+            return self._verified(request, trunk, allow)
         return allow
+
+    def _verified(
+        self, request: RequestView, trunk: TrunkView, allow: Allow
+    ) -> Admission | Awaitable[Admission]:
+        verdict = self._house.verify(request, trunk.name)
+        if isinstance(verdict, Verification):
+            return _judged(request, trunk, allow, verdict)
+        return self._verified_later(request, trunk, allow, verdict)
+
+    async def _verified_later(
+        self,
+        request: RequestView,
+        trunk: TrunkView,
+        allow: Allow,
+        verdict: Awaitable[Verification],
+    ) -> Admission:
+        return _judged(request, trunk, allow, await verdict)
+
+
+def _judged(
+    request: RequestView, trunk: TrunkView, allow: Allow, verdict: Verification
+) -> Admission:
+    if not verdict.passed and trunk.requires_identity(request):
+        return Reject(verdict.status, verdict.reason)
+    return Allow(attrs.evolve(allow.identity, verification=verdict))
 
 
 class Doorkeeper(Protocol):

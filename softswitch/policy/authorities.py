@@ -100,9 +100,10 @@ class Authorities:
                 if oid == tnauthlist.OID:
                     assert isinstance(extension.value, x509.UnrecognizedExtension)
                     lists.append(TnAuthList.parse(extension.value.value))
-                if index == 0 and isinstance(extension.value, x509.KeyUsage):
-                    if not extension.value.digital_signature:
-                        raise ValueError("it is not there to sign with")
+                usage = extension.value
+                signs = not isinstance(usage, x509.KeyUsage) or usage.digital_signature
+                if index == 0 and not signs:
+                    raise ValueError("it is not there to sign with")
             trusted = index == len(chain) - 1
             if not trusted and not isinstance(each.signature_hash_algorithm, _HASHES):
                 raise ValueError("it is signed with a weak hash")

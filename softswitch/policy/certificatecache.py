@@ -115,34 +115,35 @@ class CertificateCache:
             return waiting
         self._open[place] = [waiting]
         fetching = self._fetch(place)
-        fetching.addCallbacks(self._came, self._failed, callbackArgs=(place,))
-        fetching.addCallback(self._keep, place)
+        fetching.addCallbacks(self._came, self._failed, (place,), {}, (place,))
         return waiting
 
-    def _came(self, fetched: Fetched, place: Place) -> tuple[float, Known]:
+    def _came(self, fetched: Fetched, place: Place) -> None:
         now = self._now()
         try:
             signer = self._judge(fetched.body)
         except IdentityError as error:
             self.counters["not trusted"] += 1
-            return now + self._keeping.failed, error
+            self._keep(place, now + self._keeping.failed, error)
+            return
         self.counters["fetched"] += 1
-        return min(now + self._keeping.seconds(fetched.max_age), signer.until), signer
+        until = min(now + self._keeping.seconds(fetched.max_age), signer.until)
+        self._keep(place, until, signer)
 
-    def _failed(self, failure: Failure) -> tuple[float, Known]:
+    def _failed(self, failure: Failure, place: Place) -> None:
         self.counters["failed"] += 1
-        return self._now() + self._keeping.failed, _NOT_TO_BE_HAD
+        self._keep(place, self._now() + self._keeping.failed, _NOT_TO_BE_HAD)
 
-    def _keep(self, found: tuple[float, Known], place: Place) -> None:
-        kept = self._good if isinstance(found[1], Signer) else self._bad
-        kept[place] = found
+    def _keep(self, place: Place, until: float, known: Known) -> None:
+        kept = self._good if isinstance(known, Signer) else self._bad
+        kept[place] = until, known
         if len(kept) > MOST_KEPT:
             kept.popitem(last=False)
         waiting = self._open.pop(place)
         self._waiting -= len(waiting)
         for each in waiting:
             if not each.called:  # a policy that was late is not told any more
-                each.callback(found[1])
+                each.callback(known)
 
 
 _NOT_TO_BE_HAD: Final = IdentityError("Bad Identity Info", 436)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import treq
 from cryptography import x509
+from OpenSSL.crypto import X509
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IReactorPluggableNameResolver,
@@ -23,6 +24,7 @@ from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from softswitch.errors import TransportError
@@ -35,6 +37,7 @@ LONGEST: Final = 64 * 1024
 #: Bytes of an answer's header are bounded by Twisted, lines and their number.
 MOST_REDIRECTIONS: Final = 2
 
+_HEADERS: Final = Headers({"Accept": ["application/pem-certificate-chain, */*;q=0.1"]})
 _MOVED: Final = frozenset((301, 302, 303, 307, 308))
 #: Networks in which an address of IPv4 stands at the end.
 _NAT64: Final = ip_network("64:ff9b::/96")
@@ -58,7 +61,7 @@ class CertificateFetch:
         self._reactor = reactor
         self._seconds = seconds
         self._networks = tuple(networks)
-        trusted = [Certificate(_openssl(each)) for each in authorities]
+        trusted = [Certificate(X509.from_cryptography(each)) for each in authorities]
         root = trustRootFromCertificates(trusted) if trusted else None
         careful = CarefulReactor(reactor, self.may_connect)
         agent = Agent(
@@ -83,7 +86,7 @@ class CertificateFetch:
         address = ip_address(host.partition("%")[0])
         if any(address in network for network in self._networks):
             return True
-        return all(map(_is_public, (address, *_inside(address))))
+        return all(map(_is_public, _inside(address) or (address,)))
 
     async def _fetched(self, place: Place) -> Fetched:
         """
@@ -92,7 +95,7 @@ class CertificateFetch:
         for _ in range(MOST_REDIRECTIONS + 1):
             response = await self._client.get(
                 place.url,
-                headers={"Accept": ["application/pem-certificate-chain, application/pkix-cert"]},
+                headers=_HEADERS,
                 allow_redirects=False,
                 unbuffered=True,
             )
@@ -199,10 +202,10 @@ def _body(response: Any) -> Deferred[bytes]:
     return body.done
 
 
-def _inside(address: IPv4Address | IPv6Address) -> Iterable[IPv4Address]:
+def _inside(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
     """Addresses of IPv4 to which one of IPv6 leads."""
     if isinstance(address, IPv4Address):
-        return ()
+        return []
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
@@ -210,13 +213,4 @@ def _inside(address: IPv4Address | IPv6Address) -> Iterable[IPv4Address]:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    embedded = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
-    if address.is_multicast or address.is_unspecified:
-        return False
-    return address.is_global or embedded
-
-
-def _openssl(certificate: x509.Certificate) -> Any:
-    from OpenSSL.crypto import X509
-
-    return X509.from_cryptography(certificate)
+    return address.is_global and not (address.is_multicast or address.is_reserved)

@@ -30,6 +30,7 @@ from softswitch.plugin.decisions import (
 )
 from softswitch.plugin.media import MediaProfile
 from softswitch.plugin.profile import RESERVED, Profile
+from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import CallLimits, Forwarded, Identity, User
 from softswitch.settings import structure
 from softswitch.sip.digest import ALGORITHMS
@@ -70,6 +71,7 @@ def _allow(allow: Allow) -> str:
         and isinstance(identity.kind, str)
         and isinstance(identity.name, str)
         and isinstance(identity.domain, str)
+        and isinstance(identity.verification, Verification | None)
     )
     return "" if fit else "no identity"
 
@@ -219,6 +221,8 @@ def _target(target: object, known_trunk: Callable[[str], bool] | None) -> str:
         return f"no trunk {target.trunk!r}"
     if not _sendable(target.caller) or not isinstance(target.callee, str):
         return "unfit caller or callee"
+    if target.attestation not in ("", "A", "B", "C"):
+        return "unfit attestation"
     return (
         _uri(target.uri, _DIALLED)
         or _first(map(_hop, target.route))

@@ -37,7 +37,8 @@ class TnAuthList:
         tag, body, rest = _element(data)
         if tag != _SEQUENCE or rest or not body:
             raise ValueError("a sequence is wanted")
-        providers, ranges = [], []
+        providers: list[str] = []
+        ranges: list[tuple[str, int]] = []
         while body:
             tag, entry, body = _element(body)
             inner, value, rest = _element(entry)
@@ -60,13 +61,15 @@ class TnAuthList:
         """
         if self.providers:
             return True
-        for first, count in self.ranges:
-            if number == first:
-                return True
-            if count > 1 and len(number) == len(first) and (number + first).isdigit():
-                if int(first) <= int(number) < int(first) + count:
-                    return True
+        return any(_holds(first, count, number) for first, count in self.ranges)
+
+
+def _holds(first: str, count: int, number: str) -> bool:
+    if number == first:
+        return True
+    if count == 1 or len(number) != len(first) or not (number + first).isdigit():
         return False
+    return int(first) <= int(number) < int(first) + count
 
 
 def _range(data: bytes) -> tuple[str, int]:

@@ -7,6 +7,7 @@
     mine.certificate, mine.key, authority.certificate    # paths of PEM files
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,11 +53,18 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(built.public_bytes(Encoding.PEM))
 
-    def issue(self, file: str, *names: str, good_for: timedelta = USUAL) -> Issued:
+    def issue(
+        self,
+        file: str,
+        *names: str,
+        good_for: timedelta = USUAL,
+        extensions: Iterable[x509.ExtensionType] = (),
+    ) -> Issued:
         """A certificate for the names, as ``file``.pem and ``file``.key; older ones are replaced.
 
         :param names: DNS names, address literals without brackets, URIs.
         :param good_for: from now; less than 0 for one that has expired.
+        :param extensions: further ones, none of them critical.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
@@ -66,6 +74,8 @@ class Authority:
             builder = builder.add_extension(there, critical=False)
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         built = builder.sign(self._key, hashes.SHA256())
         issued = Issued(self._folder / f"{file}.pem", self._folder / f"{file}.key")
         issued.certificate.write_bytes(built.public_bytes(Encoding.PEM))

@@ -192,23 +192,26 @@ class Certificates:
 
     :ivar servers: name of a listener -> what it shows.
     :ivar clients: name or address literal to which we connect -> whom we believe there.
+    :ivar others: what we prove ourselves by otherwise.
     """
 
     servers: Mapping[str, Server] = attrs.field(factory=dict)
     clients: Mapping[str, Client] = attrs.field(factory=dict)
+    others: tuple[Proof, ...] = ()
 
     def client(self, name: str) -> Client:
         """Whom we believe where we connect to that name: without settings of its own, those whom
         the system believes."""
-        return self.clients.get(name) or self._others
+        return self.clients.get(name) or self._usual
 
     @cached_property
-    def _others(self) -> Client:
+    def _usual(self) -> Client:
         return Client()
 
     def proofs(self) -> list[Proof]:
         """All that we show, each once."""
-        shown = [proof for server in self.servers.values() for proof in server.proofs]
+        shown = list(self.others)
+        shown += [proof for server in self.servers.values() for proof in server.proofs]
         shown += [each.proof for each in self.clients.values() if each.proof is not None]
         return list({proof.paths: proof for proof in shown}.values())
 

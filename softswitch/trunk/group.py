@@ -26,6 +26,7 @@ from softswitch.trunk.limits import Limits
 from softswitch.trunk.members import Members, Surroundings
 from softswitch.trunk.selection import Key, Member, Method, as_members
 from softswitch.trunk.shape import Shape
+from softswitch.trunk.stir import Signs, TrunkStir
 from softswitch.trunk.upstream import Accepted, Upstream
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Trunk:
     :ivar hides: whether its addresses and names are hidden from all others.
     :ivar inside: further names and addresses that are hidden with them.
     :ivar inside_networks: likewise networks.
+    :ivar stir: how the numbers of its calls are verified and signed.
+    :ivar verifies: whether calls from it are verified at all.
+    :ivar signer: signs calls to it; None where they are not signed.
     :ivar state: how its members are, and what it carries.
     """
 
@@ -95,7 +99,14 @@ class Trunk:
     hides: bool = True
     inside: tuple[str, ...] = ()
     inside_networks: tuple[Network, ...] = ()
+    stir: TrunkStir = attrs.field(factory=TrunkStir)
+    signer: Signs | None = attrs.field(default=None, eq=False, repr=False)
+    verifies: bool = attrs.field(init=False, eq=False, repr=False)
     state: Members = attrs.field(init=False, eq=False, repr=False)
+
+    @verifies.default
+    def _verifies(self) -> bool:
+        return self.stir.verify != "off"
 
     @state.default
     def _new_state(self) -> Members:
@@ -117,6 +128,13 @@ class Trunk:
     def shown(self, request: RequestView) -> str | None:
         """See ``Inbound.shown``."""
         return self.inbound.shown(request)
+
+    def requires_identity(self, request: RequestView) -> bool:
+        """Whether a call from it is refused whose number does not pass; no emergency call is."""
+        if self.stir.verify != "require":
+            return False
+        dialled = request.called(self.reads(request)).unquoted_user
+        return not is_emergency(self.state.around.emergency, dialled)
 
     def uri(self, member: Member, number: str) -> str:
         """A SIP URI by which a member is asked for a number.

@@ -187,8 +187,9 @@ def test_remote_party_id_where_the_profile_says():
 def test_a_signature_passes_unless_it_signs_for_others(sender, to, called, passes):
     """Identity and Date speak of the numbers, or addresses, in From and To (RFC 8224 4.1)."""
     signed = [("Identity", "abc;info=<https://x>"), ("Date", "Sat, 1 Jan 2028 00:00:00 GMT")]
-    found = shown(invite(*signed, sender=sender, to=to), called=called)
+    found = shown(invite(*signed, sender=sender, to=to), called=called, near=TRUSTED)
     assert found.fields == (signed if passes else [])
+    assert shown(invite(*signed, sender=sender, to=to), called=called).fields == []
 
 
 def test_a_withheld_number_is_not_signed_for_either():

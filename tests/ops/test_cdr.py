@@ -138,6 +138,8 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "leg": "b1",
                 "caller": "",
                 "user": "",
+                "attestation": "",
+                "origid": "",
             },
             {
                 "target": "sip:100@127.44.0.8",
@@ -153,6 +155,8 @@ def test_one_line_holds_the_call_and_its_attempts():
                 "leg": "",
                 "caller": "",
                 "user": "",
+                "attestation": "",
+                "origid": "",
             },
         ],
         "limit": "",
@@ -209,6 +213,10 @@ def test_one_line_holds_the_call_and_its_attempts():
         "codec_callee": "",
         "mos_caller": None,
         "mos_callee": None,
+        "verstat": "",
+        "attestation": "",
+        "origid": "",
+        "unverified": "",
     }
 
 

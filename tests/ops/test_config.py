@@ -12,6 +12,7 @@ from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
+from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
@@ -92,6 +93,7 @@ def test_the_commented_file_shows_every_key():
         "log": LogTable,
         "metrics": MetricsTable,
         "flight": FlightTable,
+        "stir": StirTable,
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,
@@ -149,6 +151,7 @@ def test_the_values_in_the_commented_file_are_the_defaults(read):
         "records",
         "limits",
         "subscriptions",
+        "stir",
     ):
         assert getattr(shown, name) == getattr(silent, name)
     assert shown.switch == attrs.evolve(silent.switch, realm="softswitch")
