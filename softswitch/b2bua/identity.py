@@ -256,7 +256,7 @@ def _asserted(
     if not far.trusted and "none" not in wishes:
         return []
     values, worths = _believed(message, who, near, host), None
-    if who.verification is not None or verstat.NAME in ",".join(values).lower():
+    if not who.number and (who.verification or verstat.NAME in ",".join(values).lower()):
         values, worths = verstat.taken_off(values, who, near)
     if far.numbering.shows:
         values = [_renumbered(value, near, far) for value in values]
