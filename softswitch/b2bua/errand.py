@@ -25,7 +25,8 @@ from softswitch.plugin.decisions import Proxy, Redirect, Reject, Route, Routing,
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.scope import Scope
-from softswitch.sip import compose
+from softswitch.sip import compose, forks
+from softswitch.sip.forks import BREADTH, breadth, shares
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.transaction.server import Server
 from softswitch.trunk.traffic import OUT_OF_ORDER
@@ -61,10 +62,12 @@ class Trial:
     """One target being tried; plain data.
 
     :ivar dialog: in which it is asked; None while it is being resolved.
+    :ivar breadth: its share of the request's (RFC 5393).
     """
 
     target: Target
     dialog: Dialog | None = None
+    breadth: int = BREADTH
 
 
 @attrs.define
@@ -189,12 +192,19 @@ class Errand:
         if not data.steps or reached or self.shared.clock.seconds() >= self._patience:
             self._fail()
             return
+        step = data.steps.pop(0)
+        whole = breadth(data.request)
+        if self.shared.settings.forks.broken(whole, 0, data.tries, len(step)):
+            data.steps.clear()
+            data.best = data.best or Failure(440, "")
+            self._fail()
+            return
         begun = []
-        for target in data.steps.pop(0):
+        for target, share in zip(step, shares(whole, len(step)), strict=True):
             if sips.wants_protection(data.request):
                 target = sips.protected(target)
             data.tries += 1
-            data.trials[data.tries] = Trial(target)
+            data.trials[data.tries] = Trial(target, breadth=share)
             begun.append((data.tries, target))
         self._set_deadline()
         for number, target in begun:
@@ -231,6 +241,7 @@ class Errand:
             self.failed(number, 480, "", refused)
             return
         trial.dialog, fields = self._outgoing(trial.target, flow)
+        fields += forks.fields(request, trial.breadth)
         terms = terms_of(self.shared, request, self.transaction.flow, flow)
         try:
             fields = [terms.field(field) for field in fields]

@@ -38,7 +38,9 @@ from softswitch.plugin.decisions import (
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import CallView, Identity, RequestView
+from softswitch.sip import forks
 from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import REASONS
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
 
@@ -149,7 +151,8 @@ class Hunt:
         self._user.end_leg(trial.leg)
         if trial.places and failure.elsewhere:
             data.best = failure.better(data.best)
-            number, _ = self._begin(trial.target, Turn([], trial.depth, trial.diversions))
+            turn = Turn([], trial.depth, trial.diversions)
+            number, _ = self._begin(trial.target, turn, trial.breadth)
             self._call_at(number, data.trials[number], trial.places)
             return
         if failure.contacts:
@@ -276,21 +279,37 @@ class Hunt:
 
     def _try(self, turn: Turn) -> None:
         # Who fails at once goes on from there, so that there is nothing to go on with below.
-        for number, target in [self._begin(target, turn) for target in turn.targets]:
+        found = self.data.share_out(turn, self._invite, self._shared.settings.forks)
+        if isinstance(found, str):
+            self._fork_no_more(turn.targets[0], found)
+            return
+        for number, target in [self._begin(target, turn, share) for target, share in found]:
             if target.flow is not None:
                 self._invite_on(number, target.flow)
             else:
                 hop = self._shared.hop(target)
                 self._shared.find_places(hop, partial(self._resolved, number))
 
-    def _begin(self, target: Target, turn: Turn) -> tuple[int, Target]:
+    def _fork_no_more(self, target: Target, limit: str) -> None:
+        """What would go to too many places goes to none of them (RFC 5393 5.3.3)."""
+        data, now = self.data, self._shared.clock.seconds()
+        attempt = Attempt(target.uri, "", now, target.trunk, limit=limit, ended=now)
+        attempt.status, attempt.reason = 440, REASONS[440]
+        self._user.hunt_began(attempt)
+        data.best = Failure(440, "").better(data.best)
+        data.turns.clear()
+        data.forward.clear()
+        self._go_on()
+
+    def _begin(self, target: Target, turn: Turn, share: int) -> tuple[int, Target]:
         data = self.data
         if sips.wants_protection(self._invite):
             target = sips.protected(target)
         data.tries += 1
         data.tried.append(target.uri)
         attempt = Attempt(target.uri, "", self._shared.clock.seconds(), target.trunk)
-        data.trials[data.tries] = Trial("", target, attempt, turn.depth, turn.diversions)
+        trial = Trial("", target, attempt, turn.depth, turn.diversions, breadth=share)
+        data.trials[data.tries] = trial
         self._user.hunt_began(attempt)
         return data.tries, target
 
@@ -352,6 +371,7 @@ class Hunt:
             *crossing.credentials(invite, far, shared.settings.realm),
             *diversion.fields(invite, trial.diversions, begun.called, far, self._near),
             (crossing.MARK, shared.mark(invite)),
+            *forks.fields(invite, trial.breadth),
             *shared.introduction(target),
             *target.headers.items(),
         ]

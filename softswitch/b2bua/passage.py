@@ -23,6 +23,7 @@ from softswitch.plugin.decisions import Reject
 from softswitch.plugin.views import REGISTERED, Identity
 from softswitch.sip.events import check_notify, event_of
 from softswitch.sip.fields import NameAddr
+from softswitch.sip.forks import breadth
 from softswitch.sip.message import Request
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
@@ -151,6 +152,8 @@ class Passage:
             raise PeerError("Too Many Hops", 483)
         if shared.is_marked(request):
             raise PeerError("Loop Detected", 482)
+        if not breadth(request):
+            raise PeerError("Max-Breadth Exceeded", 440)
         critical = identity.refusal(request)
         if critical is not None:
             raise PeerError(critical[1], critical[0])

@@ -22,6 +22,7 @@ from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView, Identity, RequestView
 from softswitch.scope import Auditor, Scope
 from softswitch.sip.fields import NameAddr
+from softswitch.sip.forks import ForkLimits
 from softswitch.sip.message import Field, Request
 from softswitch.sip.replaces import Replaces
 from softswitch.sip.uri import Uri
@@ -49,6 +50,7 @@ class CallSettings:
     :ivar realm: our own digest realm.
     :ivar stop_on: refusals that speak for the callee wherever he is, so that nobody else is tried
         for him (RFC 3261 21.6).
+    :ivar forks: to how many places a call may go.
     """
 
     try_seconds: float = 4.0
@@ -56,6 +58,7 @@ class CallSettings:
     media_seconds: float = 4.0
     realm: str = ""
     stop_on: frozenset[int] = frozenset(range(600, 700))
+    forks: ForkLimits = attrs.field(factory=ForkLimits)
 
 
 class Policies(Protocol):

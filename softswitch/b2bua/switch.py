@@ -20,6 +20,7 @@ from softswitch.plugin.media import MediaNotice
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
+from softswitch.sip.forks import FIELD, breadth
 from softswitch.sip.message import Field, Request
 from softswitch.sip.names import REASONS
 from softswitch.sip.replaces import Replaces
@@ -173,7 +174,7 @@ class Switch:
         """Why an INVITE cannot become a call: status, reason phrase and fields.
 
         :raises SipSyntaxError: Contact cannot be read, or is missing; or Session-Expires cannot, or
-            Min-SE.
+            Min-SE, or Max-Breadth.
         """
         if self.draining:
             return (503, "Switch Stops", [])
@@ -184,6 +185,8 @@ class Switch:
             raise SipSyntaxError("Missing Contact", header="Contact")
         if self._shared.is_marked(request):
             return (482, None, [])
+        if request.get(FIELD) is not None and not breadth(request):
+            return (440, None, [])
         if request.get("Session-Expires") is not None or request.get("Min-SE") is not None:
             brief = too_brief(request, self._shared.profile(identity.kind, identity.name))
             if brief:

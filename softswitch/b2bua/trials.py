@@ -15,7 +15,8 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Diversion, Route, Target
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
-from softswitch.sip.message import Field, Response
+from softswitch.sip.forks import BREADTH, ForkLimits, breadth, shares
+from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
 from softswitch.trunk.traffic import OUT_OF_ORDER
@@ -130,6 +131,7 @@ class Trial:
     :ivar heard: whether anything has come from it, be it a 100.
     :ivar flow: on which it is called; None while the target is being resolved.
     :ivar places: where else its URI leads, the next first (RFC 3263 4.3).
+    :ivar breadth: of the call's, the share that is its own (RFC 5393).
     """
 
     leg: str
@@ -140,6 +142,7 @@ class Trial:
     heard: bool = False
     flow: Flow | None = None
     places: list[Destination] = attrs.Factory(list)
+    breadth: int = BREADTH
 
 
 @attrs.define
@@ -151,6 +154,7 @@ class HuntData:
     :ivar trials: what is being tried, by number.
     :ivar tries: how many trials there have been; a later hunt of the same call goes on from there,
         since legs are named by it.
+    :ivar forks: how many targets have been tried.
     :ivar best: the failure that the caller is told when nothing is left.
     :ivar forward: where the call goes on when all of the present route has failed.
     :ivar diversions: who has forwarded the call to the present route, the first one first.
@@ -163,6 +167,7 @@ class HuntData:
     tried: list[str] = attrs.Factory(list)
     trials: dict[int, Trial] = attrs.Factory(dict)
     tries: int = 0
+    forks: int = 0
     best: Failure | None = None
     forward: dict[str, Route] = attrs.Factory(dict)
     diversions: list[Diversion] = attrs.Factory(list)
@@ -175,6 +180,19 @@ class HuntData:
         """What is being tried, and what is to come."""
         to_come = [target for turn in self.turns for target in turn.targets]
         return [*[trial.target for trial in self.trials.values()], *to_come]
+
+    def share_out(
+        self, turn: Turn, invite: Request, limits: ForkLimits
+    ) -> list[tuple[Target, int]] | str:
+        """The targets of a turn, each with its share of the call's breadth; or the limit that they
+        would break together."""
+        left = breadth(invite) - sum(trial.breadth for trial in self.trials.values())
+        count = len(turn.targets)
+        limit = limits.broken(left, len(self.trials), self.forks, count)
+        if limit:
+            return limit
+        self.forks += count
+        return list(zip(turn.targets, shares(left, count), strict=True))
 
     def give_up(self, callee: Target | None) -> list[Trial]:
         """Forget everything, or all that concerns the same user of ours as a target.

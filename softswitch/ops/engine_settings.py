@@ -3,6 +3,7 @@
 from softswitch.b2bua.shared import CallSettings
 from softswitch.dialog.stateagent import SubscriptionSettings
 from softswitch.ops.config import Config
+from softswitch.sip.forks import ForkLimits
 
 
 def call_settings(config: Config) -> CallSettings:
@@ -13,7 +14,13 @@ def call_settings(config: Config) -> CallSettings:
         switch.ring_seconds,
         realm=config.realm,
         stop_on=frozenset(switch.stop_on),
+        forks=fork_limits(config),
     )
+
+
+def fork_limits(config: Config) -> ForkLimits:
+    """For everything that goes to several places."""
+    return ForkLimits(config.limits.forks.at_once, config.limits.forks.in_all)
 
 
 def subscription_settings(config: Config) -> SubscriptionSettings:

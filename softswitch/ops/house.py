@@ -215,6 +215,7 @@ class House:
             os.urandom(16),
             self.traffic,
         )
+        self.proxy.forks = shared.settings.forks
         self.occupancy = Occupancy(lambda name: self.premises.find_user(name), clock.seconds)
         self.occupancy.emergency = frozenset(config.switch.emergency)
         shared.occupancy = self.occupancy
@@ -270,6 +271,7 @@ class House:
             policies, call_settings(config), premises.credentials, policies, premises.profile_of
         )
         self._ways.settings = self._shared.settings
+        self.proxy.forks = self._shared.settings.forks
         self.switch.renew(self._shared)
         self.passage.renew(self._shared, subscription_settings(config))
 

@@ -399,10 +399,20 @@ class RecordsTable:
 
 
 @attrs.frozen
+class ForksTable:
+    """``[limits.forks]``: see ``sip.forks.ForkLimits``."""
+
+    at_once: Count = 16
+    in_all: Count = 64
+
+
+@attrs.frozen
 class LimitsTable:
-    """``[limits]``: what is refused unread; bytes of a message, header fields, connections."""
+    """``[limits]``: what is refused unread; bytes of a message, header fields, connections; and to
+    how many places a call may go."""
 
     max_message_udp: Count = 16 * 1024
     max_message_stream: Count = 64 * 1024
     max_fields: Count = 128
     connections: ConnectionsTable = attrs.field(factory=ConnectionsTable)
+    forks: ForksTable = attrs.field(factory=ForksTable)

@@ -15,6 +15,7 @@ from softswitch.machine import Machine
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.record import Attempt
 from softswitch.scope import Scope
+from softswitch.sip.forks import BREADTH
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 from softswitch.transaction.client import Client
@@ -83,8 +84,8 @@ class Context(Protocol):
     loop: str
     scope: Scope
 
-    def copy(self, target: Target, flow: Flow) -> Request:
-        """The request for a target that is reached on ``flow``, without a Via."""
+    def copy(self, branch: "Branch", flow: Flow) -> Request:
+        """The request for a branch whose target is reached on ``flow``, without a Via."""
 
     def hop(self, target: Target) -> Flow | Uri:
         """Where the request for a target goes."""
@@ -105,6 +106,7 @@ class Branch(Machine):
 
     :ivar target: what is tried.
     :ivar attempt: its entry in the record.
+    :ivar breadth: its share of the request's (RFC 5393).
     """
 
     __slots__ = (
@@ -116,6 +118,7 @@ class Branch(Machine):
         "_timers",
         "_transaction",
         "attempt",
+        "breadth",
         "target",
     )
 
@@ -123,6 +126,7 @@ class Branch(Machine):
         self.state = State.FINDING
         self.target = target
         self.attempt = attempt
+        self.breadth = BREADTH
         self._core = core
         self._context = context
         self._destinations: list[Flow | Destination] = []
@@ -201,7 +205,7 @@ class Branch(Machine):
 
     def _send(self, flow: Flow) -> None:
         context = self._context
-        request = context.copy(self.target, flow)
+        request = context.copy(self, flow)
         self._transaction = self._core.transactions.send_request(
             request, flow, self, context.scope, context.loop
         )

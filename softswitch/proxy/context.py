@@ -14,7 +14,8 @@ from softswitch.proxy import branch, routes
 from softswitch.proxy.branch import Branch
 from softswitch.proxy.ledger import ForwardedCall
 from softswitch.scope import Scope
-from softswitch.sip import compose
+from softswitch.sip import compose, forks
+from softswitch.sip.forks import ForkLimits
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.sip.uri import Uri
@@ -37,6 +38,8 @@ _Failure = tuple[int, Response | None]
 
 class Core(branch.Core, Protocol):
     """What a context needs of the proxy core."""
+
+    forks: ForkLimits
 
     def record_routes(self, context: "ResponseContext", target: Target, flow: Flow) -> list[str]:
         """Our Record-Route values in the copy for a target that is reached on ``flow``."""
@@ -69,6 +72,7 @@ class ResponseContext:
         "_cancelled",
         "_core",
         "_failures",
+        "_forks",
         "_running",
         "_steps",
         "_stopped",
@@ -110,6 +114,7 @@ class ResponseContext:
         self._branches: list[Branch] = []
         self._running: set[Branch] = set()
         self._failures: list[_Failure] = []
+        self._forks = 0
         self._answered = False
         self._cancelled = False
         self._stopped = False
@@ -152,12 +157,12 @@ class ResponseContext:
             return hop
         return target.flow or self.pinned or hop
 
-    def copy(self, target: Target, flow: Flow) -> Request:
-        """The request for a target that is reached on ``flow``, without a Via."""
+    def copy(self, branch: Branch, flow: Flow) -> Request:
+        """The request for a branch whose target is reached on ``flow``, without a Via."""
+        target = branch.target
         values = self._core.record_routes(self, target, flow)
-        return routes.forwarded(
-            self.arrived.request, target.uri, values, list(target.headers.items())
-        )
+        further = list(target.headers.items())
+        return routes.forwarded(self.arrived.request, target.uri, values, further, branch.breadth)
 
     def progressed(self, branch: Branch, response: Response) -> None:
         """A provisional response other than 100 is forwarded at once."""
@@ -199,7 +204,7 @@ class ResponseContext:
     def _go_on(self) -> None:
         """Begin the next step, unless something still runs; after the last one, conclude."""
         while not self._running and self._steps and not self._stopped:
-            wanted = [self._new_branch(target) for target in self._steps.pop(0)]
+            wanted = [self._new_branch(*each) for each in self._share_out(self._steps.pop(0))]
             step = [branch for branch in wanted if branch is not None]
             self._branches += step
             self._running.update(step)
@@ -211,7 +216,24 @@ class ResponseContext:
             self._conclude()
         self._core.concluded(self)
 
-    def _new_branch(self, target: Target) -> Branch | None:
+    def _share_out(self, targets: list[Target]) -> list[tuple[Target, int]]:
+        """The targets of a step, each with its share of the request's breadth; none at all where
+        they would be too many: that is 440."""
+        whole, count = forks.breadth(self.received), len(targets)
+        limit = self._core.forks.broken(whole, 0, self._forks, count)
+        if limit:
+            self._steps.clear()
+            self._failures.append((440, None))
+            if self.call is not None:
+                now, target = self._core.clock.seconds(), targets[0]
+                attempt = Attempt(target.uri, self.received.call_id, now, target.trunk, ended=now)
+                attempt.status, attempt.reason, attempt.limit = 440, REASONS[440], limit
+                self.call.tried(attempt, target, False)
+            return []
+        self._forks += count
+        return list(zip(targets, forks.shares(whole, count), strict=True))
+
+    def _new_branch(self, target: Target, breadth: int) -> Branch | None:
         """None for a call that its trunk cannot bear."""
         attempt = Attempt(
             target.uri, self.received.call_id, self._core.clock.seconds(), target.trunk
@@ -224,7 +246,9 @@ class ResponseContext:
                 attempt.reason = REASONS[attempt.status]
                 self._failures.append((attempt.status, None))
                 return None
-        return Branch(self._core, self, target, attempt)
+        branch = Branch(self._core, self, target, attempt)
+        branch.breadth = breadth
+        return branch
 
     def _over_limit(self, target: Target) -> tuple[int, str] | None:
         """The limit of its trunk that a call would break: a status, and which."""

@@ -38,6 +38,7 @@ from softswitch.proxy.routes import (
 )
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
+from softswitch.sip.forks import ForkLimits, breadth
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
@@ -58,6 +59,7 @@ class Forwarder:
     :ivar ledger: those records.
     :ivar counters: "INVITE forwarded" and the like -> how often.
     :ivar traffic: the trunks, as calls see them.
+    :ivar forks: to how many places a request may go.
     :param domains: which URIs are ours.
     :param secret: makes our routes and branches such as nobody else can make.
     """
@@ -78,6 +80,7 @@ class Forwarder:
         self.transactions = transactions
         self.counters: Counter[str] = Counter()
         self.traffic = traffic
+        self.forks = ForkLimits()
         self.ledger = Ledger(clock, auditor, self.counters, self.traffic)
         self._resolver = resolver
         self._domains = domains
@@ -262,10 +265,12 @@ class Forwarder:
     def _refusal(self, request: Request) -> _Refusal | None:
         """Why a request may not be forwarded (16.3).
 
-        :raises SipSyntaxError: Max-Forwards cannot be read.
+        :raises SipSyntaxError: Max-Forwards cannot be read, or Max-Breadth.
         """
         if request.max_forwards == 0:
             return 483, None, []
+        if not breadth(request):
+            return 440, None, []
         if has_looped(request, self._marks.loop(request)):
             return 482, None, []
         wanted = request.proxy_require

@@ -13,6 +13,7 @@ import attrs
 
 from softswitch.flow import Flow, usual_port
 from softswitch.sip.fields import NameAddr, split_values
+from softswitch.sip.forks import FIELD
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.uri import Uri
 
@@ -175,13 +176,19 @@ def next_hop(request: Request, uri: str) -> Uri:
 
 
 def forwarded(
-    request: Request, uri: str, record_routes: Iterable[str], further: Iterable[Field] = ()
+    request: Request,
+    uri: str,
+    record_routes: Iterable[str],
+    further: Iterable[Field] = (),
+    breadth: int | None = None,
 ) -> Request:
     """The copy that is sent to one target, without its Via (16.6 steps 1 to 6).
 
     :param request: as it has ``arrived``.
     :param record_routes: ours, the one that faces the target first.
     :param further: header fields of the policy's.
+    :param breadth: of the request's, the copy's share (RFC 5393 5.3.3); None for an ACK, which
+        nobody forks.
     """
     left = request.max_forwards
     hops = 70 if left is None else left - 1
@@ -192,9 +199,12 @@ def forwarded(
         uri = _request_uri(str(first))
     fields: list[Field] = [("Record-Route", value) for value in record_routes]
     for name, value in _with_routes(request.fields, routes):
-        fields.append((name, str(hops) if name == "Max-Forwards" else value))
+        if name != FIELD or breadth is None:
+            fields.append((name, str(hops) if name == "Max-Forwards" else value))
     if left is None:
         fields.append(("Max-Forwards", str(hops)))
+    if breadth is not None:
+        fields.append((FIELD, str(breadth)))
     return Request(request.method, uri, [*fields, *further], request.body)
 
 

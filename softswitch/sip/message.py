@@ -59,6 +59,7 @@ class Message:
     :ivar routes: Route values, the next hop first.
     :ivar record_routes: Record-Route values as on the wire.
     :ivar max_forwards: hops that are left, 0 to 255; None when absent.
+    :ivar max_breadth: branches that there may be (RFC 5393), at most 2^32-1; None when absent.
     :ivar expires: Expires in seconds, at most 2^32-1; None when absent.
     :ivar content_type: lower-case type/subtype of the body, without parameters; None when absent.
     """
@@ -73,6 +74,7 @@ class Message:
     routes: list[NameAddr]
     record_routes: list[NameAddr]
     max_forwards: int | None
+    max_breadth: int | None
     expires: int | None
     content_type: str | None
 
@@ -386,6 +388,7 @@ _VIEWS: Mapping[str, tuple[Any, ...]] = {
     "routes": (_list, "Route", NameAddr.parse),
     "record_routes": (_list, "Record-Route", NameAddr.parse),
     "max_forwards": (_optional, "Max-Forwards", _hops),
+    "max_breadth": (_optional, "Max-Breadth", seconds),
     "expires": (_optional, "Expires", seconds),
     "content_type": (_optional, "Content-Type", _media_type),
 }
