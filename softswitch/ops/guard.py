@@ -40,6 +40,8 @@ class Guard:
         transactions.refused = self.door.refused
         transactions.overload = transport.overload
         transactions.spared = self._spared
+        transport.refusal.spared = self._spared_unread
+        transport.refusal.under_way = transactions.is_under_way
 
     def renew(self, premises: Premises) -> None:
         """Guard as a configuration says."""
@@ -48,6 +50,7 @@ class Guard:
         self.door.ban_configured(config.door.banned)
         self._transport.guests.settings = config.limits.connections.settings()
         self._transport.overload.settings = config.overload.settings()
+        self._transport.refusal.retry_after = config.overload.retry_after
         self._emergency = frozenset(config.switch.emergency)
 
     def sweep(self) -> None:
@@ -69,6 +72,15 @@ class Guard:
             "connections": len(self._transport.connections),
             "overloads": self._transport.overload.times,
         }
+
+    def _spared_unread(self, method: str, user: str, flow: Flow) -> bool:
+        """The same of a request that nobody has read.
+
+        :param user: part of its Request-URI, without escapes.
+        """
+        if method == "REGISTER":
+            return self._bindings.from_host(flow.remote_host)
+        return method == "INVITE" and is_emergency(self._emergency, user)
 
     def _spared(self, request: Request, flow: Flow) -> bool:
         """Whether a new request is served even when the switch is overloaded: an emergency call,

@@ -99,6 +99,8 @@ class SwitchService(Service):
         )
         self.house.observe(Policy("records", self._records))
         self.house.premises.stir.fetch_with(self._fetch)
+        # A time that is set back must not make an overload last.
+        self.house.transport.overload.seconds = reactor.seconds
         self._wheel.late = self.house.transport.overload.woken_late
         #: What Prometheus is told; None where the configuration does without.
         self.metrics: Metrics | None = None

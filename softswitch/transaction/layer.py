@@ -204,6 +204,13 @@ class TransactionLayer:
         else:
             self._new_request_received(message, flow, key)
 
+    def is_under_way(self, key: str) -> bool:
+        """Whether a server transaction stands.
+
+        :param key: as ``server_key`` has it.
+        """
+        return key in self._servers
+
     def flow_failed(self, flow: Flow, reason: str) -> None:
         """A connection is gone or was never made; tell those who count on it."""
         for transaction in list(self):

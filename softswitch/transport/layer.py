@@ -9,7 +9,7 @@ counted and dropped.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from itertools import count
-from secrets import token_bytes
+from secrets import token_bytes, token_hex
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -26,6 +26,7 @@ from softswitch.transport.guests import Guests
 from softswitch.transport.hosts import canonical_host, is_address
 from softswitch.transport.listener import Facing, Listener, choose
 from softswitch.transport.overload import Overload
+from softswitch.transport.refusal import Refusal
 from softswitch.transport.tally import OTHER, new_tally
 from softswitch.wheel import Clock
 
@@ -106,6 +107,7 @@ class TransportLayer:
     :ivar guests: what connections there may be, and those of strangers.
     :ivar overload: what the ports tell of the load.
     :ivar note: takes each message that comes or goes, as it is; None where nobody wants to look.
+    :ivar refusal: what new requests get meanwhile, without being read.
     :param broken: told of an exception that ``user`` let out, so that the next message is
         served; without it the exception goes on.
     """
@@ -124,6 +126,7 @@ class TransportLayer:
         self.door = door or Door(clock, _OPEN)
         self.overload = Overload(clock.seconds)
         self.note: Note | None = None
+        self.refusal = Refusal(self, token_hex(6))
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
         self.came = new_tally()
@@ -205,6 +208,8 @@ class TransportLayer:
             self.note((self._clock.seconds(), RECEIVED, flow, data))
         came, kind = self.came[flow.transport], data[:3]
         came[kind if kind in came else OTHER] += 1
+        if self.overload.on and self.refusal.takes(data, flow):
+            return
         try:
             limits = self.stream_limits if stream else self.limits
             counted = stream and flow.transport not in WEBSOCKETS

@@ -1,11 +1,28 @@
-"""Bound sockets, UDP and TCP. A port that is taken is told with its address."""
+"""Bound sockets, UDP and TCP, and what waits in them. A port that is taken is told with its
+address."""
 
 import socket
+from struct import Struct
 
 from softswitch.errors import TransportError
 
 #: Bytes of datagrams that may wait while the reactor is busy; the kernel may grant less.
 RECEIVE_BUFFER = 4 * 1024 * 1024
+#: Socket option of Linux: what a socket has in memory, as numbers of 32 bits; the first one is what
+#: waits to be read, the second its limit.
+SO_MEMINFO = 55
+_MEMORY = Struct("=II")
+
+
+def in_memory(of: socket.socket) -> tuple[int, int]:
+    """Bytes of memory that hold what waits to be read, and how many there may be; 0 and 1 where
+    the system, or a sandbox, does not tell."""
+    try:
+        memory = of.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
+    except OSError:
+        return 0, 1
+    used, room = _MEMORY.unpack_from(memory)
+    return used, room
 
 
 def bound_socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:

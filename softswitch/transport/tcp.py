@@ -4,7 +4,10 @@ Thin: framing, queues and time-outs are ``connection``'s.
 """
 
 import socket
+from array import array
 from collections.abc import Callable
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any, cast
 
 from twisted.internet.interfaces import (
@@ -25,12 +28,16 @@ from softswitch.errors import TransportError
 from softswitch.transport.connection import CONNECT_SECONDS, Connection
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.sockets import bound_socket
+from softswitch.transport.overload import BACKLOG_HOLD, Queue
+from softswitch.transport.sockets import bound_socket, in_memory
 
 #: Connections that the kernel may hold before they are accepted.
 BACKLOG = 128
 #: Bytes that Twisted takes before it says that the peer is slow.
 BUFFERED = 65536
+#: Bytes that come at once where more may be waiting: what a connection brings in one read when the
+#: switch keeps up is far less.
+MUCH = 8192
 #: Seconds of silence after which the kernel asks whether the peer still stands, and the seconds
 #: after which unacknowledged bytes end the connection (64*T1).
 PROBE_AFTER = 60
@@ -81,7 +88,7 @@ class TcpPort:
         self._port.stopListening()
 
     def _stream(self, connection: Connection) -> "TcpStream":
-        return TcpStream(connection)
+        return TcpStream(self._layer, connection)
 
     def _accepting(self) -> ServerFactory:
         """What serves the connections that peers open."""
@@ -131,18 +138,25 @@ class TcpStream(Backlog, Protocol):
     """One connection's bytes on the reactor.
 
     :ivar connector: of a connection that we open.
+    :param layer: hears how much is waiting to be read.
+    :param connection: that we open; None where a peer has connected.
     """
 
     transport: ITCPTransport
 
-    def __init__(self, connection: Connection | None = None) -> None:
+    def __init__(self, layer: TransportLayer, connection: Connection | None = None) -> None:
         self.connection = connection
         self.connector: IConnector | None = None
+        self._layer = layer
+        self._queue: Queue | None = None
+        self._read_at = 0.0
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after what was written before."""
         self.wrote(len(data))
         self.transport.write(data)
+        if self._full:
+            self._push()
 
     def close(self) -> None:
         """End the connection when what was written has left."""
@@ -166,6 +180,10 @@ class TcpStream(Backlog, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come."""
+        if len(data) >= MUCH:
+            self._measure(len(data))
+        elif self._queue is not None:
+            self._queue = None
         if self.connection is not None:
             self.connection.data_received(data)
 
@@ -177,6 +195,33 @@ class TcpStream(Backlog, Protocol):
     def why(self, reason: Failure) -> str:
         """What ended the connection, in words."""
         return reason.getErrorMessage()
+
+    def _below(self) -> Any:
+        """The transport that has the socket."""
+        return self.transport
+
+    def _push(self) -> None:
+        """Have the kernel take now what it will: where much is read at once much is written at
+        once, which says nothing of the peer. What ends the connection, the reactor finds."""
+        below = self._below()
+        whole = len(below.dataBuffer) - below.offset < below.SEND_LIMIT
+        below.doWrite()
+        if self._full and whole:
+            self._unsent = len(below.dataBuffer) - below.offset
+
+    def _measure(self, size: int) -> None:
+        """So much was read at once: tell how long what is still waiting will take, by how long it
+        was since the read before, in which others had their turn, too."""
+        now = self._layer.overload.seconds()
+        if self._queue is None:
+            self._queue = self._layer.overload.queue()
+        else:
+            handle, took = self._below().getHandle(), now - self._read_at
+            waiting = array("i", (0,))
+            ioctl(handle, FIONREAD, waiting)
+            used, room = in_memory(handle)
+            self._queue.measured(waiting[0] / size * took, used / room, max(took, BACKLOG_HOLD))
+        self._read_at = now
 
 
 class Accepting(ServerFactory):
@@ -195,8 +240,7 @@ class _Accepted(TcpStream):
     """A connection that a peer opened."""
 
     def __init__(self, layer: TransportLayer, name: str) -> None:
-        super().__init__()
-        self._layer = layer
+        super().__init__(layer)
         self._name = name
 
     def connectionMade(self) -> None:

@@ -93,9 +93,8 @@ class TlsStream(TcpStream):
         connection: Connection | None = None,
         client: Client | None = None,
     ) -> None:
-        super().__init__(connection)
+        super().__init__(layer, connection)
         self.client = client
-        self._layer = layer
         self._name = name
         self._greeted = False
 
@@ -142,6 +141,12 @@ class TlsStream(TcpStream):
             return f"its certificate {mistrust}"
         error = reason.value
         return said(error) if isinstance(error, SSL.Error) else super().why(reason)
+
+    def _below(self) -> Any:
+        return cast(Any, self.transport).transport
+
+    def _measure(self, size: int) -> None:
+        """A record says nothing of what is in the socket: late timers have to tell."""
 
     def _fail(self, connection: Connection, why: str) -> None:
         """There will be no connection, because of what TLS has brought to light."""

@@ -11,7 +11,6 @@ is one system call.
 import errno
 import socket
 from collections import deque
-from struct import Struct
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -27,7 +26,7 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.sockets import bound_socket
+from softswitch.transport.sockets import bound_socket, in_memory
 
 #: Datagrams read in one wake-up.
 BATCH = 32
@@ -41,12 +40,8 @@ KEPT = 16_384
 BELIEVED = 60.0
 #: Bytes of the largest datagram.
 LARGEST = 65535
-#: Socket option of Linux: what a socket has in memory, as numbers of 32 bits; the first one is what
-#: waits to be read, the second its limit.
-SO_MEMINFO = 55
-#: Bytes that a datagram takes there, about: of the usual size, with what the kernel keeps of it.
+#: Bytes that a datagram takes in memory, about: of the usual size, with what the kernel keeps.
 DATAGRAM = 2304
-_MEMORY = Struct("=II")
 
 _log = Logger()
 
@@ -73,6 +68,7 @@ class UdpPort:
         self._flows: dict[Any, Flow] = {}
         self._emptied = self._clock.seconds()
         layer.door.changed.append(self._flows.clear)
+        self._queue = layer.overload.queue()
         # When each of the last datagrams came that nobody had waited for.
         self._came: deque[float] = deque(maxlen=WORTH)
         # Seconds of the present wait, and what has been read since it was over.
@@ -141,7 +137,7 @@ class UdpPort:
         if read == BATCH:
             self._measure(began)
         else:
-            self._layer.overload.no_backlog()
+            self._queue.emptied()
             gathered, self._gathered = self._gathered, 0
             if gathered < WORTH:
                 self._came.clear()
@@ -199,10 +195,6 @@ class UdpPort:
 
         :param began: when its reading began.
         """
-        try:
-            memory = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
-        except OSError:  # a system, or a sandbox, that does not tell
-            return
-        used, room = _MEMORY.unpack_from(memory)
+        used, room = in_memory(self._socket)
         batches = used / (BATCH * DATAGRAM)
-        self._layer.overload.backlog(batches * (self._clock.seconds() - began), used / room)
+        self._queue.measured(batches * (self._clock.seconds() - began), used / room)

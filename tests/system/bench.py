@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import bench_overload
 import bench_parse
 import bench_rates
 import bench_relay
@@ -290,7 +291,9 @@ def main() -> int:
     """Do what the command line asks; 1 when a figure is not what it ought to be."""
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__.partition("\n\n")[0])
     parser.add_argument(
-        "parts", nargs="*", help="calls, registrations, hold, rates, relay, parse; all if none"
+        "parts",
+        nargs="*",
+        help="calls, registrations, hold, overload, rates, relay, parse; all if none",
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -304,11 +307,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--hold-rate", type=int, default=600, help="calls per second to be held")
     parser.add_argument("--hold-seconds", type=int, default=20)
+    parser.add_argument("--overload-seconds", type=int, default=60, help="at twice the peak")
+    parser.add_argument("--transport", choices=("udp", "tcp"), help="overload over this one alone")
     wish = parser.parse_args()
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    parts = wish.parts or ["calls", "registrations", "hold", "rates", "relay", "parse"]
+    parts = wish.parts or ["calls", "registrations", "hold", "overload", "rates", "relay", "parse"]
     with claimed_network() as wish.network:
         if not wish.against:
             return play_all(parts, names, wish)
@@ -337,13 +342,25 @@ def play_all(
                 if part == "parse":
                     missed += bench_parse.measure()
                     continue
+                if part == "overload":
+                    for transport in [wish.transport] if wish.transport else ["udp", "tcp"]:
+                        there = Path(place, transport)
+                        seconds = wish.overload_seconds
+                        missed += bench_overload.measure(there, wish.network, transport, seconds)
+                    continue
                 if part == "rates":
                     missed += bench_rates.measure(Path(place), wish.network)
                     continue
                 play = {"calls": Run.calls, "registrations": Run.registrations}[part]
                 what = part.removesuffix("s")
                 judge(part, compare(what, play, names, Path(place), wish, tree))
-            except (Failed, bench_relay.Failed, RuntimeError, TimeoutError) as error:
+            except (
+                Failed,
+                bench_overload.Failed,
+                bench_relay.Failed,
+                RuntimeError,
+                TimeoutError,
+            ) as error:
                 missed.append(f"{part}: {error}")
                 print(f"MISSED {missed[-1]}")
     return 1 if missed else 0

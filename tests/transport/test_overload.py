@@ -20,9 +20,11 @@ def overload(clock):
 
 def backlog(overload, clock, seconds, delay, filled):
     """Full batches for so long."""
+    queue = overload.queue()
     for _ in range(round(seconds / 0.01)):
-        overload.backlog(delay, filled)
+        queue.measured(delay, filled)
         clock.run(0.01)
+    queue.emptied()
 
 
 @pytest.mark.parametrize(("delay", "filled"), [(0.11, 0.1), (0.01, 0.6)])
@@ -31,7 +33,6 @@ def test_a_backlog_that_stays(clock, overload, delay, filled):
     work is refused until it is over. What gathers in a stall is none."""
     for _ in range(5):
         backlog(overload, clock, 0.9, delay, filled)
-        overload.no_backlog()
     backlog(overload, clock, 5, 0.09, 0.4)
     assert not overload.on
     backlog(overload, clock, 1.03, delay, filled)
@@ -40,17 +41,36 @@ def test_a_backlog_that_stays(clock, overload, delay, filled):
     assert not overload.now_on()
 
 
+def test_each_queue_has_to_stand_by_itself(clock, overload):
+    """One that is short says nothing of another, which goes on waiting."""
+    short, long = overload.queue(), overload.queue()
+    for _ in range(101):
+        assert not overload.on
+        long.measured(0.2)
+        short.emptied()
+        clock.run(0.01)
+    long.measured(0.2)
+    assert overload.now_on()
+
+
+def test_it_is_remembered_for_a_while(clock, overload):
+    """So that what follows on a refusal is looked for as long as it may come."""
+    backlog(overload, clock, 1.03, 0.2, 0.1)
+    clock.run(RECENT / 2)
+    assert (overload.now_on(), overload.on) == (False, True)
+    clock.run(RECENT)
+    assert (overload.now_on(), overload.on) == (False, False)
+
+
 def test_the_next_one_is_known_at_once(clock, overload):
     """Where the switch was overloaded just now; some seconds later it has to stand again."""
     backlog(overload, clock, 1.03, 0.2, 0.1)
     clock.run(1)
-    overload.no_backlog()
-    overload.backlog(0.2, 0.1)
+    overload.queue().measured(0.2, 0.1)
     assert overload.now_on()
-    assert overload.times == 2
+    assert overload.times == 1
     clock.run(RECENT + 1)
-    overload.no_backlog()
-    overload.backlog(0.2, 0.1)
+    overload.queue().measured(0.2, 0.1)
     assert not overload.now_on()
 
 
