@@ -98,8 +98,7 @@ class TransportLayer:
     :ivar user: the transaction layer; assigned before anything arrives.
     :ivar listeners: with the ports that are really bound.
     :ivar counters: what was dropped, refused or lost -> how often.
-    :ivar came: the messages that were read.
-    :ivar left: those that were sent.
+    :ivar came: the messages that have come; ``left`` has those that were sent.
     :ivar limits: of datagrams.
     :ivar stream_limits: of messages on connections that are made from now on.
     :ivar on_closed: told of the flow of each connection that has ended, before ``user``.
