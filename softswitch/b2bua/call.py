@@ -80,9 +80,9 @@ class Call(DataMachine):
         self._shared.observer.call_started(self.data.record)
         self._shared.policies.ask_route(self._view, self._routed)
 
-    def shut(self) -> None:
-        """End the call whatever its state: the switch stops."""
-        self.fire(Event.SHUT)
+    def shut(self, why: str = "Switch stops", status: int = 503) -> None:
+        """End the call whatever its state; a caller who waits for an answer hears the status."""
+        self.fire(Event.SHUT, why, status)
 
     def _routed(self, decision: Routing) -> None:
         """The policies have answered; in vain when the call has ended meanwhile."""
@@ -387,11 +387,11 @@ class Call(DataMachine):
             who = "caller" if leg is self.caller else "callee"
         self._finish(who, self.data.record.status, reason)
 
-    def _shut_early(self) -> None:
-        self._hunt.stop([], "Switch stops")
+    def _shut_early(self, why: str, status: int) -> None:
+        self._hunt.stop([], why)
         self.legs.say_goodbye(None, [])
-        self.caller.session.reject(503, None)
-        self._finish("switch", 503, "Switch stops")
+        self.caller.session.reject(status, None)
+        self._finish("switch", status, why)
 
     def _leave(self) -> None:
         self._hunt.stop([ELSEWHERE], "Call completed elsewhere")
@@ -399,10 +399,10 @@ class Call(DataMachine):
         self.legs.say_goodbye(None, [])
         self._finish("switch", self.data.record.status, "Replaced")
 
-    def _shut_late(self) -> None:
+    def _shut_late(self, why: str, _: int) -> None:
         self._stop_transfer()
         self.legs.say_goodbye(None, [])
-        self._finish("switch", self.data.record.status, "Switch stops")
+        self._finish("switch", self.data.record.status, why)
 
     # Helpers.
 

@@ -26,6 +26,9 @@ from softswitch.transport.certificates import (
     UnfitFileError,
 )
 
+#: What stands for a listener's name where the API shows a certificate; none can be called so.
+API: Final = "[api]"
+
 #: A certificate that is good for less than that is spoken of.
 SOON: Final = timedelta(days=30)
 
@@ -58,6 +61,10 @@ def read_certificates(config: Config) -> Certificates:
         for index, table in enumerate(config.listen)
         if table.certificate
     }
+    if config.api.certificate:
+        table = config.api
+        own = CertificateTable(table.certificate, table.key, table.chain)
+        servers[API] = Server([_proof(config, "api", own)])
     clients: dict[str, Client] = {}
     for name, trunk in config.trunks.items():
         if trunk.tls != TrunkTlsTable():

@@ -4,6 +4,7 @@
 ``softswitch doctor`` says what is wrong with the machine (``doctor``);
 ``softswitch ban`` lists, makes and lifts bans in the running switch (``ban``);
 ``softswitch reload [FILE]`` has the running switch take it (``reload``);
+``softswitch token NAME`` makes a token for the API (``token``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
 """
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import ban, check, doctor, plugin, reload, users
+from softswitch.ops import ban, check, doctor, plugin, reload, token, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -42,7 +43,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     parser = ArgumentParser("softswitch", description="Beside `twistd softswitch`.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (reload.add, *further):
+    for add in (reload.add, token.add, *further):
         add(commands)
 
     check.add(commands)

@@ -11,13 +11,15 @@ from functools import cached_property
 from importlib.resources import as_file, files
 from ipaddress import ip_address
 from pathlib import Path
+from time import time
 from typing import Any
 
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import accounts, door_tables, encryption, stir_tables, upstream
+from softswitch.ops import accounts, api_tables, door_tables, encryption, stir_tables, upstream
 from softswitch.ops.accounts import DEMONSTRATION
+from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
 from softswitch.ops.inbound import contradictions, inbound
@@ -82,6 +84,7 @@ class Config:
     log: LogTable = attrs.field(factory=LogTable)
     metrics: MetricsTable = attrs.field(factory=MetricsTable)
     flight: FlightTable = attrs.field(factory=FlightTable)
+    api: ApiTable = attrs.field(factory=ApiTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
 
@@ -245,6 +248,7 @@ class Config:
             for place in places
             if place and ":" not in place and place not in known
         ]
+        idle += api_tables.warnings(self.api, time())
         return idle + [
             f"{key_path('users', name)} has a password in the clear; "
             f"`softswitch user hash {name}` makes a hash of it"
@@ -301,7 +305,7 @@ def load(path: Path | None = None, directory: Path = Path()) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"is no TOML: {error}") from None
     config = attrs.evolve(
-        structure(document, Config, file=str(path), hooks=HOOKS),
+        structure(document, Config, file=str(path), hooks=HOOKS | api_tables.HOOKS),
         file=str(path),
         directory=directory.absolute(),
     )
@@ -383,6 +387,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             )
             yield f"{key}.late_offer", f"our offers want {where}"
     yield from door_tables.contradictions(config.door, config.limits.connections)
+    yield from api_tables.contradictions(config.api)
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

@@ -7,7 +7,7 @@ it, in one turn of the reactor. What came of it is logged, and written for whoev
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -23,6 +23,9 @@ from softswitch.ops.whole import write_whole
 from softswitch.transport.certificates import Certificates
 
 log = Logger()
+
+#: Told of a reload: whether it is in force, and what was said.
+Tell: TypeAlias = Callable[[bool, str], object]
 
 
 class Reloader:
@@ -49,10 +52,18 @@ class Reloader:
         self._reactor = reactor
         self._busy = False
         self._again = False
+        # Who is told of the reload that goes on, and of the one that follows on it.
+        self._told: list[Tell] = []
+        self._told_again: list[Tell] = []
 
-    def begin(self) -> None:
+    def begin(self, tell: Tell | None = None) -> None:
         """Read the file and take what it says; once more afterwards, where it is being read already
-        and may have changed since."""
+        and may have changed since.
+
+        :param tell: told whether it is in force, and what was said, once.
+        """
+        if tell is not None:
+            (self._told_again if self._busy else self._told).append(tell)
         if self._busy:
             self._again = True
             return
@@ -83,8 +94,11 @@ class Reloader:
         self._write(False, said)
 
     def _write(self, done: bool, said: str) -> None:
-        outcome = {"at": time.time_ns(), "done": done, "said": " ".join(said.split())}
-        write_whole(self._outcome, outcome)
+        said = " ".join(said.split())
+        told, self._told = self._told, []
+        for tell in told:
+            tell(done, said)
+        write_whole(self._outcome, {"at": time.time_ns(), "done": done, "said": said})
 
     def _ended(self, result: object) -> None:
         if isinstance(result, Failure):
@@ -92,6 +106,7 @@ class Reloader:
         self._busy = False
         if self._again:
             self._again = False
+            self._told, self._told_again = self._told_again, []
             self.begin()
 
 

@@ -12,7 +12,7 @@ from softswitch.ops.config import Config
 #: registrations are.
 FIXED: Final = (
     *("listen", "media", "metrics", "store", "switch.domains", "switch.state_directory"),
-    "flight.recorder",
+    *("flight.recorder", "api.unix", "api.bind", "api.port", "api.audit"),
 )
 
 

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
+from softswitch.ops.api import ApiService
 from softswitch.ops.banning import Banning
 from softswitch.ops.cdr import JsonLines
 from softswitch.ops.certificates import read_certificates
@@ -133,6 +134,7 @@ class SwitchService(Service):
         self._log: Log | None = None
         self._call_log: Policy | None = None
         self._tell_of_calls(config.log)
+        self._api = ApiService(config, self.house, self._reloader, self._showing, reactor)
         # When the calls that are left are hung up.
         self._deadline = 0.0
 
@@ -168,6 +170,7 @@ class SwitchService(Service):
                 self.house.engine.lost = self.house.switch.media_lost
                 self.house.engine.start()
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
+            self._api.start()
         except ConfigError as error:
             refuse(error)
         self._banning.start()
@@ -242,6 +245,7 @@ class SwitchService(Service):
             self.house.engine.stop()
         self.house.bindings.stop()
         self._banning.stop()
+        self._api.stop()
         self._records.close()
         self._store.close()
         self._user_file.close()
@@ -316,6 +320,7 @@ class SwitchService(Service):
         take(self.house, self._records, self._showing, config, certificates)
         self._banning.firewall.table = config.door.firewall
         self._banning.renewed()
+        self._api.renew(config)
         if self._log is not None:
             self._log.table = config.log
         self._tell_of_calls(config.log)

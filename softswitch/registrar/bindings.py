@@ -6,7 +6,7 @@ are wall-clock seconds, since it outlives the process, while its timer runs on t
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import attrs
@@ -146,6 +146,20 @@ class Bindings:
 
     def __len__(self) -> int:
         return sum(map(len, self._bindings.values()))
+
+    def __iter__(self) -> Iterator[Binding]:
+        """All of them, those too that have expired just now."""
+        return (binding for bindings in self._bindings.values() for binding in bindings)
+
+    def evict(self, aor: str, contact: str = "") -> int:
+        """Remove a contact of ``aor``, whatever its phone says; how many went.
+
+        :param contact: as the phone wrote it; "" for all.
+        """
+        before = self._bindings.get(aor, [])
+        kept = [binding for binding in before if contact and binding.contact != contact]
+        self._commit(aor, kept)
+        return len(before) - len(kept)
 
     def lookup(self, aor: str) -> list[Binding]:
         """The contacts on which ``aor`` can be reached now: highest q first, then the newest.

@@ -70,6 +70,13 @@ class Bans:
     def __len__(self) -> int:
         return len(self._ordered) + len(self._by_score)
 
+    def __iter__(self) -> Iterator[Ban]:
+        """All that have not ended, in no order."""
+        now = self._now()
+        for ban in (*self._ordered, *self._by_score):
+            if ban.until is None or ban.until > now:
+                yield ban
+
     def find(self, host: str) -> Ban | None:
         """The ban that an address is under now; one that was ordered before one by score.
 

@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from softswitch.errors import ConfigError
+from softswitch.ops.api_tables import ApiTable, TokenTable
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
@@ -94,6 +95,7 @@ def test_the_commented_file_shows_every_key():
         "metrics": MetricsTable,
         "flight": FlightTable,
         "stir": StirTable,
+        "api": ApiTable,
         "listen": ListenTable,
         "groups": GroupTable,
         "users": UserTable,
@@ -110,6 +112,8 @@ def test_the_commented_file_shows_every_key():
             if field.init and field.metadata.get("in_file", True)
         }
         assert shown == wanted, name
+        if name == "api":
+            assert set(table["tokens"][0]) == {field.name for field in attrs.fields(TokenTable)}
     assert set(document) == {"policy"}
     assert {policy["use"] for policy in document["policy"]} == {
         *("trunks", "users", "registration", "forwarding", "dialplan", "redirects", "located"),
@@ -126,6 +130,22 @@ def test_the_commented_file_shows_every_key():
         ('[door]\nbanned=["192.0.2.1/24"]', "door.banned", "host bits"),
         ('[door.firewall]\nban=["drop"]', "door.firewall.ban", "{address}"),
         ('[door.firewall]\ntable="filter"', "door.firewall.table", "inet filter"),
+        ("[api]\nport=8060\nkey='x'", "api", "go together"),
+        ("[api]\nchain='x'", "api.chain", "certificate"),
+        ("[api]\nbind='0.0.0.0'\ntrust_loopback=true", "api.trust_loopback", "127.0.0.1"),
+        ("[[api.tokens]]\nname='a'\nrole='view'\nhash='secret'", "api.tokens[0].hash", "token"),
+        ("[[api.tokens]]\nname='a'\nrole='boss'\nhash=''", "api.tokens[0].role", "admin"),
+        (
+            f"[[api.tokens]]\nname='a'\nrole='view'\nexpires='never'\nhash='sha256:{'0' * 64}'",
+            "api.tokens[0].expires",
+            "2027-12-31",
+        ),
+        (
+            f"[[api.tokens]]\nname='a'\nrole='view'\nhash='sha256:{'0' * 64}'\n"
+            f"[[api.tokens]]\nname='b'\nrole='view'\nhash='sha256:{'0' * 64}'",
+            "api.tokens[1].hash",
+            "api.tokens[0]",
+        ),
         ("[limits.connections]\nidle_seconds=0", "limits.connections.idle_seconds", "more than 0"),
     ],
 )

@@ -1,0 +1,157 @@
+"""Who may call the API: tokens, and what a page in somebody's browser may not do. Pure.
+
+Over the unix socket the file's permissions say who may: the system asks for no more. Over TCP a
+bearer token is wanted, unless the configuration trusts this machine. A page from elsewhere runs on
+this machine, too, in a browser: so trust wants a Host that names the machine itself, which a
+re-bound name does not (DNS rebinding), and no request may come from a page of another origin.
+"""
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Final
+
+import attrs
+
+from softswitch.api.problem import ProblemError
+from softswitch.api.tokens import Caller, Role, Token, find
+from softswitch.transport.networks import source_of
+from softswitch.transport.strangers import Strangers
+from softswitch.wheel import Clock
+
+#: Tokens that are wrong: so many at once from one source, and so many per second, are told so and
+#: written into the audit. Who sends more is put off.
+BURST: Final = 10.0
+PER_SECOND: Final = 0.1
+
+#: What a proxy in front of us writes: then "this machine" is only where the proxy is.
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+@attrs.frozen
+class ApiSettings:
+    """Who may call, as the configuration says.
+
+    :ivar tokens: those that are good.
+    :ivar trust_loopback: whether who calls from this machine needs none.
+    """
+
+    tokens: tuple[Token, ...] = ()
+    trust_loopback: bool = False
+
+
+@attrs.frozen
+class Source:
+    """Whence a request comes.
+
+    :ivar host: an address literal without brackets; "" over the unix socket.
+    :ivar user: number of the user there, "" where the system does not say.
+    """
+
+    host: str
+    user: str = ""
+
+    def __str__(self) -> str:
+        return self.host or f"unix:{self.user}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine, over TCP."""
+        return bool(self.host) and _is_loopback(self.host)
+
+
+class Gate:
+    """Says who somebody is.
+
+    :ivar settings: who may call.
+    :ivar turned_away: requests that were put off.
+    :param failed: told of the address from which a wrong token came.
+    """
+
+    def __init__(self, settings: ApiSettings, clock: Clock, failed: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.turned_away = 0
+        self._clock = clock
+        self._failed = failed
+        self._strangers = Strangers(BURST)
+
+    def caller(self, source: Source, headers: Mapping[str, str]) -> Caller:
+        """Who sends a request.
+
+        :param headers: lower-case name -> value.
+        :raises ProblemError: 401 without a token that is good, 403 for a page from elsewhere, 429
+            for who has sent too many wrong ones.
+        """
+        see_origin(headers)
+        if not source.host:
+            return Caller("local", "admin", str(source))
+        scheme, _, presented = headers.get("authorization", "").partition(" ")
+        presented = presented.strip()
+        if not scheme and self._trusts(source, headers):
+            return Caller("local", "admin", str(source))
+        if scheme.lower() != "bearer" or not presented:
+            raise self._refused(source, "a bearer token is wanted: `Authorization: Bearer ...`")
+        token = find(self.settings.tokens, presented)
+        if token is None:
+            self._failed(source.host)
+            raise self._refused(source, "nobody has this token", "invalid_token")
+        if token.expires is not None and token.expires <= self._clock.seconds():
+            raise self._refused(source, "this token has expired", "invalid_token")
+        return Caller(token.name, token.role, str(source))
+
+    def _trusts(self, source: Source, headers: Mapping[str, str]) -> bool:
+        return (
+            self.settings.trust_loopback
+            and source.is_loopback
+            and _is_loopback(host_of(headers.get("host", "")))
+            and not any(name in headers for name in _FORWARDED)
+        )
+
+    def _refused(self, source: Source, detail: str, error: str = "") -> ProblemError:
+        stranger = self._strangers.heard(source_of(source.host), self._clock.seconds())
+        if not stranger.take(self._clock.seconds(), PER_SECOND, BURST):
+            self.turned_away += 1
+            wait = {"Retry-After": str(round(1 / PER_SECOND))}
+            return ProblemError(429, "too many requests without a good token", "", wait)
+        challenge = 'Bearer realm="softswitch"' + (f', error="{error}"' if error else "")
+        wanted = {"WWW-Authenticate": challenge}
+        return ProblemError(401, detail, "Authorization", wanted)
+
+
+def see_role(caller: Caller, role: Role) -> None:
+    """See that somebody may do what takes a role.
+
+    :raises ProblemError: 403, he may not.
+    """
+    if not caller.may(role):
+        detail = f'the role "{role}" is wanted; this token has "{caller.role}"'
+        challenge = 'Bearer realm="softswitch", error="insufficient_scope"'
+        raise ProblemError(403, detail, "Authorization", {"WWW-Authenticate": challenge})
+
+
+def see_origin(headers: Mapping[str, str]) -> None:
+    """See that no page of another origin has sent a request.
+
+    :raises ProblemError: 403.
+    """
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+        raise ProblemError(403, "pages from elsewhere may not call this", "Origin")
+    if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
+        raise ProblemError(403, "pages from elsewhere may not call this", "Sec-Fetch-Site")
+
+
+def host_of(text: str) -> str:
+    """The host of a Host field, without brackets and port."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].lower()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

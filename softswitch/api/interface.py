@@ -1,0 +1,63 @@
+"""The API of one switch: its operations, its ports, who may call."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from softswitch.api.bans import Bans
+from softswitch.api.calls import Calls
+from softswitch.api.document import document
+from softswitch.api.gate import ApiSettings, Gate, Source
+from softswitch.api.house import House
+from softswitch.api.operation import Operations
+from softswitch.api.registrations import Registrations
+from softswitch.api.running import Doings, Running
+from softswitch.api.server import ApiFactory, Audit
+from softswitch.flow import Flow
+
+#: What the door takes a caller of the API for.
+_LISTENER = "api"
+
+
+class Api:
+    """What may be seen and done from outside.
+
+    :ivar operations: all that can be asked for.
+    :ivar factory: serves connections; ``ports`` brings them.
+    :param settings: who may call.
+    :param doings: what the service does for it.
+    :param audit: told of every change, and of who was turned away.
+    """
+
+    def __init__(
+        self, house: House, settings: ApiSettings, doings: Doings, audit: Audit, reactor: Any
+    ) -> None:
+        self._house = house
+        self._version = doings.version
+        groups = (
+            Calls(house),
+            Registrations(house),
+            Bans(house),
+            Running(house, doings, lambda: self.document),
+        )
+        self.operations = Operations(each for group in groups for each in group.operations())
+        self._gate = Gate(settings, house.clock, self._failed)
+        self.factory = ApiFactory(
+            self.operations, self._gate, audit, reactor, house.transport.door.bars
+        )
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """The OpenAPI document."""
+        return document(self.operations, self._version)
+
+    def renew(self, settings: ApiSettings) -> None:
+        """The configuration has been read anew."""
+        self._gate.settings = settings
+
+    def _failed(self, host: str) -> None:
+        """A wrong token counts towards a ban, as a wrong password does; this machine is not to be
+        banned by its own."""
+        if not Source(host).is_loopback:
+            flow = Flow(_LISTENER, "TCP", "", 0, host, 0, 1)
+            self._house.transport.door.failed(flow, True)

@@ -1,0 +1,105 @@
+"""Where the API is served: a unix socket for this machine's own, TCP and TLS for others."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_ISSOCK
+from typing import Any, Final, cast
+
+from twisted.internet.interfaces import IListeningPort, IReactorSocket
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from softswitch.errors import TransportError
+from softswitch.transport.certificates import Server
+from softswitch.transport.sockets import bound_socket
+from softswitch.transport.tls import Shown
+
+#: Name of the socket in the state directory.
+SOCKET: Final = "api.sock"
+
+#: Connections that the kernel may hold before they are accepted.
+BACKLOG: Final = 64
+
+
+class ApiPorts:
+    """The sockets of one API.
+
+    :param factory: serves the connections.
+    """
+
+    def __init__(self, factory: Any, reactor: Any) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        self._ports: list[IListeningPort] = []
+        self._socket: Path | None = None
+
+    def serve_unix(self, path: Path) -> None:
+        """Serve a unix socket that its owner alone may use; one that a dead switch has left goes.
+
+        :raises TransportError: there is something else, or it cannot be made.
+        """
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with listening, short(path) as name:
+                if os.path.lexists(path):
+                    if not S_ISSOCK(os.lstat(path).st_mode):
+                        raise TransportError(f"{path} is no socket: something else is there")
+                    os.unlink(path)
+                before = os.umask(0o177)
+                try:
+                    listening.bind(name)
+                finally:
+                    os.umask(before)
+                listening.listen(BACKLOG)
+                self._adopt(listening, self._factory)
+        except OSError as error:
+            raise TransportError(f"{path}: {error.strerror or error}") from error
+        self._socket = path
+
+    def serve_tcp(self, host: str, port: int, shown: Callable[[], Server] | None) -> int:
+        """Serve an address.
+
+        :param shown: the certificate that is in force; None for no TLS.
+        :returns: the port that is bound.
+        :raises TransportError: when it is taken or not ours.
+        """
+        listening = bound_socket(socket.SOCK_STREAM, host, port)
+        with listening:
+            try:
+                listening.listen(BACKLOG)
+            except OSError as error:
+                raise TransportError(f"{host}:{port}: {error.strerror or error}") from error
+            factory = self._factory
+            if shown is not None:
+                factory = TLSMemoryBIOFactory(Shown(shown), False, factory, self._reactor)
+            self._adopt(listening, factory)
+            bound: int = listening.getsockname()[1]
+        return bound
+
+    def stop(self) -> None:
+        """Take no more connections, and end those that there are."""
+        for port in self._ports:
+            port.stopListening()
+        self._ports.clear()
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.unlink()
+            self._socket = None
+
+    def _adopt(self, listening: socket.socket, factory: Any) -> None:
+        listening.setblocking(False)
+        reactor = cast(IReactorSocket, self._reactor)
+        self._ports.append(reactor.adoptStreamPort(listening.fileno(), listening.family, factory))
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name for a socket that the kernel takes, which wants no more than 107 bytes: the folder is
+    named by a descriptor of ours."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
