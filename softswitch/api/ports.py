@@ -2,12 +2,13 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from stat import S_ISSOCK
 from typing import Any, Final, cast
 
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorSocket
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -33,30 +34,29 @@ class ApiPorts:
         self._factory = factory
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
-        self._socket: Path | None = None
+        self._folder: int | None = None
 
     def serve_unix(self, path: Path) -> None:
         """Serve a unix socket that its owner alone may use; one that a dead switch has left goes.
 
         :raises TransportError: there is something else, or it cannot be made.
         """
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with listening, short(path) as name:
-                if os.path.lexists(path):
-                    if not S_ISSOCK(os.lstat(path).st_mode):
-                        raise TransportError(f"{path} is no socket: something else is there")
-                    os.unlink(path)
-                before = os.umask(0o177)
-                try:
-                    listening.bind(name)
-                finally:
-                    os.umask(before)
-                listening.listen(BACKLOG)
-                self._adopt(listening, self._factory)
-        except OSError as error:
-            raise TransportError(f"{path}: {error.strerror or error}") from error
-        self._socket = path
+            if os.path.lexists(path):
+                if not S_ISSOCK(os.lstat(path).st_mode):
+                    raise TransportError(f"{path} is no socket: something else is there")
+                os.unlink(path)
+            self._folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            before = os.umask(0o177)
+            try:
+                port = self._reactor.listenUNIX(
+                    short(self._folder, path.name), self._factory, BACKLOG, 0o600
+                )
+            finally:
+                os.umask(before)
+        except (OSError, CannotListenError) as error:
+            raise TransportError(f"{path}: {error}") from error
+        self._ports.append(port)
 
     def serve_tcp(self, host: str, port: int, shown: Callable[[], Server] | None) -> int:
         """Serve an address.
@@ -78,28 +78,25 @@ class ApiPorts:
             bound: int = listening.getsockname()[1]
         return bound
 
-    def stop(self) -> None:
-        """Take no more connections, and end those that there are."""
-        for port in self._ports:
-            port.stopListening()
+    def stop(self) -> Deferred[None]:
+        """Take no more connections; what is told when the sockets have gone."""
+        stopped = [maybeDeferred(port.stopListening) for port in self._ports]
         self._ports.clear()
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.unlink()
-            self._socket = None
+        return DeferredList(stopped).addCallback(self._stopped)
+
+    def _stopped(self, _: object) -> None:
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
 
     def _adopt(self, listening: socket.socket, factory: Any) -> None:
-        listening.setblocking(False)
         reactor = cast(IReactorSocket, self._reactor)
         self._ports.append(reactor.adoptStreamPort(listening.fileno(), listening.family, factory))
 
 
-@contextmanager
-def short(path: Path) -> Iterator[str]:
-    """A name for a socket that the kernel takes, which wants no more than 107 bytes: the folder is
-    named by a descriptor of ours."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+def short(folder: int, name: str) -> str:
+    """A path to a socket that the kernel takes, which wants no more than 107 bytes.
+
+    :param folder: a descriptor of its folder, which is to stay open.
+    """
+    return f"/proc/self/fd/{folder}/{name}"

@@ -65,10 +65,10 @@ class ApiService:
         """The configuration has been read anew."""
         self.api.renew(config.api.settings())
 
-    def stop(self) -> None:
-        """Serve it no more, and write what waits."""
-        self._ports.stop()
+    def stop(self) -> "Deferred[None]":
+        """Serve it no more, and write what waits; what is told when its sockets have gone."""
         self._audit.close()
+        return self._ports.stop()
 
 
 def _reload(reloader: Reloader) -> "Deferred[Reloaded]":

@@ -245,14 +245,14 @@ class SwitchService(Service):
             self.house.engine.stop()
         self.house.bindings.stop()
         self._banning.stop()
-        self._api.stop()
+        unserved = self._api.stop()
         self._records.close()
         self._store.close()
         self._user_file.close()
         self._pid.release()
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
-        done.callback(None)
+        unserved.chainDeferred(done)
 
     def _late(self, seconds: float) -> None:
         """The wheel was woken so late."""
