@@ -72,7 +72,7 @@ class Gate:
         self.turned_away = 0
         self._clock = clock
         self._failed = failed
-        self._strangers = Strangers(BURST)
+        self._strangers = Strangers(BURST, BURST, clock.seconds())
 
     def caller(self, source: Source, headers: Mapping[str, str]) -> Caller:
         """Who sends a request.

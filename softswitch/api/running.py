@@ -43,10 +43,12 @@ class Doings:
 
     :ivar reload: reads the configuration anew; tells what came of it, a ``Reloaded``.
     :ivar version: of the switch.
+    :ivar metrics: writes all metrics as Prometheus reads them; None where there are none.
     """
 
     reload: Callable[[], Any]
     version: str
+    metrics: Callable[[], bytes] | None = None
 
 
 class Running:
@@ -94,6 +96,16 @@ class Running:
                 answers={200: dict[str, Any]},
             ),
             Operation(
+                "metrics",
+                "GET",
+                "/metrics",
+                "All metrics, as Prometheus reads them.",
+                self.metrics,
+                answers={200: str},
+                refusals=(404,),
+                kinds=("text/plain",),
+            ),
+            Operation(
                 "reload",
                 "POST",
                 f"{path}/reload",
@@ -129,6 +141,12 @@ class Running:
     def stats(self, asked: Asked) -> Answer:
         """See ``operations``."""
         return Answer(body=self._house.stats())
+
+    def metrics(self, asked: Asked) -> Answer:
+        """See ``operations``."""
+        if self._doings.metrics is None:
+            raise ProblemError(404, "[metrics] in the configuration does without them")
+        return Answer(body=self._doings.metrics(), kind="text/plain; version=1.0.0; charset=utf-8")
 
     def reload(self, asked: Asked) -> Any:
         """See ``operations``."""

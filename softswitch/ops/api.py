@@ -14,6 +14,7 @@ from softswitch.ops.audit import Audit
 from softswitch.ops.certificates import API
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
+from softswitch.ops.metrics import Metrics
 from softswitch.ops.reloader import Reloader
 from softswitch.ops.showing import Showing
 
@@ -28,12 +29,19 @@ class ApiService:
     """
 
     def __init__(
-        self, config: Config, house: House, reloader: Reloader, showing: Showing, reactor: Any
+        self,
+        config: Config,
+        house: House,
+        reloader: Reloader,
+        showing: Showing,
+        metrics: Metrics | None,
+        reactor: Any,
     ) -> None:
         self._config = config
         self._showing = showing
         self._audit = Audit(config.state_directory / config.api.audit)
-        doings = Doings(lambda: _reload(reloader), __version__)
+        written = None if metrics is None else metrics.text
+        doings = Doings(lambda: _reload(reloader), __version__, written)
         self.api = Api(house, config.api.settings(), doings, self._audit.note, reactor)
         self._ports = ApiPorts(self.api.factory, reactor)
 

@@ -134,7 +134,9 @@ class SwitchService(Service):
         self._log: Log | None = None
         self._call_log: Policy | None = None
         self._tell_of_calls(config.log)
-        self._api = ApiService(config, self.house, self._reloader, self._showing, reactor)
+        self._api = ApiService(
+            config, self.house, self._reloader, self._showing, self.metrics, reactor
+        )
         # When the calls that are left are hung up.
         self._deadline = 0.0
 

@@ -73,3 +73,11 @@ def test_the_document_in_docs_is_this_one(desk):
     served = desk.get("/api/v1/openapi.json", role=None).json
     kept["info"]["version"] = served["info"]["version"]
     assert kept == served
+
+
+def test_metrics(stage, desk):
+    """As text, to whoever may look."""
+    response = desk.get("/metrics", headers={"Accept": "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"})
+    assert response.body == b"softswitch_calls 0\n"
+    assert response.headers["content-type"].startswith("text/plain; version=1.0.0")
+    assert desk.get("/metrics", role=None).status == 401
