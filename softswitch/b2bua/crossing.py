@@ -159,6 +159,6 @@ def caller(request: Request, host: str, number: str = "", display: str = "") -> 
     if number:
         return str(NameAddr(display, Uri("sip", user=escape_user(number), host=host)))
     user = source.uri.user or "anonymous"
-    if ";" in user:
+    if ";" in user or "%" in user:
         user = verstat.bare(source.uri).user or "anonymous"
     return str(NameAddr(source.display, Uri("sip", user=user, host=host)))

@@ -83,15 +83,15 @@ def present(
         number, display = who.number, ""
         if far.numbering.shows:
             display = "" if number else invite.from_.display
-            own = number or invite.from_.uri.unquoted_user
+            own = verstat.bare_user(number or invite.from_.uri.unquoted_user)
             number = far.numbering.shown(own, near.numbering)
         from_ = crossing.caller(invite, host, number, display)
         bare = from_ == crossing.NOBODY or (not far.trusted and "header" in wishes)
         own = escape_user(number) or invite.from_.uri.user or ""
-        if ";" in own:
+        if not number and (";" in own or "%" in own):
             own = verstat.bare(invite.from_.uri).user or ""
         user = "anonymous" if bare else own
-        if far.trusted and "from" in far.verstat and not who.number:
+        if far.trusted and "from" in far.verstat and not (who.number or far.numbering.caller_id):
             from_ = verstat.with_verstat(from_, verstat.worth(invite.from_.uri, who, near))
     fields: list[Field] = []
     if far.trusted or wishes:
@@ -260,7 +260,8 @@ def _asserted(
         values, worths = verstat.taken_off(values, who, near)
     if far.numbering.shows:
         values = [_renumbered(value, near, far) for value in values]
-    if worths is not None and far.trusted and "pai" in far.verstat:
+    told = far.trusted and "pai" in far.verstat and not far.numbering.caller_id
+    if worths is not None and told:
         values = verstat.put_on(values, worths)
     private = not _WITHHELD.isdisjoint(wishes)
     fields: list[Field] = []

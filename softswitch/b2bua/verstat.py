@@ -20,6 +20,7 @@ from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field
 from softswitch.sip.passport import canonical_number
 from softswitch.sip.uri import Uri
+from softswitch.trunk.group import escape_user
 
 NAME: Final = "verstat"
 
@@ -27,9 +28,8 @@ NAME: Final = "verstat"
 def bare(uri: Uri) -> Uri:
     """The same, and nothing about whether it was verified."""
     user, params = uri.user, uri.params
-    if user is not None and ";" in user:
-        number, *rest = user.split(";")
-        user = ";".join([number, *(each for each in rest if not _says(each))])
+    if NAME in uri.unquoted_user.lower():
+        user = escape_user(bare_user(uri.unquoted_user))
     if NAME in params:
         params = {name: value for name, value in params.items() if name != NAME}
     return (
@@ -37,6 +37,12 @@ def bare(uri: Uri) -> Uri:
         if (user, params) == (uri.user, uri.params)
         else attrs.evolve(uri, user=user, params=params)
     )
+
+
+def bare_user(user: str) -> str:
+    """The same of a user part without escapes: one that was escaped might be read by others."""
+    number, *rest = user.split(";")
+    return ";".join([number, *(each for each in rest if not _says(each))])
 
 
 def worth(uri: Uri, who: Identity, near: Profile) -> str:

@@ -99,6 +99,7 @@ class SwitchService(Service):
             mended=mended,
         )
         self.house.observe(Policy("records", self._records))
+        self._look_up = names.look_up
         self.house.premises.stir.fetch_with(self._fetch)
         # A time that is set back must not make an overload last.
         self.house.transport.overload.seconds = reactor.seconds
@@ -272,7 +273,11 @@ class SwitchService(Service):
 
     def _fetch(self, table: StirTable, files: StirFiles) -> CertificateFetch:
         return CertificateFetch(
-            self._reactor, table.fetch_seconds, table.networks, files.https_authorities
+            self._reactor,
+            self._look_up,
+            table.fetch_seconds,
+            table.networks,
+            files.https_authorities,
         )
 
     def _users_changed(self, rows: list[Row]) -> None:

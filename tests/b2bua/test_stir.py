@@ -178,11 +178,21 @@ def test_where_a_callee_is_told(world, place):
 
 
 @pytest.mark.parametrize("verify", ["off", "tag"])
-@pytest.mark.parametrize("user", [f"+{CALLER};verstat={PASSED}", f"+{CALLER};x=1;Verstat={PASSED}"])
-def test_what_a_stranger_says_of_himself_is_taken_off(world, verify, user):
+@pytest.mark.parametrize(
+    "user",
+    [
+        f"+{CALLER};verstat={PASSED}",
+        f"+{CALLER};x=1;Verstat={PASSED}",
+        f"+{CALLER}%3Bverstat%3D{PASSED}",
+        f"+{CALLER};%76erstat={PASSED}",
+    ],
+)
+@pytest.mark.parametrize("caller", ["unchanged", "plus"])
+def test_what_a_stranger_says_of_himself_is_taken_off(world, verify, user, caller):
     """In From and in what he asserts, whether we verify or not; so is what he has signed and did
     not pass."""
-    stage = world.stage(verify)
+    writes = {"trusted": True}, {"numbering": {"caller": caller}}
+    stage = world.stage(verify, groups={"staff": {"dialog": writes[0], **writes[1]}})
     lie = f"<sip:{user}@carrier.example;verstat={PASSED}>"
     signed = world.identity(orig="1999")
     invite, record = called(world, stage, signed, caller=lie, fields=[("P-Asserted-Identity", lie)])

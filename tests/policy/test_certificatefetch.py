@@ -9,9 +9,14 @@ from softswitch.errors import TransportError
 from softswitch.policy.certificatefetch import CarefulReactor, CertificateFetch, max_age
 
 
+def nobody(name, tell):
+    """Knows no name."""
+    tell([])
+
+
 @pytest.fixture
 def fetch():
-    return CertificateFetch(MemoryReactorClock(), 1.0, [ip_network("10.1.0.0/16")])
+    return CertificateFetch(MemoryReactorClock(), nobody, 1.0, [ip_network("10.1.0.0/16")])
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,7 @@ def test_with_whom_not(fetch, host):
     """What is private, our own, nobody's or everybody's, by whatever way it is written."""
     assert not fetch.may_connect(host)
     reactor = MemoryReactorClock()
-    careful = CarefulReactor(reactor, fetch.may_connect)
+    careful = CarefulReactor(reactor, nobody, fetch.may_connect)
     with pytest.raises(TransportError):
         careful.connectTCP(host, 443, None)
     with pytest.raises(TransportError):
