@@ -11,6 +11,7 @@ import attrs
 
 from softswitch.plugin.decisions import Allow, Challenge, Proxy, Redirect, Reject, Route, Target
 from softswitch.plugin.record import CallRecord
+from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import BindingView, Identity, RequestView, User
 
 #: What the policies are asked.
@@ -144,6 +145,7 @@ _TELLERS: Sequence[tuple[Any, Any]] = (
     (type(None), lambda _: "nothing"),
     (str, str),
     (bool, lambda value: "yes" if value else "no"),
+    (Verification, lambda value: f"{value.verstat} {value.attestation or value.reason}".rstrip()),
     (Allow, lambda value: f"Allow {_identity(value.identity)}"),
     (Challenge, lambda value: "Challenge" + (" (stale)" if value.stale else "")),
     (Reject, lambda value: f"Reject {value.status}"),

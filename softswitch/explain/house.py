@@ -17,6 +17,7 @@ from softswitch.ops.house import House
 from softswitch.ops.premises import Premises
 from softswitch.plugin.decisions import Challenge, Reject
 from softswitch.plugin.record import CallRecord
+from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import House as OfferedHouse
 from softswitch.plugin.views import RequestView, User
 from softswitch.policy.budget import Asked
@@ -194,6 +195,18 @@ class _Witness:
                 why += f", of {', '.join(sharing)} by the Request-URI {request.uri}"
         self._consulted("trunk_of", (request,), told(answer) + why)
         return answer
+
+    def verify(
+        self, request: RequestView, trunk: str = ""
+    ) -> Verification | Awaitable[Verification]:
+        """What is to be thought of the caller's number, as far as that can be said without asking
+        anybody for a certificate."""
+        answer = self._house.verify(request, trunk)
+        if not isinstance(answer, Verification):
+            self._diary.assume("nobody has the certificate of the signer: none is fetched here")
+            self._consulted("verify", (request, trunk), "what its certificate says")
+            return answer
+        return self._note("verify", (request, trunk), answer)
 
     def _asked(self, name: str, method: Callable[..., Any], *args: Any) -> Any:
         return self._note(name, args, method(*args))
