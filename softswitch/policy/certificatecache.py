@@ -12,11 +12,14 @@ from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from softswitch.errors import IdentityError
 from softswitch.policy.authorities import Signer
 from softswitch.policy.certificatehosts import Place
+
+log = Logger()
 
 #: Signers that are kept, and failures.
 MOST_KEPT: Final = 1000
@@ -116,6 +119,7 @@ class CertificateCache:
         self._open[place] = [waiting]
         fetching = self._fetch(place)
         fetching.addCallbacks(self._came, self._failed, (place,), {}, (place,))
+        fetching.addErrback(self._broken, place)
         return waiting
 
     def _came(self, fetched: Fetched, place: Place) -> None:
@@ -133,6 +137,11 @@ class CertificateCache:
     def _failed(self, failure: Failure, place: Place) -> None:
         self.counters["failed"] += 1
         self._keep(place, self._now() + self._keeping.failed, _NOT_TO_BE_HAD)
+
+    def _broken(self, failure: Failure, place: Place) -> None:
+        """Nobody is to wait for ever, whatever a certificate has done to its reader."""
+        log.failure("the certificate at {url} cannot be judged", failure, url=place.url)
+        self._failed(failure, place)
 
     def _keep(self, place: Place, until: float, known: Known) -> None:
         kept = self._good if isinstance(known, Signer) else self._bad

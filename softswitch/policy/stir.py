@@ -130,7 +130,9 @@ class Verifier:
     async def _once_known(
         self, missing: Sequence[Place], candidates: Sequence[_Candidate], verdict: Verification
     ) -> Verification:
-        answers = await gatherResults([self.certificates.ask(each) for each in missing])
+        answers = await gatherResults(
+            [self.certificates.ask(each) for each in missing], consumeErrors=True
+        )
         found: dict[Place, Known | None] = dict(zip(missing, answers, strict=True))
         for each in candidates:
             if each.place not in found:

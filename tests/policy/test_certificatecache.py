@@ -33,6 +33,8 @@ class World:
         return self.asked[-1][1]
 
     def judge(self, body: bytes) -> Signer:
+        if body == b"worse":
+            raise OverflowError
         if body == b"bad":
             raise IdentityError("Unsupported Credential", 437)
         return Signer(body.decode(), KEY, self.until)
@@ -115,6 +117,15 @@ def test_everything_is_bounded(world):
     assert cache.at_hand(at(1000)) is None
     assert cache.at_hand(at(1000 + MOST_KEPT)) is not None
     assert all(isinstance(cache.at_hand(at(number)), Signer) for number in range(MOST_OPEN))
+
+
+def test_what_breaks_its_reader_is_not_to_be_had(world):
+    """Nobody waits for ever."""
+    told = []
+    world.cache.ask(at(1)).addCallback(told.append)
+    world.asked[0][1].callback(Fetched(b"worse"))
+    assert [each.status for each in told] == [436]
+    assert world.cache.at_hand(at(1)).status == 436
 
 
 def test_who_has_given_up_is_not_told(world):
