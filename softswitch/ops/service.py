@@ -213,14 +213,14 @@ class SwitchService(Service):
         self.house.stop()
         self.house.passage.shut()
         done: Deferred[None] = Deferred()
-        self._deadline = self._wheel.seconds() + self.house.config.switch.drain_seconds
+        self._deadline = self._reactor.seconds() + self.house.config.switch.drain_seconds
         log.info("stopping: {calls} calls", calls=len(switch.calls))
         self._drain(done)
         return done
 
     def _drain(self, done: "Deferred[None]") -> None:
         switch = self.house.switch
-        if switch.calls and self._wheel.seconds() < self._deadline:
+        if switch.calls and self._reactor.seconds() < self._deadline:
             self._wheel.callLater(0.2, self._drain, done)
             return
         switch.shut()
@@ -315,7 +315,7 @@ class SwitchService(Service):
     def _stop_reactor(self) -> None:
         """Begin to stop; a second signal means that nobody wants to wait for the calls."""
         if self.house.switch.draining:
-            self._deadline = self._wheel.seconds()
+            self._deadline = self._reactor.seconds()
         elif self.running:
             self._reactor.stop()
 

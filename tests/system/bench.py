@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import bench_auth
 import bench_overload
 import bench_parse
 import bench_rates
@@ -293,7 +294,7 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        help="calls, registrations, hold, overload, rates, relay, parse; all if none",
+        help="calls, registrations, hold, overload, rates, relay, parse, auth; all if none",
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -313,7 +314,8 @@ def main() -> int:
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    parts = wish.parts or ["calls", "registrations", "hold", "overload", "rates", "relay", "parse"]
+    every = ["calls", "registrations", "hold", "overload", "rates", "relay", "parse", "auth"]
+    parts = wish.parts or every
     with claimed_network() as wish.network:
         if not wish.against:
             return play_all(parts, names, wish)
@@ -338,6 +340,9 @@ def play_all(
                     continue
                 if part == "relay":
                     missed += bench_relay.measure(Path(place), wish.network)
+                    continue
+                if part == "auth":
+                    missed += bench_auth.measure()
                     continue
                 if part == "parse":
                     missed += bench_parse.measure()
