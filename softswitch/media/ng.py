@@ -62,13 +62,17 @@ Told = Callable[[Reply | None], None]
 
 
 class _Exchange:
-    """An open question."""
+    """An open question.
 
-    __slots__ = ("again", "datagram", "deadline", "tell", "timer")
+    :ivar left: seconds that there are beyond the next look at it. They are counted down, not looked
+        up: a clock that is set back must not make the wait longer.
+    """
 
-    def __init__(self, datagram: bytes, deadline: float, tell: Told) -> None:
+    __slots__ = ("again", "datagram", "left", "tell", "timer")
+
+    def __init__(self, datagram: bytes, left: float, tell: Told) -> None:
         self.datagram = datagram
-        self.deadline = deadline
+        self.left = left
         self.tell = tell
         self.again = FIRST_AGAIN
         self.timer: Timer | None = None
@@ -100,7 +104,7 @@ class NgClient:
         """Have a question answered within some seconds. ``tell`` is called once, now or later."""
         cookie = f"{self._prefix}_{next(self._numbers)}".encode()
         datagram = b"%b %b" % (cookie, encode(message))
-        exchange = _Exchange(datagram, self._clock.seconds() + seconds, tell)
+        exchange = _Exchange(datagram, seconds, tell)
         self._open[cookie] = exchange
         self.counters["sent"] += 1
         self._send_in(cookie, exchange)
@@ -142,14 +146,14 @@ class NgClient:
 
     def _send_in(self, cookie: bytes, exchange: _Exchange) -> None:
         """Send it, and look again when it is due once more, or its time is up."""
-        left = exchange.deadline - self._clock.seconds()
-        wait, exchange.again = min(exchange.again, left), exchange.again * 2
+        wait, exchange.again = min(exchange.again, exchange.left), exchange.again * 2
+        exchange.left -= wait
         exchange.timer = self._clock.callLater(wait, self._due, cookie, exchange)
         self._send(exchange.datagram)
 
     def _due(self, cookie: bytes, exchange: _Exchange) -> None:
         exchange.timer = None
-        if exchange.deadline - self._clock.seconds() > ROUNDING:
+        if exchange.left > ROUNDING:
             self.counters["again"] += 1
             self._send_in(cookie, exchange)
         else:

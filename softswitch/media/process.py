@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,13 +115,16 @@ class RelayServer(Factory):
     """Serves one switch at a time, the one that came last.
 
     :ivar engine: carries the packets.
+    :param now: the time of day, where the reactor does not tell it.
     """
 
     noisy = False
 
-    def __init__(self, settings: RelaySettings, reactor: Any) -> None:
+    def __init__(
+        self, settings: RelaySettings, reactor: Any, now: Callable[[], float] | None = None
+    ) -> None:
         self.settings = settings
-        wheel = Wheel(reactor, broken=_broken)
+        wheel = Wheel(reactor, broken=_broken, now=now)
         self.engine = relay_of(settings, wheel, reactor, self._warn, gathers=True)
         self.engine.noticed = self._notice
         self._told: Mapping[str, Any] = {}
@@ -285,9 +289,10 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="RelaySettings as JSON")
     chosen = parser.parse_args()
     reactor: Any = the_reactor
+    reactor.seconds = time.monotonic  # so that no timer stops when the clock is set back
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    server = RelayServer(RelaySettings(**json.loads(chosen.settings)), reactor)
+    server = RelayServer(RelaySettings(**json.loads(chosen.settings)), reactor, time.time)
     reactor.listenUNIX(chosen.socket, server, mode=0o600)
     reactor.addSystemEventTrigger("before", "shutdown", server.engine.stop)
     gc.collect()

@@ -57,6 +57,14 @@ def test_it_is_asked_again_with_the_same_cookie(wire):
     assert wire.client.counters == {"sent": 1, "again": 4, "silent": 1}
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait(wire):
+    """The time that a question has is that of its timers."""
+    wire.ask(2.0)
+    wire.clock.seconds = lambda seconds=wire.clock.seconds: seconds() - 3600
+    wire.clock.run(2.0)
+    assert wire.told == [None]
+
+
 def test_late_and_repeated_answers_are_ignored(wire):
     """Both are counted, neither is told."""
     cookie = wire.ask(0.5)
