@@ -151,14 +151,17 @@ class Bans:
         return len(found)
 
     def restore(self, bans: Iterable[Ban]) -> int:
-        """Take over those of an earlier run that have not ended; nobody is told.
+        """Take over those of an earlier run that have not ended, but of networks that are banned
+        already; nobody is told.
 
         :returns: how many these are.
         """
-        kept = sorted((ban for ban in bans if ban.ends() > self._now()), key=lambda ban: ban.at)
-        for ban in kept:
-            self._keep(network_of(ban.network), ban)
-        return len(kept)
+        before = len(self)
+        for ban in sorted(bans, key=lambda ban: ban.at):
+            network = network_of(ban.network)
+            if ban.ends() > self._now() and self._of(network) is None:
+                self._keep(network, ban)
+        return len(self) - before
 
     def all(self) -> list[Ban]:
         """All that have not ended, the latest first."""

@@ -501,6 +501,15 @@ def test_bans_are_restored(clock):
     assert not told
 
 
+def test_what_the_configuration_bans_by_now_is_not_restored(clock):
+    """A command had banned it for an hour, and the configuration does for ever."""
+    bans = Bans(clock.seconds)
+    bans.put(Ban("192.0.2.0/24", None, "configuration", "configuration"))
+    assert bans.restore([Ban("192.0.2.0/24", 3600.0, "by hand", "command")]) == 0
+    (ban,) = bans.all()
+    assert ban.by == "configuration"
+
+
 def test_the_narrowest_network_counts():
     """Of several that hold an address; an address of another family, or a name, is in none."""
     networks = Networks()
