@@ -121,7 +121,8 @@ def test_who_is_anonymous_stays_so(make_stage):
 def test_what_was_signed_for_another_is_left_out(make_stage):
     """An Identity speaks of the From that it came with (RFC 8224 4.1)."""
     for carrier, signed in (({"from_user": "4711"}, False), ({"contact_user": "x"}, True)):
-        stage = make_stage({"carrier": {"addresses": [CARRIER], **carrier}})
+        pbx = {"addresses": ["127.88.0.102"], "dialog": {"trusted": True}}
+        stage = make_stage({"carrier": {"addresses": [CARRIER], **carrier}, "pbx": pbx})
         gateway, pbx = stage.phone("gw", host=CARRIER), stage.phone("pbx", host="127.88.0.102")
         line = pbx.dial("0+44123", "<sip:+4420@x.example>")
         line.remote = "<sip:+44123@x.example>"
