@@ -57,9 +57,7 @@ class Call(DataMachine):
         self._shared = shared
         flow = transaction.flow
         tag = compose.new_tag()
-        contact = shared.answering_contact(request, flow, identity)
-        user = identity.name if identity.kind == "user" else identity.registered
-        dialog = Dialog.answering(request, flow, tag, contact, user)
+        dialog = shared.answering(request, flow, tag, identity)
         name = compose.new_tag()
         self.data = CallData(
             id=name,

@@ -85,6 +85,7 @@ def begin(
         registered=shared.registered(target),
         route_set=routes,
         secure=uri.startswith("sips:"),
+        large_over_tcp=target.flow is None and shared.traffic.large_over_tcp(target.trunk),
     )
     if trunk is None or trunk.signer is None or request.method != "INVITE":
         return Outgoing(dialog, shown, called)

@@ -10,6 +10,7 @@ from softswitch.b2bua import crossing
 from softswitch.b2bua.occupancy import Occupancy
 from softswitch.b2bua.witness import Witness
 from softswitch.dialog import sips
+from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.proof import Credentials
 from softswitch.dialog.useragent import Resolver, UserAgent
 from softswitch.errors import TransportError
@@ -231,6 +232,19 @@ class Shared:
         if target.flow is None:
             return self.hop(target)
         return "" if self.registered(target) else target.uri
+
+    def answering(self, request: Request, flow: Flow, tag: str, identity: Identity) -> Dialog:
+        """The dialog that our answer to a request makes.
+
+        :param tag: our own.
+        :raises SipSyntaxError: when From, Contact or Record-Route cannot be read.
+        """
+        contact = self.answering_contact(request, flow, identity)
+        user = identity.name if identity.kind == "user" else identity.registered
+        dialog = Dialog.answering(request, flow, tag, contact, user)
+        if identity.kind == "trunk":
+            dialog.large_over_tcp = self.traffic.large_over_tcp(identity.name)
+        return dialog
 
     def answering_contact(self, request: Request, flow: Flow, identity: Identity) -> str:
         """Our Contact field value in answers to whoever has called; a ``sips:`` URI to who has

@@ -211,10 +211,8 @@ class Subscribing(Errand):
         made: Callable[[Crossed], None],
         gone: Callable[[Crossed], None],
     ) -> None:
-        user = identity.name if identity.kind == "user" else identity.registered
         flow = transaction.flow
-        contact = shared.answering_contact(request, flow, identity)
-        self._dialog = Dialog.answering(request, flow, compose.new_tag(), contact, user)
+        self._dialog = shared.answering(request, flow, compose.new_tag(), identity)
         self._event = event_of(request)
         self._expires = granted(request, settings)
         self._settings = settings

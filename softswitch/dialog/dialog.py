@@ -52,6 +52,8 @@ class Dialog:
         us in where it has no certificate.
     :ivar secure: whether it was begun over TLS for a ``sips:`` URI: then nothing leaves TLS,
         whatever the peer's Contact and Record-Routes say (RFC 3261 12.1.1, 12.1.2).
+    :ivar large_over_tcp: whether a request that is too large for a datagram may go over TCP, where
+        nothing says by which transport the peer is to be reached (RFC 3261 18.1.1).
     """
 
     call_id: str
@@ -69,6 +71,7 @@ class Dialog:
     remote_cseq: int | None = None
     spaces: list[Space] = attrs.Factory(list)
     secure: bool = False
+    large_over_tcp: bool = True
 
     @classmethod
     def answering(
@@ -130,6 +133,7 @@ class Dialog:
             local_cseq=self.local_cseq,
             spaces=self.spaces,
             secure=self.secure,
+            large_over_tcp=self.large_over_tcp,
         )
 
     def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
@@ -212,6 +216,17 @@ class Dialog:
         """
         first = NameAddr.parse(self.route_set[0]).uri
         return sips.over_tls(str(first)) if self.secure else first
+
+    def takes_tcp(self) -> bool:
+        """Whether our next request, too large for a datagram, may go over TCP to where it would
+        have gone over UDP: not along a flow, and not where the transport is said.
+
+        :raises SipSyntaxError: when the first Route or the target is no URI.
+        """
+        if not self.large_over_tcp or (self.symmetric and not self.route_set):
+            return False
+        hop = self.first_route() if self.route_set else Uri.parse(self.remote_target)
+        return hop.scheme == "sip" and "transport" not in hop.params
 
     def next_host(self) -> str:
         """Name or address of where our next request goes; "" where that cannot be read."""

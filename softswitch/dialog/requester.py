@@ -138,6 +138,10 @@ class Requester:
         """From the transaction: RFC 3261 8.1.3.1 has this treated as 503."""
         self._user.request_failed(503, reason, self)
 
+    def takes_tcp(self) -> bool:
+        """From the transaction: RFC 3261 18.1.1."""
+        return self._dialog.takes_tcp()
+
     def proofs(self, dialog: Dialog) -> list[Field]:
         """The credentials of the INVITE, which its ACK in ``dialog`` bears too (RFC 3261 22.1),
         unless that goes to somebody else."""

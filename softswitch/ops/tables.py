@@ -179,6 +179,7 @@ class TrunkTable:
     :ivar realm: the only realm whose challenges are answered; "" for any.
     :ivar headers: fields that each INVITE to it bears, name -> value.
     :ivar force_rport: answer to the source port even when its Via does not ask for it.
+    :ivar large_over_tcp: send what is too large for a datagram over TCP (RFC 3261 18.1.1).
     :ivar dialog: cells of ``plugin.profile.Profile`` in which it differs from ``[dialog]``.
     :ivar numbering: of ``plugin.numbering.Numbering``, in which it differs from ``[numbering]``.
     :ivar media: of ``plugin.media.MediaProfile``, in which it differs from ``[media.default]``.
@@ -232,6 +233,7 @@ class TrunkTable:
     realm: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict)
     force_rport: bool = False
+    large_over_tcp: bool = True
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
     numbering: Mapping[str, Any] = attrs.field(factory=dict)
     media: Mapping[str, Any] = attrs.field(factory=dict)
@@ -288,6 +290,7 @@ class TrunkTable:
             realm=self.realm,
             headers=self.headers,
             force_rport=self.force_rport,
+            large_over_tcp=self.large_over_tcp,
             select=self.select,
             sticky=self.sticky,
             try_seconds=self.try_seconds,

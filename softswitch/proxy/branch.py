@@ -214,6 +214,13 @@ class Branch(Machine):
         if self.target.ring_seconds is not None and Event.RUNG_OUT not in self._timers:
             self._set(Event.RUNG_OUT, self.target.ring_seconds)
 
+    def takes_tcp(self) -> bool:
+        """From the transaction: RFC 3261 18.1.1, where no flow and no transport is said."""
+        if not self._core.traffic.large_over_tcp(self.target.trunk):
+            return False
+        hop = self._context.hop(self.target)
+        return not isinstance(hop, Flow) and hop.scheme == "sip" and "transport" not in hop.params
+
     def _progress(self, response: Response) -> None:
         if response.status > 100:
             if Event.TIMER_C in self._timers:

@@ -75,6 +75,7 @@ class Passing:
         self._patience = patience
         self._until = self._clock.seconds() + PATIENCE * transactions.timers.t1
         self._timer: Timer | None = None
+        self._target: Target | None = None
         self._current: Client | InviteClient | None = None
         self.scope.hold(self)
 
@@ -108,6 +109,12 @@ class Passing:
         if transaction is self._current:
             self._go_on()
 
+    def takes_tcp(self) -> bool:
+        """A large REGISTER goes to a PBX over TCP (RFC 3261 18.1.1) where nothing says how to reach
+        it."""
+        target = self._target
+        return target is not None and target.flow is None and ";transport=" not in target.uri
+
     # Trying.
 
     def _go_on(self) -> None:
@@ -118,7 +125,7 @@ class Passing:
         if not data.targets or left <= 0:
             self._finish(data.best)
             return
-        target = data.targets.pop(0)
+        target = self._target = data.targets.pop(0)
         data.tries += 1
         wait = min(left, self._patience(target)) if data.targets else left
         data.deadline = self._clock.seconds() + wait

@@ -35,6 +35,8 @@ class LoopNetwork:
         encrypted here, and everybody is believed.
     :ivar silent: hosts that are dead: what is sent to them vanishes, connections to them are
         never made.
+    :ivar filtered: addresses with a port at which nobody says anything to whoever connects, as
+        behind a firewall, though datagrams get there.
     :param delay: seconds that everything takes.
     :param jitter: a datagram takes up to this many seconds more.
     :param loss: chance that a datagram is lost, 0 to 1.
@@ -65,6 +67,7 @@ class LoopNetwork:
         self.log: list[Carried] = []
         self.certificates: dict[str, frozenset[str]] = {}
         self.silent: set[str] = set()
+        self.filtered: set[Address] = set()
         self._datagrams: dict[Address, Receive] = {}
         self._streams: dict[Address, Accept] = {}
         self._ephemeral = count(49152)
@@ -157,7 +160,7 @@ class LoopNetwork:
         self.log.append(Carried(self.clock.seconds(), transport, source, to, data))
 
     def _connect(self, near: LoopStream) -> None:
-        if near.ended or near.remote[0] in self.silent:
+        if near.ended or near.remote[0] in self.silent or near.remote in self.filtered:
             return
         accept = self._streams.get(near.remote)
         if accept is None:

@@ -59,6 +59,10 @@ class Wire:
         """Note that a transaction could not send."""
         self.note(f"transport failed: {reason}")
 
+    def takes_tcp(self) -> bool:
+        """Whether what is too large for a datagram may go over TCP."""
+        return False
+
     def transaction_failed(self, transaction: Any, reason: str) -> None:
         """Note that a server transaction's answer was never acknowledged or never left."""
         self.note(f"transaction failed: {reason}")

@@ -12,6 +12,7 @@ from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Request, Response
 from softswitch.transaction.transaction import Event, Home, Repeat, Transaction
+from softswitch.transport.large import LARGEST
 from softswitch.wheel import Timer
 
 if TYPE_CHECKING:
@@ -30,14 +31,21 @@ class ClientUser(Protocol):
     def transport_failed(self, transaction: "InviteClient | Client", reason: str) -> None:
         """The request did not leave, or its flow broke; to be treated as a 503 (8.1.3.1)."""
 
+    def takes_tcp(self) -> bool:
+        """Whether a request that is too large for a datagram may go over TCP instead, to the same
+        address; asked of such alone (18.1.1)."""
+
 
 class ClientTransaction(Transaction):
     """A request that we sent.
 
     :ivar user: who hears of the responses; ``UNHEARD`` once it has heard the last.
+    :ivar is_large: whether the request is too large for a datagram.
+    :ivar narrow: of one that goes over TCP for that reason, the UDP flow and the request as it
+        would go there; None for others, and once somebody has answered.
     """
 
-    __slots__ = ("_data", "user")
+    __slots__ = ("_data", "is_large", "narrow", "user")
 
     def __init__(
         self,
@@ -50,6 +58,8 @@ class ClientTransaction(Transaction):
     ) -> None:
         super().__init__(home, key, flow)
         self._data = data
+        self.is_large = len(data) > LARGEST
+        self.narrow: tuple[Flow, Request] | None = None
         self.user = user
         self.scope = scope
         if scope is not None:
@@ -62,6 +72,11 @@ class ClientTransaction(Transaction):
     def received(self, response: Response, flow: Flow) -> None:
         """A response has come that matches (17.1.3)."""
         raise NotImplementedError
+
+    def reroute(self, request: Request, flow: Flow) -> None:
+        """Have the request, with another Via, leave on another flow."""
+        self._data = request.encode()
+        self.flow = flow
 
     def flow_failed(self, flow: Flow, reason: str) -> None:
         if flow == self.flow:
@@ -79,16 +94,36 @@ class ClientTransaction(Transaction):
         self._send()
 
     def _pass_up(self, response: Response) -> None:
+        self.narrow = None
         tell: Callable[..., None] = self.user.response_received
         tell(response, self)
 
     def _pass_up_last(self, response: Response) -> None:
+        self.narrow = None
         tell: Callable[..., None] = self.user.response_received
         self.user = UNHEARD
         tell(response, self)
 
+    def _failed(self, reason: str) -> None:
+        """A large request for which there is no TCP goes over UDP, unless it has been heard."""
+        if self.narrow is None:
+            super()._failed(reason)
+            return
+        self.failure = None
+        (flow, request), self.narrow = self.narrow, None
+        self.reroute(request, flow)
+        self._resend_soon()
+        self._send()
+
+    def _resend_soon(self) -> None:
+        """Set the timer after which the request is sent again over UDP for the first time."""
+        raise NotImplementedError
+
     def _time_out(self) -> None:
         self._noted("no final response in time")
+        if self.narrow is not None:
+            flow, _ = self.narrow
+            self._home.transport.large.failed((flow.remote_host, flow.remote_port))
         self._conclude(self.user.timed_out)
 
     def _fail(self, reason: str) -> None:
@@ -122,6 +157,9 @@ class _Unheard:
 
     def transport_failed(self, transaction: "InviteClient | Client", reason: str) -> None:
         pass
+
+    def takes_tcp(self) -> bool:
+        return False
 
 
 #: The user of a CANCEL, whose outcome shows in the INVITE's final response, and of what is done.
@@ -173,6 +211,9 @@ class Client(ClientTransaction):
 
     def received(self, response: Response, flow: Flow) -> None:
         self.fire(Event.PROVISIONAL if response.status < 200 else Event.FINAL, response)
+
+    def _resend_soon(self) -> None:
+        self.timer_e = self._start_timer(self._interval, Event.TIMER_E)
 
     def _resend_doubling(self) -> None:
         self._noted(Event.TIMER_E)

@@ -95,6 +95,13 @@ class InviteClient(ClientTransaction):
     def _about(self) -> bytes | str:
         return self._data or ("" if self._request is None else self._request.call_id)
 
+    def reroute(self, request: Request, flow: Flow) -> None:
+        self._request = request
+        super().reroute(request, flow)
+
+    def _resend_soon(self) -> None:
+        self.timer_a = self._start_timer(self._interval, Event.TIMER_A)
+
     def _resend(self) -> None:
         self._noted(Event.TIMER_A)
         self._interval *= 2

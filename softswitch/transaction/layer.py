@@ -23,6 +23,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Screened, Server, ServerTransaction
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transaction.transaction import Repeat, Transaction, Transport
+from softswitch.transport.large import LARGEST
 from softswitch.transport.overload import Overload
 from softswitch.wheel import Clock
 
@@ -124,7 +125,8 @@ class TransactionLayer:
     ) -> InviteClient | Client:
         """Put our Via on a request other than ACK, send it, and wait for its responses.
 
-        That it cannot be sent is told later, by ``transport_failed``.
+        That it cannot be sent is told later, by ``transport_failed``. One that is too large for a
+        datagram goes over TCP where its user says that it may and TCP can be had (18.1.1).
 
         :param request: without a Via of ours.
         :param scope: holds the transaction until it ends.
@@ -136,11 +138,16 @@ class TransactionLayer:
             branch = f"{branch}.{loop}"
         else:
             request = self.veiled(request, flow)
-        request = self._with_via(request, flow, branch)
+        made = self._with_via(request, flow, branch)
         key = client_key(branch, request.method)
         transaction = (InviteClient if request.method == "INVITE" else Client)(
-            self, key, request, flow, user, scope
+            self, key, made, flow, user, scope
         )
+        if transaction.is_large and flow.transport == "UDP" and user.takes_tcp():
+            wide = self.transport.large.flow(flow)
+            if wide is not None:
+                transaction.narrow = flow, made
+                transaction.reroute(self._with_via(request, wide, branch), wide)
         self.begin(transaction)
         return transaction
 
@@ -153,9 +160,14 @@ class TransactionLayer:
         """
         if not branch:
             request = self.veiled(request, flow)
-        request = self._with_via(request, flow, branch or compose.new_branch())
+        branch = branch or compose.new_branch()
+        data = self._with_via(request, flow, branch).encode()
+        if len(data) > LARGEST and flow.transport == "UDP":
+            wide = self.transport.large.standing(flow)
+            if wide is not None:
+                flow, data = wide, self._with_via(request, wide, branch).encode()
         try:
-            self.transport.send(request.encode(), flow)
+            self.transport.send(data, flow)
         except TransportError:
             self.counters["ACK not delivered"] += 1
 

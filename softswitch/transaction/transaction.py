@@ -67,6 +67,10 @@ class Repeat(NamedTuple):
 class Transport(Protocol):
     """The part of the transport layer that transactions use."""
 
+    @property
+    def large(self) -> "Large":
+        """Finds connections for requests that are too large for a datagram."""
+
     def send(self, data: bytes, flow: Flow) -> None:
         """:raises TransportError: when the message cannot leave on that flow."""
 
@@ -78,6 +82,19 @@ class Transport(Protocol):
 
         :raises TransportError: when there is no way.
         """
+
+
+class Large(Protocol):
+    """Finds connections for requests that are too large for a datagram."""
+
+    def flow(self, narrow: Flow) -> Flow | None:
+        """A connection to where a UDP flow leads; None where there is no use in trying."""
+
+    def standing(self, narrow: Flow) -> Flow | None:
+        """The one that has taken such requests and stands."""
+
+    def failed(self, peer: tuple[str, int]) -> None:
+        """Nothing comes of TCP to that address and port."""
 
 
 class Home(Protocol):

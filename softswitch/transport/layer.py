@@ -24,8 +24,10 @@ from softswitch.transport.connection import Connection, Stream
 from softswitch.transport.door import Door, DoorSettings, Standing
 from softswitch.transport.guests import Guests
 from softswitch.transport.hosts import canonical_host, is_address
+from softswitch.transport.large import LargeRequests
 from softswitch.transport.listener import Facing, Listener, choose
 from softswitch.transport.overload import Overload
+from softswitch.transport.ports import DatagramPort, StreamPort
 from softswitch.transport.refusal import Refusal
 from softswitch.transport.tally import OTHER, new_tally
 from softswitch.wheel import Clock
@@ -63,35 +65,6 @@ class TransportUser(Protocol):
         """A connection is gone or was never made; what was queued on it is lost."""
 
 
-class Port(Protocol):
-    """The bound socket of a listener."""
-
-    @property
-    def local_port(self) -> int:
-        """The port that is really bound."""
-
-    def close(self) -> None:
-        """Let the port go."""
-
-
-class DatagramPort(Port, Protocol):
-    """A port that sends datagrams."""
-
-    def send(self, data: bytes, remote_host: str, remote_port: int) -> None:
-        """Send one datagram.
-
-        :raises TransportError: when it is too large or no route leads there.
-        """
-
-
-class StreamPort(Port, Protocol):
-    """A port that accepts connections, and opens them from the same address."""
-
-    def connect(self, remote_host: str, remote_port: int, connection: Connection) -> Stream:
-        """Begin to connect; ``connection`` hears later how it went. A port of TLS sees that whoever
-        answers there is who is ``wanted`` of the connection, before it says that it stands."""
-
-
 class TransportLayer:
     """Bytes to messages and back, and which flow leads to a peer.
 
@@ -107,6 +80,7 @@ class TransportLayer:
     :ivar overload: what the ports tell of the load.
     :ivar note: takes each message that comes or goes, as it is; None where nobody wants to look.
     :ivar refusal: what new requests get meanwhile, without being read.
+    :ivar large: finds connections for what is too large for a datagram.
     :param broken: told of an exception that ``user`` let out, so that the next message is
         served; without it the exception goes on.
     """
@@ -131,7 +105,8 @@ class TransportLayer:
         self.came = new_tally()
         self.left = new_tally()
         self.guests = Guests(self, self.door, self.counters, clock)
-        self.on_closed: list[Callable[[Flow], None]] = []
+        self.large = LargeRequests(self)
+        self.on_closed: list[Callable[[Flow], None]] = [self.large.closed]
         self.limits = limits
         self.stream_limits = stream_limits
         self._clock = clock
@@ -321,6 +296,10 @@ class TransportLayer:
             flow = self._flows[destination] = self.flow(listener.name, host, port)
             return flow
         return self._connect(listener, host, port, name)
+
+    def connection_on(self, flow: Flow) -> Connection | None:
+        """The connection that a flow is; None for one that has ended, and over UDP."""
+        return self._connections.get(flow.serial)
 
     def names_on(self, flow: Flow) -> frozenset[str]:
         """What the certificate of a flow's peer says that it is; nothing without a certificate."""

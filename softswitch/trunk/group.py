@@ -52,6 +52,8 @@ class Trunk:
     :ivar force_rport: see ``plugin.views.Identity``.
     :ivar select: how the members of equal priority are chosen from.
     :ivar sticky: what makes calls stick to a member where that is the choice.
+    :ivar large_over_tcp: whether a request that is too large for a datagram goes to it over TCP
+        (RFC 3261 18.1.1).
     :ivar try_seconds: a member that is silent for so long, without even a 100, is passed over; None
         for the switch's own.
     :ivar health: how its members are watched.
@@ -83,6 +85,7 @@ class Trunk:
     realm: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict)
     force_rport: bool = False
+    large_over_tcp: bool = True
     select: Method = "priority"
     sticky: Key = "caller"
     try_seconds: float | None = None

@@ -71,6 +71,12 @@ class Traffic:
         own = None if trunk is None else trunk.try_seconds
         return otherwise if own is None else own
 
+    def large_over_tcp(self, name: str | None) -> bool:
+        """Whether what is too large for a datagram goes to a trunk over TCP; for whatever is none,
+        it does."""
+        trunk = self.named(name)
+        return trunk is None or trunk.large_over_tcp
+
     # Limits.
 
     def over(
