@@ -240,6 +240,12 @@ class Errand:
             refused = compose.response(request, 480, fields=[sips.NOT_ALLOWED])
             self.failed(number, 480, "", refused)
             return
+        traffic = self.shared.traffic
+        if traffic.throttles is not None and traffic.keeps_back(
+            trial.target.trunk, flow, lambda: (request.request_uri.user,)
+        ):
+            self.failed(number, 503, "", None)
+            return
         trial.dialog, fields = self._outgoing(trial.target, flow)
         fields += forks.fields(request, trial.breadth)
         terms = terms_of(self.shared, request, self.transaction.flow, flow)

@@ -382,6 +382,9 @@ class Hunt:
         traffic, data, target = self._shared.traffic, self.data, trial.target
         trial.flow = flow
         over = traffic.over(trunk, "out", partial(self._dialled, target))
+        asked = over is None and traffic.throttles is not None
+        if asked and self._is_kept_back(trial, trunk, flow):
+            return False
         if over is None:
             traffic.tried(target, flow)
             return True
@@ -391,6 +394,16 @@ class Hunt:
         data.turns = [turn for turn in data.turns if turn.targets]
         self.failed(trial, Failure(status, ""))
         return False
+
+    def _is_kept_back(self, trial: Trial, trunk: str, flow: Flow) -> bool:
+        """Whether a trunk's member has asked for fewer calls, and this one is too many; the trial
+        is over then, and another member may do better (RFC 7339 5.10.2)."""
+        dialled = partial(self._dialled, trial.target)
+        if not self._shared.traffic.keeps_back(trunk, flow, dialled):
+            return False
+        trial.attempt.limit = f"trunk {trunk}: overload_control"
+        self.failed(trial, Failure(503, "", passed=True))
+        return True
 
     def _dialled(self, target: Target) -> tuple[str | None, str | None]:
         """The numbers by which an emergency call is known."""

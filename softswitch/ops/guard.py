@@ -5,6 +5,7 @@ trunks, where phones are registered, which numbers are for emergencies.
 """
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 from softswitch.errors import SipSyntaxError
@@ -16,12 +17,15 @@ from softswitch.sip.message import Request
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transport.layer import TransportLayer
 from softswitch.trunk.group import is_emergency
+from softswitch.trunk.throttles import Throttles
 
 
 class Guard:
     """Guards one switch.
 
     :ivar door: who may come in.
+    :ivar throttles: which trunks are asked how much they can bear; None for none.
+    :param random: for choices by chance.
     """
 
     def __init__(
@@ -30,7 +34,11 @@ class Guard:
         transactions: TransactionLayer,
         bindings: Bindings,
         auditor: Auditor,
+        random: Random,
     ) -> None:
+        self.throttles: Throttles | None = None
+        self._transactions = transactions
+        self._random = random
         self.door = transport.door
         self._transport = transport
         self._bindings = bindings
@@ -52,6 +60,9 @@ class Guard:
         self._transport.overload.settings = config.overload.settings()
         self._transport.refusal.retry_after = config.overload.retry_after
         self._emergency = frozenset(config.switch.emergency)
+        throttles = Throttles(premises.trunks, self._now, self._random)
+        self.throttles = throttles if throttles.needed else None
+        self._transactions.throttles = self.throttles
 
     def sweep(self) -> None:
         """Look for what is left of calls, connections that are idle and bans that have ended; to be
@@ -72,6 +83,9 @@ class Guard:
             "connections": len(self._transport.connections),
             "overloads": self._transport.overload.times,
         }
+
+    def _now(self) -> float:
+        return self._transport.overload.seconds()
 
     def _spared_unread(self, method: str, user: str, flow: Flow) -> bool:
         """The same of a request that nobody has read.

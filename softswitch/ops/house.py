@@ -135,9 +135,11 @@ class House:
         self.auditor = Auditor(clock, report)
         self.bindings = Bindings(clock, store, clock.seconds)
         self.transport.on_closed.append(self.bindings.flow_closed)
-        self.guard = Guard(self.transport, self.transactions, self.bindings, self.auditor)
-        self.whereabouts = Whereabouts(self.bindings, self.transport.is_alive)
         self.random = random or Random()
+        self.guard = Guard(
+            self.transport, self.transactions, self.bindings, self.auditor, self.random
+        )
+        self.whereabouts = Whereabouts(self.bindings, self.transport.is_alive)
         self.upstream = UpstreamRegistrations(secret or os.urandom(32))
         self.transport.on_closed.append(self.upstream.flow_closed)
         self._plug_ins = tuple(plug_ins)
@@ -205,6 +207,7 @@ class House:
         self.agent.handlers["REGISTER"] = self._registering.received
         Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
         self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
+        self.traffic.throttles = self.guard.throttles
         self.proxy = Forwarder(
             clock,
             self.transport,
@@ -263,6 +266,7 @@ class House:
             self.recorder.settings = config.flight.settings()
         self.occupancy.emergency = frozenset(config.switch.emergency)
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
+        self.traffic.throttles = self.guard.throttles
         self.upstream.renew(premises.trunks)
         self.checks.renew(premises.trunks, config.switch.try_seconds)
         premises.nonces.lifetime = config.auth.nonce_seconds

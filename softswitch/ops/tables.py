@@ -188,6 +188,7 @@ class TrunkTable:
     :ivar try_seconds: a member that is silent for so long is passed over; None for the switch's.
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
+    :ivar overload_control: whether it is asked how much it can bear (RFC 7339).
     :ivar register: how we register at it; None where we do not.
     :ivar tls: whom we believe where we connect to it over TLS.
     :ivar stir: how the numbers of its calls are verified and signed.
@@ -243,6 +244,7 @@ class TrunkTable:
     try_seconds: Seconds | None = None
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
+    overload_control: bool = False
     register: RegisterTable | None = None
     tls: TrunkTlsTable = attrs.field(factory=TrunkTlsTable)
     stir: TrunkStirTable = attrs.field(factory=TrunkStirTable)
@@ -302,6 +304,7 @@ class TrunkTable:
                 health.hold_seconds,
             ),
             limits=Limits(**attrs.asdict(self.limits)),
+            overload_control=self.overload_control,
             upstream=None if register is None else register.upstream(self, places),
             shape=self.shape,
             stir=self.stir.meant,

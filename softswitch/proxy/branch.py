@@ -79,10 +79,14 @@ class Finding(Protocol):
 
 
 class Context(Protocol):
-    """The response context, as its branches see it."""
+    """The response context, as its branches see it.
+
+    :ivar received: the request as it came.
+    """
 
     loop: str
     scope: Scope
+    received: Request
 
     def copy(self, branch: "Branch", flow: Flow) -> Request:
         """The request for a branch whose target is reached on ``flow``, without a Via."""
@@ -197,11 +201,18 @@ class Branch(Machine):
                 flow = hop if isinstance(hop, Flow) else self._core.transport.flow_to(*hop)
             except TransportError:
                 continue
-            if self._core.transport.is_alive(flow):
+            if self._core.transport.is_alive(flow) and not self._is_kept_back(flow):
                 self._core.traffic.tried(self.target, flow)
                 self._send(flow)
                 return
         self.fire(Event.NOWHERE)
+
+    def _is_kept_back(self, flow: Flow) -> bool:
+        """Whether what begins something is more than the trunk there wants for now (RFC 7339)."""
+        traffic, received = self._core.traffic, self._context.received
+        if traffic.throttles is None or received.to.tag is not None:
+            return False
+        return traffic.keeps_back(self.target.trunk, flow, lambda: (received.request_uri.user,))
 
     def _send(self, flow: Flow) -> None:
         context = self._context

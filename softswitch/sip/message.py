@@ -42,7 +42,8 @@ class View:
 
 
 class Message:
-    """What requests and responses share. Never changed once made, but for ``Request.stamp``.
+    """What requests and responses share. Never changed once made, but for ``Request.stamp``
+    and ``tell``.
 
     Content-Length is never held: ``encode`` writes it. The typed views are made when they are first
     read; one that is malformed raises SipSyntaxError with 400, naming the header field.
@@ -258,9 +259,21 @@ class Request(Message):
             params["rport"] = str(port)
         if "rport" in params or host != via.host:
             params["received"] = host
-        if params == via.params:
-            return
-        via = Via(via.transport, via.host, via.port, params)
+        if params != via.params:
+            self._restamp(params)
+
+    def tell(self, params: Mapping[str, str]) -> None:
+        """Note in the top Via, whence it goes back with each response, what its sender has asked
+        for there (RFC 7339).
+
+        :param params: name -> value.
+        """
+        self._restamp({**self.top_via.params, **params})
+
+    def _restamp(self, params: Mapping[str, str | None]) -> None:
+        """Give the top Via these parameters."""
+        old = self.top_via
+        via = Via(old.transport, old.host, old.port, dict(params))
         place = next(i for i, field in enumerate(self.fields) if field[0] == "Via")
         rest = split_values(self.fields[place][1])[1:]
         self.fields[place] = ("Via", ", ".join([str(via), *rest]))

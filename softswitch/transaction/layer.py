@@ -21,6 +21,7 @@ from softswitch.transaction.client import Client, ClientTransaction, ClientUser,
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Screened, Server, ServerTransaction
+from softswitch.transaction.throttle import OFFER, Throttle
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transaction.transaction import Repeat, Transaction, Transport
 from softswitch.transport.large import LARGEST
@@ -66,6 +67,8 @@ class TransactionLayer:
     :ivar refused: told of each new request that is refused: its flow, the status.
     :ivar veils: listener and address of a peer -> what hides from it what it is not to see, None
         for nothing; None where nothing is hidden from anybody. What is forwarded goes as it is.
+    :ivar throttles: address of a neighbour -> how much it can bear by its own word, None where it
+        is not asked; None where nobody is.
     :ivar note: takes what timers do; None where nobody wants to look.
     """
 
@@ -81,6 +84,7 @@ class TransactionLayer:
         "refused",
         "repeats",
         "spared",
+        "throttles",
         "timers",
         "transport",
         "user",
@@ -104,6 +108,7 @@ class TransactionLayer:
         self.refused: Callable[[Flow, int], None] = lambda flow, status: None
         self.note: Note | None = None
         self.veils: Mapping[tuple[str, str], Veil | None] | None = None
+        self.throttles: Mapping[str, Throttle | None] | None = None
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -276,6 +281,8 @@ class TransactionLayer:
         if ":" in host:
             host = f"[{host}]"
         via = f"SIP/2.0/{flow.transport} {host}:{port};rport;branch={branch}"
+        if self.throttles is not None and self.throttles[flow.remote_host] is not None:
+            via += OFFER
         return Request(request.method, request.uri, [("Via", via), *request.fields], request.body)
 
     def _response_received(self, response: Response, flow: Flow) -> None:
@@ -289,6 +296,10 @@ class TransactionLayer:
         if transaction is None:
             self.stray_response(response, flow)
         else:
+            if self.throttles is not None:
+                throttle = self.throttles[flow.remote_host]
+                if throttle is not None:
+                    throttle.heed(response.top_via.params)
             transaction.received(response, flow)
 
     def _new_request_received(self, request: Request, flow: Flow, key: str) -> None:

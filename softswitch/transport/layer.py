@@ -99,7 +99,7 @@ class TransportLayer:
         self.door = door or Door(clock, _OPEN)
         self.overload = Overload(clock.seconds)
         self.note: Note | None = None
-        self.refusal = Refusal(self, token_hex(6))
+        self.refusal = Refusal(self, token_hex(6), clock.seconds)
         self.listeners = list(listeners)
         self.counters: Counter[str] = Counter()
         self.came = new_tally()
@@ -190,6 +190,8 @@ class TransportLayer:
             message = parse(data, stream=counted, limits=limits)
             if isinstance(message, Request):
                 message.stamp(flow.remote_host, flow.remote_port)
+                if "oc" in message.top_via.params:
+                    self.refusal.tell_load(message, flow)
             elif not self._sent_by_us(message):
                 self.counters["dropped: response to another's request"] += 1
                 return

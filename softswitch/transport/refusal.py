@@ -19,6 +19,9 @@ from zlib import crc32
 
 from softswitch.errors import TransportError
 from softswitch.flow import Flow
+from softswitch.sip.message import Request
+from softswitch.transport.door import Door
+from softswitch.transport.feedback import Feedback
 from softswitch.transport.overload import Overload
 
 #: What makes an ordinary request that begins something, and whom it is for.
@@ -31,11 +34,14 @@ _KEPT: Final = re.compile(
     rb"\r\n(Via|v|From|f|To|t|Call-ID|i|CSeq):[ \t]*+([^\r\n]++)", re.IGNORECASE
 )
 _VIA: Final = re.compile(
-    rb"SIP/2\.0/[A-Z]{2,4} ([\w.-]++|\[[0-9A-Fa-f:.]++\])(?::([1-9][0-9]{0,4}))?+((?:;[^;,\"]++)*+)"
+    rb"SIP/2\.0/[A-Z]{2,4} ([\w.-]++|\[[0-9A-Fa-f:.]++\])(?::([1-9][0-9]{0,4}))?+"
+    rb"((?:;(?:[^;,\"]|\"[^\";]*+\")++)*+)"
 )
-#: Parameters of a Via of which more has to be known: where else the answer goes, what a neighbour
-#: wants to hear of the load.
-_UNUSUAL: Final = re.compile(rb"(?:maddr|received|rport=|oc)\b", re.IGNORECASE)
+#: Parameters of a Via of which more has to be known: where else the answer goes.
+_UNUSUAL: Final = re.compile(rb"(?:maddr|received|rport=)\b", re.IGNORECASE)
+#: What a neighbour's Via has that wants to hear of the load (RFC 7339).
+_OFFERED: Final = re.compile(rb";oc(?:[;=]|\Z)", re.IGNORECASE)
+_OFFER: Final = re.compile(rb";oc(?:-algo|-validity|-seq)?(?:=[^;]*+)?(?=;|\Z)", re.IGNORECASE)
 _RPORT: Final = re.compile(rb";rport(?=;|\Z)", re.IGNORECASE)
 #: The To of a request within a dialog; where it stands in a URI, that is read first, too.
 _TAGGED: Final = re.compile(rb";[ \t]*+tag\b", re.IGNORECASE)
@@ -52,6 +58,7 @@ class Sender(Protocol):
 
     overload: Overload
     counters: Counter[str]
+    door: Door
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send a message on a flow.
@@ -69,11 +76,14 @@ class Refusal:
     :ivar under_way: whether the server transaction of a request stands: top Via's branch, host and
         port, and the method, as ``transaction.layer.server_key`` has them.
     :param sender: sends it.
+    :ivar feedback: what neighbours hear of it that want to.
     :param mark: what To tags of ours begin with, and nobody else's: token characters.
+    :param time: what time it is, seconds.
     """
 
-    def __init__(self, sender: Sender, mark: str) -> None:
+    def __init__(self, sender: Sender, mark: str, time: Callable[[], float]) -> None:
         self._sender = sender
+        self.feedback = Feedback(sender.overload, time)
         self.retry_after = 0
         self.spared: Callable[[str, str, Flow], bool] = lambda method, user, flow: False
         self.under_way: Callable[[str], bool] = lambda key: False
@@ -89,17 +99,25 @@ class Refusal:
         if self.answers(data):
             counters["ACK of a refusal"] += 1
             return True
-        if not self._sender.overload.now_on():
-            return False
-        answer = self.of(data, flow)
+        answer = self.of(data, flow) if self._sender.overload.now_on() else None
         if answer is None:
+            self.feedback.admitted += _START.match(data) is not None
             return False
+        self.feedback.refused += 1
         try:
             self._sender.send(*answer)
         except TransportError:
             counters["refusal not delivered"] += 1
         counters["refused: overload"] += 1
         return True
+
+    def tell_load(self, request: Request, flow: Flow) -> None:
+        """Somebody wants to hear of the load: note it in his Via, if he is known.
+
+        :param request: whose top Via has ``oc``.
+        """
+        if self._sender.door.knows(flow.remote_host, flow.remote_port):
+            request.tell(self.feedback.params())
 
     def answers(self, ack: bytes) -> bool:
         """Whether a datagram, or message, is the ACK of a refusal."""
@@ -152,7 +170,7 @@ class Refusal:
             return None
         if self.spared(method.decode(), (user or b"").decode("latin-1"), flow):
             return None
-        stamped = _stamped(via, flow)
+        stamped = self._stamped(via, flow)
         if stamped is None:
             return None
         line, flow = stamped
@@ -167,27 +185,29 @@ class Refusal:
             lines.append(b"Retry-After: %d" % self.retry_after)
         return b"\r\n".join((b"SIP/2.0 503 Service Unavailable", *lines, _END)), flow
 
-
-def _stamped(via: "re.Match[bytes]", flow: Flow) -> tuple[bytes, Flow] | None:
-    """The top Via as ``Request.stamp`` has it, as a line, and where the answer goes; None where
-    more has to be known of it (RFC 3261 18.2, RFC 3581 4)."""
-    host, port, params = via.groups()
-    if _UNUSUAL.search(params):
-        return None
-    source = flow.remote_host.encode()
-    rport = _RPORT.search(params)
-    line = b"Via: " + via[0]
-    if rport is not None:
-        params = _RPORT.sub(b";rport=%d" % flow.remote_port, params, count=1)
-        line = b"Via: " + via[0][: via.start(3)] + params
-    if rport is not None or host.strip(b"[]") != source:
-        line += b";received=" + source
-    at = int(port or 5060)
-    if not 0 < at < 65536:
-        return None
-    if not flow.serial and rport is None and at != flow.remote_port:
-        flow = flow._replace(remote_port=at)
-    return line, flow
+    def _stamped(self, via: "re.Match[bytes]", flow: Flow) -> tuple[bytes, Flow] | None:
+        """The top Via as ``Request.stamp`` has it, as a line, and where the answer goes; None where
+        more has to be known of it (RFC 3261 18.2, RFC 3581 4)."""
+        host, port, params = via.groups()
+        if _UNUSUAL.search(params):
+            return None
+        source = flow.remote_host.encode()
+        rport = _RPORT.search(params)
+        line = b"Via: " + via[0]
+        if rport is not None:
+            params = _RPORT.sub(b";rport=%d" % flow.remote_port, params, count=1)
+            line = b"Via: " + via[0][: via.start(3)] + params
+        if rport is not None or host.strip(b"[]") != source:
+            line += b";received=" + source
+        at = int(port or 5060)
+        if not 0 < at < 65536:
+            return None
+        if _OFFERED.search(params) and self._sender.door.knows(flow.remote_host, flow.remote_port):
+            told = "".join(f";{name}={value}" for name, value in self.feedback.params().items())
+            line = _OFFER.sub(b"", line) + told.encode()
+        if not flow.serial and rport is None and at != flow.remote_port:
+            flow = flow._replace(remote_port=at)
+        return line, flow
 
 
 _END: Final = b"Content-Length: 0\r\n\r\n"

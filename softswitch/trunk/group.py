@@ -58,6 +58,8 @@ class Trunk:
         for the switch's own.
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
+    :ivar overload_control: whether it is asked how much it can bear, and what it says is done
+        (RFC 7339).
     :ivar inbound: how it calls us.
     :ivar pbx: where it is reached when it registers to us, instead of members; None before it is
         known who keeps that, and for others.
@@ -91,6 +93,7 @@ class Trunk:
     try_seconds: float | None = None
     health: HealthSettings = attrs.field(factory=HealthSettings)
     limits: Limits = attrs.field(factory=Limits)
+    overload_control: bool = False
     inbound: Inbound = attrs.field(factory=Inbound)
     pbx: "RegisteredPbx | None" = attrs.field(default=None, eq=False)
     upstream: Upstream | None = None

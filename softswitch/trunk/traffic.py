@@ -5,7 +5,7 @@ it failed, that a leg to or from the trunk has begun or ended. Every leg that be
 that nothing it counts under is ever left behind.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -14,6 +14,7 @@ from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.sip.fields import seconds
 from softswitch.sip.message import Field, Response
+from softswitch.transaction.throttle import Throttle
 from softswitch.transport.layer import Destination
 from softswitch.trunk.group import Trunk, Trunks, is_emergency
 from softswitch.trunk.health import Gateway
@@ -54,10 +55,13 @@ class Traffic:
     """The trunks, as calls see them.
 
     :ivar named: the trunk of a name; None for none.
+    :ivar throttles: address of a neighbour -> how much it can bear by its own word, None where it
+        is not asked; None where nobody is.
     :param no_trunk_status: what a caller hears where no member of a trunk is up.
     """
 
     def __init__(self, trunks: Trunks, no_trunk_status: int = 500) -> None:
+        self.throttles: Mapping[str, Throttle | None] | None = None
         self.renew(trunks, no_trunk_status)
 
     def renew(self, trunks: Trunks, no_trunk_status: int) -> None:
@@ -94,6 +98,22 @@ class Traffic:
             return None
         limit = state.load.over(trunk.limits, direction, state.around.now())
         return (trunk.limits.status, f"trunk {name}: {limit}") if limit else None
+
+    def keeps_back(
+        self, name: str | None, flow: Flow, dialled: Callable[[], Iterable[str | None]]
+    ) -> bool:
+        """Whether a new request is one of those that a trunk's member does not want for now, by its
+        own word (RFC 7339).
+
+        :param dialled: the numbers by which an emergency call is known, which goes out.
+        """
+        trunk = self.named(name)
+        if trunk is None or self.throttles is None:
+            return False
+        throttle = self.throttles[flow.remote_host]
+        if throttle is None or not throttle.keeps_back():
+            return False
+        return not is_emergency(trunk.state.around.emergency, *dialled())
 
     def leg_began(self, leg: TrunkLeg, anew: bool = True) -> None:
         """A leg from or to a trunk has been made.

@@ -132,3 +132,23 @@ def test_emergency_calls_are_forwarded_beyond_the_limit(forwarding):
     for each in (one, line):
         each.request("BYE")
     assert calls(stage) == (0, 0)
+
+
+def test_a_member_that_wants_less(forwarding):
+    """By its own word (RFC 7339): what begins something goes to the other one, what belongs to a
+    dialog goes where it belongs; where nobody else is, the caller hears of it."""
+    stage, first, second, alice, bob = forwarding(overload_control=True)
+    less = {"oc": "100", "oc-algo": '"loss"', "oc-validity": "5000", "oc-seq": "1.1"}
+    line = alice.call("0123")
+    assert first.line.invite.top_via.params["oc"] is None
+    first.line.invite.tell(less)
+    first.answer()
+    bob.call("0456")
+    second.line.invite.tell(less)
+    second.answer()
+    bob.hang_up()
+    assert len(first.lines) == 1
+    assert final(bob.call("0789"))[0] >= 500
+    line.request("BYE")
+    assert first.line.methods[-1] == "BYE"
+    assert stage.house.stats()["trunks"]["carrier"]["members"][f"{FIRST}:5060"]["up"]

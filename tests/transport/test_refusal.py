@@ -1,6 +1,7 @@
 """What new requests get under overload, without being read."""
 
 from collections import Counter
+from ipaddress import ip_network
 
 import pytest
 
@@ -9,6 +10,8 @@ from softswitch.flow import Flow
 from softswitch.sip.compose import ack, response
 from softswitch.sip.message import Request, Response
 from softswitch.sip.parser import MessageSyntaxError, parse
+from softswitch.testing.clock import VirtualClock
+from softswitch.transport.door import Door
 from softswitch.transport.overload import HOLD, Overload
 from softswitch.transport.refusal import Refusal
 
@@ -37,6 +40,7 @@ class Wire:
     def __init__(self):
         self.overload = Overload(lambda: 1000.0)
         self.counters = Counter()
+        self.door = Door(VirtualClock(), trusted=[ip_network("127.77.3.0/24")])
         self.sent = []
         self.cut = False
 
@@ -48,7 +52,7 @@ class Wire:
 
 @pytest.fixture
 def refusal():
-    return Refusal(Wire(), "a-mark")
+    return Refusal(Wire(), "a-mark", lambda: 1282321615.782)
 
 
 def refused(refusal, data, flow=FLOW):
@@ -114,7 +118,7 @@ def test_its_ack_is_known(refusal):
     assert refusal.answers(ack(request, answer).encode())
     other = response(request, 486, to_tag="another")
     assert not refusal.answers(ack(request, other).encode())
-    assert not Refusal(Wire(), "b-mark").answers(ack(request, answer).encode())
+    assert not Refusal(Wire(), "b-mark", lambda: 0.0).answers(ack(request, answer).encode())
     assert not refusal.answers(INVITE)
 
 
@@ -154,7 +158,7 @@ def test_short_names(refusal):
         (b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst;maddr=127.77.3.7"),
         (b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst;received=127.77.3.7"),
         (b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst;rport=7"),
-        (b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst;oc"),
+        (b"branch=z9hG4bKfirst", b'branch=z9hG4bKfirst;x=",;"'),
         (b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst, SIP/2.0/UDP 127.77.3.8"),
         (b"127.77.3.2;branch", b"127.77.3.2:99999;branch"),
         (b"127.77.3.2;branch", b"127.77.3.2:0;branch"),
@@ -181,6 +185,35 @@ def test_who_is_spared(refusal):
     refusal.under_way = lambda key: keys.append(key) or True
     assert refusal.of(INVITE, FLOW) is None
     assert keys == ["z9hG4bKfirst 127.77.3.2 None INVITE"]
+
+
+@pytest.mark.parametrize(
+    ("offer", "source", "told"),
+    [
+        (b"", "127.77.3.2", b""),
+        (b';oc;oc-algo="loss"', "127.77.3.2", b";oc=0"),
+        (b';rport;OC;oc-algo="A,loss";x=y', "127.77.3.2", b";oc=0"),
+        (b";oc=50;oc-seq=1.1;oc-validity=9", "127.77.3.2", b";oc=0"),
+        (b';oc;oc-algo="loss"', "127.0.0.9", b';oc;oc-algo="loss"'),
+        (b";ocean;oc-x", "127.77.3.2", b";ocean;oc-x"),
+    ],
+)
+def test_the_load_is_told_to_known_peers_that_offer(refusal, offer, source, told):
+    """As in an answer to what was read (RFC 7339 4): once, in the top Via alone."""
+    data = INVITE.replace(b"branch=z9hG4bKfirst", b"branch=z9hG4bKfirst" + offer)
+    answer, _ = refusal.of(data, FLOW._replace(remote_host=source))
+    assert told in answer
+    params = parse(answer).top_via.params
+    if told == b";oc=0":
+        wanted = {
+            "oc": "0",
+            "oc-algo": '"loss"',
+            "oc-validity": "0",
+            "oc-seq": "1282321615.782",
+        }
+        assert {name: params[name] for name in wanted} == wanted
+        assert params.get("x") == ("y" if b"x=y" in offer else None)
+    assert answer.lower().count(b";oc=") == (told == b";oc=0")
 
 
 def test_retry_after_where_it_is_wished_for(refusal):
@@ -212,7 +245,7 @@ def test_what_is_taken_from_the_parser():
     now = [1000.0]
     wire = Wire()
     wire.overload = Overload(lambda: now[0])
-    refusal = Refusal(wire, "a-mark")
+    refusal = Refusal(wire, "a-mark", lambda: 1282321615.782)
     assert not refusal.takes(INVITE, FLOW)
     wire.overload.woken_late(5.0)
     assert refusal.takes(INVITE, FLOW)
@@ -230,7 +263,7 @@ def test_what_is_taken_from_the_parser():
 def test_a_refusal_that_cannot_be_sent():
     """Is counted; the request is not served for that."""
     wire = Wire()
-    refusal = Refusal(wire, "a-mark")
+    refusal = Refusal(wire, "a-mark", lambda: 1282321615.782)
     wire.overload.woken_late(5.0)
     wire.cut = True
     assert refusal.takes(INVITE, FLOW)
