@@ -39,6 +39,8 @@ transport = "{transport}"
 addresses = ["{network}.4"]
 transport = "{transport}"
 
+{first}
+
 [[policy]]
 use = "trunks"
 
@@ -137,15 +139,24 @@ class Load:
     :ivar switch: the switch.
     :param network: the first three numbers of everybody's address.
     :param transport: "udp" or "tcp".
+    :param first: a policy that is asked before others, TOML.
+    :param environment: variables besides our own.
     """
 
-    def __init__(self, folder: Path, network: str, transport: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: str,
+        transport: str,
+        first: str = "",
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
         self._network = network
         self._transport = transport
         self._runs = 0
-        text = CONFIGURATION.format(network=network, transport=transport)
-        self.switch = Switch(text, folder, cores="0" if len(_cores()) > 1 else "")
+        text = CONFIGURATION.format(network=network, transport=transport, first=first)
+        self.switch = Switch(text, folder, "0" if len(_cores()) > 1 else "", environment)
 
     def offer(self, rate: float, seconds: float, standing: int = 0) -> Figures:
         """Offer so many calls per second.
