@@ -6,6 +6,7 @@
 from typing import Any, Protocol
 
 from softswitch.b2bua.switch import Switch
+from softswitch.policy.chain import Policy
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
 from softswitch.transport.layer import TransportLayer
@@ -28,6 +29,9 @@ class House(Protocol):
     @property
     def domain(self) -> str:
         """The one name that stands for all served domains."""
+
+    def observe(self, observer: Policy) -> None:
+        """Tell one more ICallObserver of every call that begins."""
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator."""

@@ -7,13 +7,17 @@ from typing import Any
 from softswitch.api.bans import Bans
 from softswitch.api.calls import Calls
 from softswitch.api.document import document
+from softswitch.api.events import Events
 from softswitch.api.gate import ApiSettings, Gate, Source
 from softswitch.api.house import House
+from softswitch.api.listening import Listening
 from softswitch.api.operation import Operations
 from softswitch.api.registrations import Registrations
 from softswitch.api.running import Doings, Running
 from softswitch.api.server import ApiFactory, Audit
+from softswitch.api.trunks import TrunkOperations
 from softswitch.flow import Flow
+from softswitch.policy.chain import Policy
 
 #: What the door takes a caller of the API for.
 _LISTENER = "api"
@@ -23,6 +27,7 @@ class Api:
     """What may be seen and done from outside.
 
     :ivar operations: all that can be asked for.
+    :ivar events: what goes on, for those who listen.
     :ivar factory: serves connections; ``ports`` brings them.
     :param settings: who may call.
     :param doings: what the service does for it.
@@ -34,10 +39,14 @@ class Api:
     ) -> None:
         self._house = house
         self._version = doings.version
+        self.events = Events(house)
+        house.observe(Policy("events", self.events))
         groups = (
             Calls(house),
             Registrations(house),
+            TrunkOperations(house),
             Bans(house),
+            Listening(self.events),
             Running(house, doings, lambda: self.document),
         )
         self.operations = Operations(each for group in groups for each in group.operations())
@@ -54,6 +63,10 @@ class Api:
     def renew(self, settings: ApiSettings) -> None:
         """The configuration has been read anew."""
         self._gate.settings = settings
+
+    def stop(self) -> None:
+        """Nothing is told any more."""
+        self.events.stop()
 
     def _failed(self, host: str) -> None:
         """A wrong token counts towards a ban, as a wrong password does; this machine is not to be

@@ -110,7 +110,7 @@ class Stream:
     :ivar begin: is handed what takes the bytes, and begins.
     """
 
-    begin: Callable[[Any], None]
+    begin: Callable[[Any], object]
 
 
 @attrs.frozen

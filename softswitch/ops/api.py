@@ -75,6 +75,7 @@ class ApiService:
 
     def stop(self) -> "Deferred[None]":
         """Serve it no more, and write what waits; what is told when its sockets have gone."""
+        self.api.stop()
         self._audit.close()
         return self._ports.stop()
 

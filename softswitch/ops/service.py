@@ -42,6 +42,8 @@ from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.stored import StoredUsers
 from softswitch.ops.watchdog import Watchdog
 from softswitch.ops.whole import write_whole
+from softswitch.plugin.media import MediaNotice
+from softswitch.plugin.record import CallRecord
 from softswitch.policy.certificatefetch import CertificateFetch
 from softswitch.policy.chain import Policy
 from softswitch.store.sqlite import SqliteStore
@@ -95,7 +97,7 @@ class SwitchService(Service):
             broken=_broken,
             secret=kept_secret(state / "secret") if config.registers else b"",
             registration=_registration,
-            noticed=noticed,
+            noticed=self._noticed,
             mended=mended,
         )
         self.house.observe(Policy("records", self._records))
@@ -256,6 +258,10 @@ class SwitchService(Service):
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
         unserved.chainDeferred(done)
+
+    def _noticed(self, notice: MediaNotice, record: CallRecord) -> None:
+        noticed(notice, record)
+        self._api.api.events.media_noticed(notice, record)
 
     def _late(self, seconds: float) -> None:
         """The wheel was woken so late."""

@@ -37,11 +37,13 @@ class MemberState:
         while it leads nowhere. Empty while nobody has asked where a name leads.
     :ivar calls: to it, at once.
     :ivar total: calls to it since the start.
+    :ivar barred: whether the operator has taken it out.
     """
 
     gateways: dict[Destination | None, Gateway]
     calls: int = 0
     total: int = 0
+    barred: bool = False
 
 
 class Members:
@@ -81,6 +83,7 @@ class Members:
         return any(
             not state.gateways or any(each.state is State.UP for each in state.gateways.values())
             for state in self.states.values()
+            if not state.barred
         )
 
     def order(self, number: str, invite: Any, every: bool) -> list[Member]:
@@ -105,8 +108,10 @@ class Members:
     def can_be_tried(self, address: str) -> bool:
         """Whether a call may go to a member now."""
         state = self.states.get(address)
-        if state is None or not state.gateways:
+        if state is None:
             return True
+        if state.barred or not state.gateways:
+            return not state.barred
         for gateway in state.gateways.values():
             if gateway.state is State.UP:
                 return True
@@ -115,7 +120,8 @@ class Members:
 
     def _is_doubted(self, address: str) -> bool:
         """Whether a call may go to a member where nobody else is up."""
-        return any(each.doubted for each in self.states[address].gateways.values())
+        state = self.states[address]
+        return not state.barred and any(each.doubted for each in state.gateways.values())
 
     def can_be_tried_at(self, address: str, place: Destination) -> bool:
         """Whether a call may go to a member at one of its addresses now."""
@@ -157,7 +163,7 @@ class Members:
         for address, state in older.states.items():
             if address in self.states:
                 mine, theirs = self.states[address], state.gateways
-                mine.calls, mine.total = state.calls, state.total
+                mine.calls, mine.total, mine.barred = state.calls, state.total, state.barred
                 known = {each: theirs.get(each, new) for each, new in mine.gateways.items()}
                 mine.gateways = known or theirs
 
@@ -173,6 +179,7 @@ class Members:
             "members": {
                 address: {
                     "up": self.can_be_tried(address),
+                    "barred": state.barred,
                     "calls": state.calls,
                     "total": state.total,
                     "gateways": {

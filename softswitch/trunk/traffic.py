@@ -211,6 +211,11 @@ class Traffic:
         states = () if trunk is None else trunk.state.states.values()
         return sum(each.failures for state in states for each in state.gateways.values())
 
+    @property
+    def names(self) -> list[str]:
+        """Of all trunks."""
+        return [trunk.name for trunk in self._trunks]
+
     def figures(self) -> dict[str, Any]:
         """For an operator: each trunk's."""
         return {trunk.name: trunk.state.figures() for trunk in self._trunks}
