@@ -19,6 +19,7 @@ from softswitch.b2bua.progress import CallData, Event, State, end_record, new_re
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
 from softswitch.b2bua.trials import Failure, HuntData
+from softswitch.b2bua.verdicts import routed
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.usage import Life, answer
 from softswitch.errors import SdpSyntaxError
@@ -59,12 +60,9 @@ class Call(DataMachine):
         tag = compose.new_tag()
         dialog = shared.answering(request, flow, tag, identity)
         name = compose.new_tag()
-        self.data = CallData(
-            id=name,
-            invite=request,
-            identity=identity,
-            record=new_record(name, request, identity, tag, shared.clock.seconds()),
-        )
+        now, policy = shared.clock.seconds(), shared.policies.decided
+        record = new_record(name, request, identity, policy, tag, now)
+        self.data = CallData(id=name, invite=request, identity=identity, record=record)
         self._view = RequestView(request, flow, identity)
         self.legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
@@ -86,6 +84,7 @@ class Call(DataMachine):
         """The policies have answered; in vain when the call has ended meanwhile."""
         if self.state is not State.ASKING:
             return
+        self.data.record.verdicts.append(routed(self._shared.policies.decided, decision))
         if isinstance(decision, Route):
             passes = self._shared.engine is not None and self.caller.profile.media == "engine"
             refused = refusal(self.data.invite, relayed=passes)
@@ -93,10 +92,8 @@ class Call(DataMachine):
                 self.fire(Event.ROUTED, decision)
             else:
                 self.fire(Event.TURNED_AWAY, Reject(*refused))
-        elif isinstance(decision, Proxy):
-            self.fire(Event.PROXIED, decision)
         else:
-            self.fire(Event.TURNED_AWAY, decision)
+            self.fire(Event.PROXIED if isinstance(decision, Proxy) else Event.TURNED_AWAY, decision)
 
     # From the legs.
 
@@ -362,28 +359,31 @@ class Call(DataMachine):
         self._fail(*(self.data.hunt.best or Failure(480, "")).said)
 
     def _cancel(self, request: Request | None) -> None:
-        self._hunt.stop(crossing.reasons(request), "Cancelled")
-        self.legs.say_goodbye(self.caller, crossing.reasons(request))
-        self._finish("caller", 487, REASONS[487])
+        why = crossing.reasons(request)
+        self._hunt.stop(why, "Cancelled")
+        self.legs.say_goodbye(self.caller, why)
+        self._finish("caller", 487, REASONS[487], *why)
 
     def _lose_callee(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 480, *said: Field
     ) -> None:
         """Answered and gone before the caller was told."""
-        self.legs.say_goodbye(leg, crossing.reasons(request))
+        why = crossing.reasons(request)
+        self.legs.say_goodbye(leg, why)
         status = status if leg is None else crossing.status(status)
         self.caller.session.reject(status, None, said)
-        self._finish("switch" if leg is None else "callee", status, reason)
+        self._finish("switch" if leg is None else "callee", status, reason, *why, *said)
 
     def _hang_up(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 0, *own: Field
     ) -> None:
         self._stop_transfer()
-        self.legs.say_goodbye(leg, [*crossing.reasons(request), *own])
+        why = [*crossing.reasons(request), *own]
+        self.legs.say_goodbye(leg, why)
         who = "switch"
         if leg is not None and request is not None:
             who = "caller" if leg is self.caller else "callee"
-        self._finish(who, self.data.record.status, reason)
+        self._finish(who, self.data.record.status, reason, *why)
 
     def _shut_early(self, why: str, status: int) -> None:
         self._hunt.stop([], why)
@@ -408,16 +408,16 @@ class Call(DataMachine):
         """Tell the caller that it came to nothing, unless it knows."""
         if self.caller.session.data.life is Life.EARLY:
             self.caller.session.reject(status, reason, fields)
-        self._finish(who, status, reason or REASONS.get(status, ""))
+        self._finish(who, status, reason or REASONS.get(status, ""), *fields)
 
     def _stop_transfer(self) -> None:
         if self._transfer is not None and not self._transfer.over:
             self._transfer.lost()
             self._hunt.stop([], "Transferee gone")
 
-    def _finish(self, who: str, status: int, reason: str) -> None:
+    def _finish(self, who: str, status: int, reason: str, *why: Field) -> None:
         """The call is over: the record is complete, everything is let go."""
-        end_record(self.data.record, who, status, reason, self._shared.clock.seconds())
+        end_record(self.data.record, who, status, reason, why, self._shared.clock.seconds())
         self.legs.end_all()
         self._transfer = None
         self._shared.ended(self, self._shared.observer)

@@ -360,7 +360,8 @@ class Hunt:
         begun = begin(shared, target, flow, invite, who, self._near, far, relayed)
         dialog, shown = begun.dialog, begun.shown
         attempt = trial.attempt
-        attempt.call_id_b = dialog.call_id
+        attempt.call_id_b, attempt.caller = dialog.call_id, shown.from_
+        attempt.user = registered if trunk is None else ""
         attempt.attestation, attempt.origid = begun.signed.attestation, begun.signed.origid
         bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
         bridge.b.data.elsewhere = bool(trial.diversions)

@@ -10,6 +10,7 @@ from softswitch.b2bua.progress import CallData, Loan, State
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.steps import BridgeData, BridgeUser
 from softswitch.b2bua.transfer import State as Moving
+from softswitch.b2bua.verdicts import join
 from softswitch.dialog.dialog import Dialog
 from softswitch.dialog.session import Session
 from softswitch.dialog.usage import Life
@@ -330,6 +331,7 @@ class Legs:
         if lender._data.state is not State.ENDED:
             leg = self._legs[loan.name]
             self._shared.leave_media(loan.call, leg.scope, loan.was)
+            join(lender._data.record, self._data.record)
             lender._user.replaced()
 
     def _end(self, leg: Leg) -> None:

@@ -3,6 +3,7 @@
 ``call`` does what stands here.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
@@ -11,9 +12,10 @@ from softswitch.b2bua.leg import LegData
 from softswitch.b2bua.steps import BridgeData
 from softswitch.b2bua.transfer import TransferData
 from softswitch.b2bua.trials import HuntData
+from softswitch.b2bua.verdicts import admitted
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity
-from softswitch.sip.message import Request
+from softswitch.sip.message import Field, Request
 
 
 class State(StrEnum):
@@ -88,9 +90,15 @@ class CallData:
     bridges: dict[str, BridgeData] = attrs.Factory(dict)
 
 
-def end_record(record: CallRecord, who: str, status: int, reason: str, now: float) -> None:
-    """The call is over, and so is each attempt."""
+def end_record(
+    record: CallRecord, who: str, status: int, reason: str, fields: Iterable[Field], now: float
+) -> None:
+    """The call is over, and so is each attempt.
+
+    :param fields: of what has ended it.
+    """
     record.ended, record.hung_up, record.status, record.reason = now, who, status, reason
+    record.causes = [value for name, value in fields if name == "Reason"]
     for attempt in record.attempts:
         record.limit = record.limit or attempt.limit
         if attempt.ended is None:
@@ -98,9 +106,12 @@ def end_record(record: CallRecord, who: str, status: int, reason: str, now: floa
 
 
 def new_record(
-    name: str, request: Request, identity: Identity, to_tag: str, now: float
+    name: str, request: Request, identity: Identity, policy: str, to_tag: str, now: float
 ) -> CallRecord:
-    """What a call's record says from the beginning."""
+    """What a call's record says from the beginning.
+
+    :param policy: which has said who calls.
+    """
     record = CallRecord(
         id=name,
         call_id_a=request.call_id,
@@ -111,6 +122,9 @@ def new_record(
         called=request.uri,
         invited=now,
         to_tag=to_tag,
+        call_group=name,
+        user=identity.name if identity.kind == "user" else "",
+        verdicts=[admitted(policy, identity)],
     )
     verdict = identity.verification
     if verdict is not None:

@@ -63,7 +63,12 @@ class CallSettings:
 
 
 class Policies(Protocol):
-    """The chain, as calls see it. Each ``tell`` is called once, now or later."""
+    """The chain, as calls see it. Each ``tell`` is called once, now or later.
+
+    :ivar decided: name of the policy whose decision is being told; "" where none had one.
+    """
+
+    decided: str
 
     def ask_admission(self, request: RequestView, tell: Callable[[Admission], None]) -> None:
         """May somebody of whom we know who he is reach that target?"""

@@ -11,6 +11,7 @@ from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.progress import Event, State, new_record
 from softswitch.b2bua.reanchor import reanchor
 from softswitch.b2bua.shared import Observer, Shared
+from softswitch.b2bua.verdicts import routed
 from softswitch.b2bua.witness import TIMED_OUT, TIMED_OUT_FIELDS
 from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import Life, unacceptable
@@ -77,7 +78,10 @@ class Switch:
             refusal = (error.status, error.reason, [])
         if refusal[0] in _NO_MATTER_TO_A_PROXY:
             view = RequestView(request, transaction.flow, identity)
-            told = partial(self._forward_or_refuse, request, transaction, identity, refusal)
+            admitted_by = self._shared.policies.decided
+            told = partial(
+                self._forward_or_refuse, request, transaction, identity, refusal, admitted_by
+            )
             self._shared.policies.ask_route(view, told)
         else:
             self._turn_away(request, transaction, identity, refusal)
@@ -162,13 +166,17 @@ class Switch:
         transaction: InviteServer,
         identity: Identity,
         refusal: Refusal,
+        admitted_by: str,
         decision: Routing,
     ) -> None:
+        verdict = routed(self._shared.policies.decided, decision)
         if isinstance(decision, Proxy) and not transaction.answered:
-            told = self._record(request, identity, ""), self._shared.observer
+            record = self._record(request, identity, "", admitted_by)
+            record.verdicts.append(verdict)
+            told = record, self._shared.observer
             self._shared.forward(request, transaction, identity, decision, told)
         else:
-            self._turn_away(request, transaction, identity, refusal)
+            self._turn_away(request, transaction, identity, refusal, "", admitted_by)
 
     def _refusal(self, request: Request, identity: Identity) -> Refusal | None:
         """Why an INVITE cannot become a call: status, reason phrase and fields.
@@ -230,10 +238,12 @@ class Switch:
         identity: Identity,
         refusal: Refusal,
         limit: str = "",
+        admitted_by: str | None = None,
     ) -> None:
         """Refuse an INVITE of somebody known; there is a record of that too.
 
         :param limit: which one it would have broken.
+        :param admitted_by: as in ``_record``.
         """
         status, reason, fields = refusal
         tag, who = compose.new_tag(), "switch"
@@ -242,15 +252,22 @@ class Switch:
         response = compose.response(request, status, reason, to_tag=tag, fields=fields)
         if not transaction.answered:
             transaction.respond(response)
-        record = self._record(request, identity, tag)
+        record = self._record(request, identity, tag, admitted_by)
         record.limit = limit
         record.ended, record.hung_up = record.invited, who
         record.status, record.reason = status, response.reason
         self.counters["ended"] += 1
         self._shared.observer.call_ended(record)
 
-    def _record(self, request: Request, identity: Identity, tag: str) -> CallRecord:
-        """The record of an INVITE that has become no call of ours."""
-        record = new_record(compose.new_tag(), request, identity, tag, self._shared.clock.seconds())
+    def _record(
+        self, request: Request, identity: Identity, tag: str, admitted_by: str | None = None
+    ) -> CallRecord:
+        """The record of an INVITE that has become no call of ours.
+
+        :param admitted_by: the policy that has said who calls; None where it has just done so.
+        """
+        name, now = compose.new_tag(), self._shared.clock.seconds()
+        policy = self._shared.policies.decided if admitted_by is None else admitted_by
+        record = new_record(name, request, identity, policy, tag, now)
         self._shared.observer.call_started(record)
         return record

@@ -17,7 +17,15 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops import accounts, api_tables, door_tables, encryption, stir_tables, upstream
+from softswitch.ops import (
+    accounts,
+    api_tables,
+    door_tables,
+    encryption,
+    record_tables,
+    stir_tables,
+    upstream,
+)
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.door_tables import DoorTable, OverloadTable
@@ -26,12 +34,12 @@ from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
 from softswitch.ops.operator_tables import LogTable, MetricsTable
+from softswitch.ops.record_tables import RecordsTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
     MediaTable,
-    RecordsTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,
@@ -388,6 +396,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{key}.late_offer", f"our offers want {where}"
     yield from door_tables.contradictions(config.door, config.limits.connections)
     yield from api_tables.contradictions(config.api)
+    yield from record_tables.contradictions(config.records)
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

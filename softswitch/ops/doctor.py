@@ -17,14 +17,13 @@ from typing import Any
 import attrs
 
 from softswitch.errors import ConfigError
-from softswitch.ops.config import load
+from softswitch.ops.config import Config, load
 from softswitch.ops.examine import EXAMINATIONS, Finding, Patient
+from softswitch.records import query
 from softswitch.store import snapshot
 
 #: Seconds by which the store may be ahead of the clock.
 SKEW = 2.0
-#: The last bytes of the records that are looked at.
-TAIL = 65536
 
 
 def add(commands: Any) -> None:
@@ -87,7 +86,7 @@ def clock(patient: Patient) -> Iterator[Finding]:
     config = patient.config
     folder = config.state_directory
     try:
-        newest = max(_registered(folder / config.store.path), _ended(folder / config.records.path))
+        newest = max(_registered(folder / config.store.path), _ended(config))
     except (ConfigError, OSError) as error:
         yield Finding("store", "FAIL", f"{error}", "move the file away, or mend it")
         return
@@ -116,21 +115,13 @@ def _registered(path: Path) -> float:
     return max((each for each in times if isinstance(each, int | float)), default=0.0)
 
 
-def _ended(path: Path) -> float:
+def _ended(config: Config) -> float:
     """When the last call ended, Unix time; 0 for none."""
-    if not path.exists():
+    path = config.state_directory / config.records.store
+    if not config.records.store or not path.exists():
         return 0.0
-    with path.open("rb") as records:
-        records.seek(0, 2)
-        records.seek(max(0, records.tell() - TAIL))
-        last = records.read().strip().rpartition(b"\n")[2]
-    try:
-        ended = json.loads(last or b"{}").get("ended")
-    except (ValueError, AttributeError):
-        return 0.0
-    if isinstance(ended, str):
-        return datetime.fromisoformat(ended).timestamp()
-    return float(ended or 0.0)
+    with snapshot.reading(path) as connection:
+        return query.last_end(connection)
 
 
 def _timedatectl() -> str | None:

@@ -123,7 +123,9 @@ def state_directory(patient: Patient) -> Iterator[Finding]:
         mend = f"chown it to that user, or choose another switch.state_directory than {folder}"
         yield Finding("state", "FAIL", f"{there} cannot be written by {who}", mend)
         return
-    files = [folder / config.store.path, folder / config.records.path]
+    records = config.records
+    kept = [config.store.path, config.store.users, records.store, records.path]
+    files = dict.fromkeys(folder / path for path in kept if path)
     for file in filter(Path.exists, files):
         if not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
             yield Finding(

@@ -329,10 +329,16 @@ class House:
         self.upstream.stop()
         self.checks.stop()
 
-    def finish_records(self) -> None:
-        """Have records written that still wait for the media engine's figures."""
+    def close(self) -> list[Deferred[None]]:
+        """When all calls have ended: close the ports, tell of those whose records still wait for
+        the media engine's figures, and only then stop the policies, which are told of them too.
+
+        :returns: as ``stop_policies``.
+        """
+        self.transport.stop()
         if self._shared.witness is not None:
             self._shared.witness.stop()
+        return self.stop_policies()
 
     def stats(self) -> dict[str, Any]:
         """Figures for an operator: what lives, what was counted, what leaked."""

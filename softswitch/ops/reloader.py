@@ -14,12 +14,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
-from softswitch.ops.cdr import JsonLines
 from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config, load
 from softswitch.ops.house import House
 from softswitch.ops.showing import Showing
 from softswitch.ops.whole import write_whole
+from softswitch.records.archive import Archive
 from softswitch.transport.certificates import Certificates
 
 log = Logger()
@@ -117,14 +117,19 @@ def _read(path: Path, directory: Path) -> tuple[Config, Certificates]:
 
 
 def take(
-    house: House, records: JsonLines, shown: Showing, config: Config, certificates: Certificates
+    house: House,
+    archive: Archive | None,
+    shown: Showing,
+    config: Config,
+    certificates: Certificates,
 ) -> None:
     """Have a switch take a configuration.
 
     :raises ConfigError: it is refused; then everything is as it was.
     """
-    path = config.state_directory / config.records.path
-    records.try_out(path)
+    exports = config.records.exports(config.state_directory)
+    Archive.check(exports)
     house.reload(config)
-    records.move(path)
+    if archive is not None:
+        archive.renew(exports, config.records.retention)
     shown.take(certificates)

@@ -21,7 +21,6 @@ from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
 from softswitch.ops.api import ApiService
 from softswitch.ops.banning import Banning
-from softswitch.ops.cdr import JsonLines
 from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config
 from softswitch.ops.firewall import Firewall
@@ -46,6 +45,7 @@ from softswitch.plugin.media import MediaNotice
 from softswitch.plugin.record import CallRecord
 from softswitch.policy.certificatefetch import CertificateFetch
 from softswitch.policy.chain import Policy
+from softswitch.records.archive import Archive
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.users import Row, UserFile
 from softswitch.transport.certificates import Certificates
@@ -63,6 +63,9 @@ FAREWELL_SECONDS = 1.0
 
 #: Seconds beyond that which policies get that have something to finish.
 FINISH_SECONDS = 3.0
+
+#: Seconds that exporters get, after all, to carry the last records on; later they go on from there.
+EXPORT_SECONDS = 2.0
 
 
 class SwitchService(Service):
@@ -82,7 +85,7 @@ class SwitchService(Service):
         self._showing = Showing(read_certificates(config), reactor)
         state = config.state_directory
         self._store = SqliteStore(state / config.store.path)
-        self._records = JsonLines(state / config.records.path)
+        self._archive = _archive(config, reactor)
         engine = media_engine(config, self._wheel, reactor)
         names = names_in_dns(reactor)
         self.house = House(
@@ -100,7 +103,8 @@ class SwitchService(Service):
             noticed=self._noticed,
             mended=mended,
         )
-        self.house.observe(Policy("records", self._records))
+        if self._archive is not None:
+            self.house.observe(Policy("records", self._archive))
         self._look_up = names.look_up
         self.house.premises.stir.fetch_with(self._fetch)
         # A time that is set back must not make an overload last.
@@ -192,6 +196,8 @@ class SwitchService(Service):
         self.house.start()
         self._watchdog.start()
         self._showing.start()
+        if self._archive is not None:
+            self._archive.start()
         # What was made at the start stays; the collector need not look at it again, and calls
         # free their memory without it.
         gc.collect()
@@ -227,14 +233,13 @@ class SwitchService(Service):
             return
         switch.shut()
         self.house.proxy.shut()
-        finishing = self.house.stop_policies()
-        # A call that ended by itself just now has a BYE under way, too.
+        # A call that ended by itself just now has a BYE under way, too, and figures to come.
         farewell = FAREWELL_SECONDS if self.house.auditor.open else 0.0
-        self._wheel.callLater(farewell, self._finish, finishing, done)
+        self._wheel.callLater(farewell, self._finish, done)
 
-    def _finish(self, finishing: "list[Deferred[None]]", done: "Deferred[None]") -> None:
+    def _finish(self, done: "Deferred[None]") -> None:
         """Give policies that have something to finish a little time for it."""
-        finished = DeferredList(finishing)
+        finished = DeferredList(self.house.close())
         finished.addTimeout(FINISH_SECONDS, self._reactor)
         finished.addBoth(lambda _: self._close(done))
 
@@ -244,20 +249,22 @@ class SwitchService(Service):
         self._sweep.stop()
         if self._sorting is not None:
             self._sorting.stop()
-        self.house.transport.stop()
-        self.house.finish_records()
         if self.house.engine is not None:
             self.house.engine.stop()
         self.house.bindings.stop()
         self._banning.stop()
-        unserved = self._api.stop()
-        self._records.close()
+        ending = [self._api.stop()]
+        if self._archive is not None:
+            ending.append(self._archive.stop(EXPORT_SECONDS))
+        DeferredList(ending).addCallback(self._end, done)
+
+    def _end(self, result: object, done: "Deferred[None]") -> None:
         self._store.close()
         self._user_file.close()
         self._pid.release()
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
-        unserved.chainDeferred(done)
+        done.callback(None)
 
     def _noticed(self, notice: MediaNotice, record: CallRecord) -> None:
         noticed(notice, record)
@@ -271,11 +278,9 @@ class SwitchService(Service):
 
     def _waiting(self) -> dict[str, tuple[int, int]]:
         """What the threads that write have before them, and have lost."""
-        records, registrations = self._records.writer, self._store.writer
-        return {
-            "call records": (records.waiting, records.dropped),
-            "registrations": (registrations.waiting, registrations.dropped),
-        }
+        registrations = self._store.writer
+        waiting = {"registrations": (registrations.waiting, registrations.dropped)}
+        return waiting if self._archive is None else {**self._archive.waiting(), **waiting}
 
     def _fetch(self, table: StirTable, files: StirFiles) -> CertificateFetch:
         return CertificateFetch(
@@ -330,7 +335,7 @@ class SwitchService(Service):
             self._reloader.begin()
 
     def _take(self, config: Config, certificates: Certificates) -> None:
-        take(self.house, self._records, self._showing, config, certificates)
+        take(self.house, self._archive, self._showing, config, certificates)
         self._banning.firewall.table = config.door.firewall
         self._banning.renewed()
         self._api.renew(config)
@@ -344,8 +349,13 @@ class SwitchService(Service):
             self._call_log = Policy("log", CallLog())
             self.house.observe(self._call_log)
 
+    def figures(self) -> dict[str, Any]:
+        """For an operator: those of the house, and of its records."""
+        records = {} if self._archive is None else self._archive.figures()
+        return {**self.house.stats(), "records": records}
+
     def _write_stats(self) -> None:
-        write_whole(self._stats, self.house.stats())
+        write_whole(self._stats, self.figures())
 
 
 def make_service(config: Config) -> SwitchService:
@@ -366,6 +376,16 @@ def refuse(error: ConfigError) -> NoReturn:
     """
     print(f"softswitch: {error}", file=sys.__stderr__)
     raise SystemExit(2)
+
+
+def _archive(config: Config, reactor: Any) -> Archive | None:
+    """
+    :raises ConfigError: a file of call records cannot be opened.
+    """
+    table, state = config.records, config.state_directory
+    if not table.store:
+        return None
+    return Archive(state / table.store, table.retention, table.exports(state), time.time, reactor)
 
 
 def _allow_many_files() -> None:

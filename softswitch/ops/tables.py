@@ -398,13 +398,6 @@ class StoreTable:
 
 
 @attrs.frozen
-class RecordsTable:
-    """``[records]``: the file of call records, JSON lines, seen from the state directory."""
-
-    path: str = "calls.jsonl"
-
-
-@attrs.frozen
 class ForksTable:
     """``[limits.forks]``: see ``sip.forks.ForkLimits``."""
 

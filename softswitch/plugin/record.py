@@ -27,7 +27,8 @@ class Attempt:
     :ivar reason: reason phrase, or our own words when none came.
     :ivar limit: the limit of its trunk that it would have broken, as in the record; "" for none.
     :ivar leg: what ``MediaStream.leg`` calls it; "" where no leg was made.
-    :ivar caller: URI of the From field as it was sent; "" where none was.
+    :ivar caller: whom the From field named as it was sent: a URI, perhaps with a name before it;
+        "" where none was.
     :ivar user: name of the user of ours who was called so; "" for none.
     :ivar attestation: how far we have vouched for the caller's number there: "A", "B", "C" (RFC
         8588), "signed" without saying how far; "" where we have not signed it.

@@ -42,14 +42,12 @@ from softswitch.plugin.views import CallView, InviteView, RequestView, User
 from softswitch.policy.awaited import deferred
 from softswitch.policy.budget import Asked, Attention, Cost
 from softswitch.policy.checks import fault
+from softswitch.policy.subjects import Subject, about, call_id
 from softswitch.policy.terms import Terms
 from softswitch.sip.message import Field
 from softswitch.wheel import Clock, Timer
 
 log = Logger()
-
-#: What a policy is asked about; a directory, about a user's name.
-Subject: TypeAlias = RequestView | CallView | str
 
 #: Why a policy is not asked at all.
 _SHUT: Final = {
@@ -92,6 +90,7 @@ class PolicyChain:
     """All policies of a running switch.
 
     :ivar policies: all of them, in the order of asking.
+    :ivar decided: name of the policy whose decision is being told; "" where none had one.
     :ivar failures: policy's name, and "raised", "late", "rubbish", "crowded" or "resting" -> how
         often.
     :param policies: in the order of asking.
@@ -117,6 +116,7 @@ class PolicyChain:
         time: Callable[[], float] = perf_counter,
     ) -> None:
         self.policies = tuple(policies)
+        self.decided = ""
         self.failures: Counter[tuple[str, str]] = Counter()
         self._time = time
         self._attention = attention or Attention()
@@ -230,8 +230,10 @@ class PolicyChain:
                     wait.start(deferred(answer, policy, attention, time))
                     return
             if decision is not None:
+                self.decided = policy.label
                 tell(decision)
                 return
+        self.decided = ""
         tell(place.nobody)
 
     def checked(self, place: _Place, policy: Asked, subject: Subject, decision: Any) -> Any:
@@ -256,8 +258,8 @@ class PolicyChain:
             "{error}, {about}",
             error=error,
             policy=policy.name,
-            about=_about(subject),
-            call_id=_call_id(subject),
+            about=about(subject),
+            call_id=call_id(subject),
         )
         return policy.fallback
 
@@ -279,8 +281,8 @@ class PolicyChain:
             failure,
             error=error,
             policy=policy.name,
-            about=_about(subject),
-            call_id=_call_id(subject),
+            about=about(subject),
+            call_id=call_id(subject),
         )
         return policy.fallback
 
@@ -413,6 +415,7 @@ class _Wait:
         if decision is None:
             self._chain.ask(self._place, self._tell, *self._args, rest=self._rest)
         else:
+            self._chain.decided = self._policy.label
             self._tell(decision)
 
     def _end(self) -> bool:
@@ -434,15 +437,6 @@ def _methods(
         for policy in policies
         if place.providedBy(policy.plug_in)
     ]
-
-
-def _call_id(subject: Subject) -> str:
-    return "" if isinstance(subject, str) else subject.call_id
-
-
-def _about(subject: Subject) -> str:
-    """What a policy was asked about, for the log."""
-    return f"user {subject}" if isinstance(subject, str) else f"Call-ID {subject.call_id}"
 
 
 def _broken(failure: Failure) -> None:

@@ -134,7 +134,7 @@ class ResponseContext:
             response = compose.response(self.received, status, reason, to_tag=tag, fields=fields)
             self._respond(response)
             if self.call is not None:
-                self.call.refused(status, response.reason, tag, "switch")
+                self.call.refused(response, tag, "switch")
         self._go_on()
 
     # From the server transaction.
@@ -142,6 +142,8 @@ class ResponseContext:
     def cancelled(self, transaction: InviteServer, cancel: Request) -> None:
         """Whoever sent the request has given it up: so do we (16.10)."""
         self._cancelled = True
+        if self.call is not None:
+            self.call.data.record.causes = cancel.all("Reason")
         self._stop([("Reason", value) for value in cancel.all("Reason")])
         self._go_on()
 
@@ -235,8 +237,13 @@ class ResponseContext:
 
     def _new_branch(self, target: Target, breadth: int) -> Branch | None:
         """None for a call that its trunk cannot bear."""
+        received = self.received
         attempt = Attempt(
-            target.uri, self.received.call_id, self._core.clock.seconds(), target.trunk
+            target.uri,
+            received.call_id,
+            self._core.clock.seconds(),
+            target.trunk,
+            caller=str(received.from_.uri),
         )
         if self.call is not None:
             over = self._over_limit(target)
@@ -295,7 +302,7 @@ class ResponseContext:
             response = self._with_challenges(response)
         self._respond(response)
         if self.call is not None:
-            self.call.refused(status, response.reason, response.to.tag or "", who)
+            self.call.refused(response, response.to.tag or "", who)
 
     def _with_challenges(self, best: Response) -> Response:
         """The best response with the challenges of all others, so that all can be answered."""

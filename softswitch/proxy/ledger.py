@@ -144,7 +144,7 @@ class ForwardedCall:
             data.callee_tags.append(tag)
             self.refreshed(response)
 
-    def refused(self, status: int, reason: str, tag: str, who: str) -> None:
+    def refused(self, response: Response, tag: str, who: str) -> None:
         """The final refusal went to the caller.
 
         :param tag: its To tag.
@@ -152,7 +152,8 @@ class ForwardedCall:
         """
         if not self.over:
             record = self.data.record
-            record.status, record.reason, record.to_tag = status, reason, tag
+            record.status, record.reason, record.to_tag = response.status, response.reason, tag
+            record.causes = response.all("Reason") or record.causes
             self.end(who)
 
     def heard(self, request: Request, flow: Flow, by_caller: bool) -> None:
@@ -166,6 +167,7 @@ class ForwardedCall:
         if request.method == "BYE" and tag in data.callee_tags:
             data.callee_tags.remove(tag)
             if not data.callee_tags:
+                data.record.causes = request.all("Reason")
                 self.end("caller" if by_caller else "callee")
 
     def refreshed(self, response: Response) -> None:

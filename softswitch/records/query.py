@@ -107,6 +107,15 @@ def count(connection: sqlite3.Connection, wanted: Filter) -> int:
     return int(row[0])
 
 
+def last_end(connection: sqlite3.Connection) -> float:
+    """When the call ended whose record was written last, seconds since 1970; 0 for none.
+
+    :raises sqlite3.Error: the file cannot be read.
+    """
+    row = connection.execute("SELECT ended FROM calls ORDER BY position DESC LIMIT 1").fetchone()
+    return 0.0 if row is None else int(row[0]) / 1e6
+
+
 def every(connection: sqlite3.Connection, wanted: Filter) -> Iterator[str]:
     """All records as they were written, in the order of their INVITEs, without holding them all.
 

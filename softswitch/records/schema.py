@@ -96,6 +96,9 @@ def open_records(path: Path) -> sqlite3.Connection:
     """
     connection = connect(path)
     try:
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # What records that go leave behind is given back.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         prepare(connection, path, STEPS, RECORDS_ID)
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:

@@ -5,6 +5,7 @@ it. Times in it are text, ``2026-01-31T12:00:00.000000Z``.
 """
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,6 +16,7 @@ import attrs
 
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.record import Attempt, CallRecord, MediaStream, Silence, Verdict
+from softswitch.sip.fields import NameAddr
 from softswitch.sip.uri import Uri
 
 #: Fields of a record and of its parts that hold seconds since 1970.
@@ -100,11 +102,12 @@ def mos(streams: list[MediaStream]) -> float | None:
 
 
 def number_of(uri: str) -> str:
-    """The user part of a URI, or the number of a ``tel:``; "" where it has none."""
+    """The user part of a URI, perhaps with a name before it, or the number of a ``tel:``; "" where
+    it has none."""
     if not uri:
         return ""
     try:
-        return Uri.parse(uri).unquoted_user
+        return (NameAddr.parse(uri).uri if "<" in uri else Uri.parse(uri)).unquoted_user
     except SipSyntaxError:
         return ""
 
@@ -112,7 +115,8 @@ def number_of(uri: str) -> str:
 def as_json(record: CallRecord, found: Summary) -> str:
     """A record and what follows from it as one line of JSON, without the line's end.
 
-    Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them.
+    Octets of no encoding, which a peer may send, become "?": what reads JSON refuses them. Control
+    characters are escaped, those too that JSON would let pass: the text harms no terminal.
     """
     plain = _record.read(record)
     plain["call_group"] = record.call_group or record.id
@@ -121,7 +125,7 @@ def as_json(record: CallRecord, found: Summary) -> str:
     plain["silences"] = [_silence.read(each) for each in record.silences]
     plain["verdicts"] = [_verdict.read(each) for each in record.verdicts]
     plain.update(_summary.read(found))
-    return clean(_encode(plain))
+    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", clean(_encode(plain)))
 
 
 def clean(text: str) -> str:
@@ -161,6 +165,8 @@ def _utc(second: int) -> str:
     """The times of calls that end together are a few seconds."""
     return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
 
+
+_UNESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 _record: Final = _Shape(CallRecord)
 _attempt: Final = _Shape(Attempt)

@@ -87,7 +87,7 @@ def test_the_switch_stops_meanwhile(make_stage):
     alice, _, _ = talk(stage)
     alice.hang_up()
     assert not stage.records
-    stage.house.finish_records()
+    stage.house.close()
     assert len(stage.records) == 1
 
 

@@ -13,12 +13,12 @@ from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
+from softswitch.ops.record_tables import RecordsTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
     LimitsTable,
     MediaTable,
-    RecordsTable,
     StoreTable,
     SubscriptionsTable,
     SwitchTable,

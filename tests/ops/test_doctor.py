@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -23,6 +24,8 @@ from softswitch.ops.cli import main
 from softswitch.ops.config import Config, load
 from softswitch.ops.examine import Finding, Patient
 from softswitch.plain import to_plain
+from softswitch.plugin.record import CallRecord
+from softswitch.records.schema import add, open_records
 from softswitch.registrar.bindings import Binding
 from softswitch.store.sqlite import SqliteStore
 
@@ -320,11 +323,18 @@ def test_a_clock_that_has_gone_back(patient, tmp_path):
     now = time.time()
     registered(looked_at.config, now - 10)
     assert states(doctor.clock(looked_at)) == ["OK"]
-    (tmp_path / "var" / "calls.jsonl").write_text(
-        f'{{"ended": {now - 50}}}\n{{"ended": {now + 5000}}}\n'
-    )
+    records = tmp_path / "var" / "calls.sqlite"
+    with closing(open_records(records)) as connection, connection:
+        ends = {"early": now - 50, "late": now + 5000}
+        add(
+            connection,
+            [
+                CallRecord(id, id, "f", "user", "a", "sip:a@b", "sip:c@d", end - 9, ended=end)
+                for id, end in ends.items()
+            ],
+        )
     assert states(doctor.clock(looked_at)) == ["FAIL"]
-    (tmp_path / "var" / "calls.jsonl").unlink()
+    records.unlink()
     registered(looked_at.config, now + 100)
     assert states(doctor.clock(looked_at)) == ["FAIL"]
 

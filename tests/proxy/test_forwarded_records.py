@@ -97,3 +97,53 @@ def test_what_is_refused_before_it_is_forwarded(proxying):
     [record] = stage.records
     assert (record.status, record.hung_up, record.attempts) == (420, "switch", [])
     assert record.reason == "Bad Extension"
+
+
+def test_the_record_says_who_decided_and_why_it_ended(proxying):
+    """As that of any other call: the policies' verdicts, the Reason of BYE, CANCEL and refusal, the
+    caller as he was sent on."""
+    stage = proxying("bob")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.answer()
+    bob.hang_up([("Reason", "Q.850;cause=16")])
+    alice.call("bob")
+    bob.ring()
+    alice.cancel([("Reason", "SIP;cause=487")])
+    stage.run(5)
+    alice.call("bob")
+    bob.refuse(486, fields=[("Reason", "Q.850;cause=17")])
+    assert [record.causes for record in stage.records] == [
+        ["Q.850;cause=16"],
+        ["SIP;cause=487"],
+        ["Q.850;cause=17"],
+    ]
+    for record in stage.records:
+        assert [(each.question, each.policy, each.decision) for each in record.verdicts] == [
+            ("admission", "users", "user alice"),
+            ("routing", "Forwarding", "forwarded to 1 target"),
+        ]
+        assert record.call_group == record.id
+        assert record.user == "alice"
+        assert record.attempts[0].caller == record.caller
+
+
+def test_a_call_that_is_forwarded_when_the_switch_stops(proxying):
+    """Its record ends with the switch, be it answered or not, once."""
+    stage = proxying("bob")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.answer()
+    ringing = alice.call("bob")
+    bob.ring()
+    stage.house.switch.draining = True
+    stage.house.switch.shut()
+    stage.house.proxy.shut()
+    stage.settle()
+    assert ringing.statuses[-1] == 503
+    assert sorted((each.status, each.hung_up) for each in stage.records) == [
+        (200, "switch"),
+        (503, "switch"),
+    ]
+    stage.house.close()
+    assert len(stage.records) == 2

@@ -1,0 +1,237 @@
+"""Call records in files: lines of JSON or of CSV, a new file now and then.
+
+A line is there whole or not at all, and once: what had been written when a crash came is seen from
+the lines behind the place that was remembered. A file that was moved away (logrotate) is made anew.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import attrs
+
+from softswitch.errors import ConfigError
+from softswitch.records.exporter import Entry
+
+#: Bytes behind the place that was remembered which are looked through for what a crash has left:
+#: more than a batch. What is longer, somebody else has written.
+_LOOK_BACK: Final = 64 * 1024 * 1024
+
+Rotation = Literal["never", "hourly", "daily"]
+
+_PERIOD: Final = {"never": "", "hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d"}
+
+Opener = Callable[[Path], FileIO]
+
+
+class Form(Protocol):
+    """How records are written in a file, each in a line of its own."""
+
+    head: bytes
+
+    def line(self, text: str) -> bytes:
+        """A record that was kept as JSON; with its line's end."""
+
+    def id_of(self, line: bytes) -> str:
+        """The id in a line that this form has written; "" for any other."""
+
+
+@attrs.frozen
+class Turnover:
+    """When a new file begins, and how many old ones stay.
+
+    :ivar period: the UTC hour or day that one file holds.
+    :ivar bytes: beyond which a new one begins; 0 for none.
+    :ivar files: old ones that are kept, 0 for all.
+    """
+
+    period: Rotation = "never"
+    bytes: int = 0
+    files: int = 0
+
+
+def open_to_append(path: Path) -> FileIO:
+    """The file, unbuffered, made where it is missing."""
+    return FileIO(path, "a+b")
+
+
+def try_out(path: Path, opener: Opener = open_to_append) -> None:
+    """See whether records can be appended to a file; it is made where it is missing.
+
+    :raises ConfigError: they cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with opener(path) as file:
+            file.seek(0, os.SEEK_END)  # a pipe cannot: half a line could not be taken back
+    except OSError as error:
+        raise ConfigError(
+            str(path), f"a file to which records can be appended is needed here: {error}"
+        ) from error
+
+
+class Files:
+    """The outlet.
+
+    What it remembers: "inode" and "size" of the file after the last batch, and its "period".
+
+    :param now: Unix time, seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        form: Form,
+        turnover: Turnover,
+        now: Callable[[], float],
+        opener: Opener = open_to_append,
+    ) -> None:
+        self._path = path
+        self._form = form
+        self._turnover = turnover
+        self._now = now
+        self._opener = opener
+        self._file: FileIO | None = None
+        # Where what was half written begins in the file of that inode; None when all is whole.
+        self._torn: tuple[int, int] | None = None
+
+    def carry(self, batch: Sequence[Entry], state: dict[str, Any]) -> dict[str, Any]:
+        """Append the records that do not stand there yet, and see them on the disk.
+
+        :raises OSError: some may not have been written; they are not doubled next time.
+        """
+        self._mend()
+        done = self._written(state)
+        file = self._current()
+        period = self._period()
+        end = file.seek(0, os.SEEK_END)
+        if end and self._is_over(state, period, end):
+            self._turn(state)
+            file, end = self._current(), 0
+        lines = [self._form.line(each.text) for each in batch if each.id not in done]
+        text = b"".join(lines)
+        if lines and not end:
+            text = self._form.head + text
+        elif lines and os.pread(file.fileno(), 1, end - 1) != b"\n":
+            text = b"\n" + text  # what others have left stays alone
+        self._append(file, text, end)
+        return {
+            "inode": os.fstat(file.fileno()).st_ino,
+            "size": file.seek(0, os.SEEK_END),
+            "period": period,
+        }
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _append(self, file: FileIO, text: bytes, end: int) -> None:
+        rest = memoryview(text)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            self._torn = os.fstat(file.fileno()).st_ino, end
+            with suppress(OSError):
+                self._mend()
+            raise
+
+    def _mend(self) -> None:
+        """Take back what was half written, if it still stands there."""
+        if self._torn is not None:
+            file = self._current()
+            inode, end = self._torn
+            if os.fstat(file.fileno()).st_ino == inode:
+                file.truncate(min(end, file.seek(0, os.SEEK_END)))
+            self._torn = None
+
+    def _current(self) -> FileIO:
+        """The open file if the path still leads to it, else the one to which it leads now."""
+        if self._file is not None:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                    return self._file
+            self.close()
+        self._file = self._opener(self._path)
+        return self._file
+
+    def _written(self, state: dict[str, Any]) -> set[str]:
+        """Ids of records that have been written since the state was remembered, as a crash leaves
+        them; half a line is taken back."""
+        size, inode = state.get("size"), state.get("inode")
+        if size is None:  # the first batch of all, perhaps once more
+            return self._found_in_the_end()
+        if _inode(self._path) == inode:
+            return self._found_behind(self._path, size)
+        for path in self._path.parent.glob(f"{self._path.stem}*"):
+            if _inode(path) == inode:
+                return self._found_behind(path, size)
+        return set()
+
+    def _found_behind(self, path: Path, size: int) -> set[str]:
+        left_behind = path.stat().st_size - size
+        if not 0 < left_behind <= _LOOK_BACK:
+            return set()
+        with path.open("r+b") as file:
+            file.seek(size)
+            whole, end, _ = file.read(left_behind).rpartition(b"\n")
+            file.truncate(size + len(whole) + len(end))
+        return {self._form.id_of(line) for line in whole.split(b"\n")} - {""}
+
+    def _found_in_the_end(self) -> set[str]:
+        """Likewise where nothing is remembered."""
+        if _inode(self._path) is None:
+            return set()
+        with self._path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOOK_BACK))
+            return {self._form.id_of(line) for line in file.read().split(b"\n")} - {""}
+
+    def _period(self) -> str:
+        return datetime.fromtimestamp(self._now(), UTC).strftime(_PERIOD[self._turnover.period])
+
+    def _is_over(self, state: dict[str, Any], period: str, size: int) -> bool:
+        """Whether a new file is to begin."""
+        most = self._turnover.bytes
+        return bool(most and size >= most) or state.get("period", period) != period
+
+    def _turn(self, state: dict[str, Any]) -> None:
+        """Put the file aside, under the time at which that happens, and delete the oldest ones."""
+        path = self._path
+        stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        aside, number = path.with_name(f"{path.stem}-{stamp}{path.suffix}"), 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.stem}-{stamp}-{number:03}{path.suffix}")
+        path.rename(aside)
+        if self._turnover.files:
+            for old in self._put_aside()[: -self._turnover.files]:
+                old.unlink(missing_ok=True)
+
+    def _put_aside(self) -> list[Path]:
+        """Those that were put aside, the oldest first."""
+        path = self._path
+        name = re.compile(
+            rf"{re.escape(path.stem)}-(\d{{8}}T\d{{6}}Z(?:-\d{{3,}})?){re.escape(path.suffix)}"
+        )
+        found = [
+            (match[1], each)
+            for each in path.parent.iterdir()
+            if (match := name.fullmatch(each.name))
+        ]
+        return [each for _, each in sorted(found)]
+
+
+def _inode(path: Path) -> int | None:
+    """Of a file; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None

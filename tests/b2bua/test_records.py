@@ -1,0 +1,242 @@
+"""What stands in the record of a call: who decided what, numbers as sent, why it ended, what
+belongs together; and that there is one, told while whoever is told of it still listens."""
+
+import attrs
+import pytest
+from zope.interface import implementer
+
+from softswitch.plugin.decisions import Redirect, Reject
+from softswitch.plugin.interfaces import IRouter
+from softswitch.plugin.media import MediaReport
+from softswitch.plugin.observer import Observer
+from softswitch.plugin.record import MediaStream
+from softswitch.policy.chain import Policy
+from softswitch.testing.media import SeeingEngine
+
+CAUSE = 'Q.850;cause=16;text="Bye"'
+
+
+def verdicts(record):
+    return [(each.question, each.policy, each.decision) for each in record.verdicts]
+
+
+@implementer(IRouter)
+class Closed:
+    """Answers "bob" as it is told."""
+
+    def __init__(self, decision):
+        self.decision = decision
+
+    def route(self, invite):
+        return self.decision if invite.uri.user == "bob" else None
+
+
+def test_who_has_decided(stage):
+    """The policy that has said who calls, and the one that has said where to."""
+    alice, bob, carol = stage.phone("alice"), stage.phone("bob"), stage.trunk("carrier")
+    alice.call("bob")
+    bob.refuse(486)
+    alice.call("0100")
+    carol.refuse(404)
+    alice.call("nobody")
+    local, out, lost = stage.records
+    assert verdicts(local) == [
+        ("admission", "users", "user alice"),
+        ("routing", "located", "1 target"),
+    ]
+    assert verdicts(out)[1] == ("routing", "dialplan", "3 targets")
+    assert verdicts(lost)[1] == ("routing", "", "404 Not Found")
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (Reject(603, "Closed"), "603 Closed"),
+        (Reject(480), "480 Temporarily Unavailable"),
+        (Redirect(["sip:1@x", "sip:2@x"]), "302 to sip:1@x, sip:2@x"),
+    ],
+)
+def test_a_policy_turns_a_call_away(make_stage, decision, said):
+    """There is a record, which names the policy and what it has said."""
+    stage = make_stage(plug_ins=[Closed(decision)])
+    stage.phone("alice").call("bob")
+    (record,) = stage.records
+    assert record.status == decision.status
+    assert verdicts(record)[1] == ("routing", "Closed", said)
+
+
+def test_a_policy_that_takes_its_time(make_stage):
+    """It is named too, though others were asked for other calls meanwhile."""
+
+    async def later():
+        return Reject(480)
+
+    class Slow(Closed):
+        def route(self, invite):
+            return later() if super().route(invite) is not None else None
+
+    stage = make_stage(plug_ins=[Slow(Reject(480))])
+    stage.phone("alice").call("bob")
+    assert verdicts(stage.records[0])[1] == ("routing", "Slow", "480 Temporarily Unavailable")
+
+
+def test_numbers_as_received_and_as_sent(make_stage):
+    """Request-URI and From of both sides; the user who calls and the one who is called."""
+    trunk = {
+        "addresses": ["127.88.0.101"],
+        "from_user": "4989",
+        "request_host": "carrier.example",
+    }
+    stage = make_stage({"trunks": {"carrier": trunk}})
+    alice, bob, carrier = stage.phone("alice"), stage.phone("bob"), stage.trunk("carrier")
+    alice.call("bob")
+    bob.refuse(486)
+    alice.call("0100")
+    carrier.refuse(486)
+    local, out = stage.records
+    assert (local.user, local.attempts[0].user, local.attempts[0].trunk) == ("alice", "bob", None)
+    assert local.attempts[0].caller == f"<sip:alice@{stage.address[0]}>"
+    assert out.called == alice.uri("0100")
+    (attempt,) = out.attempts
+    assert (attempt.user, attempt.trunk) == ("", "carrier")
+    assert attempt.caller == carrier.line.invite.get("From").partition(";tag")[0]
+    assert "sip:4989@" in attempt.caller
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_why_a_call_ended(stage, who):
+    """The Reason of the BYE, as it came (RFC 3326)."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.answer()
+    stage.run(5)
+    (alice if who == "caller" else bob).hang_up([("Reason", CAUSE), ("Reason", "SIP;cause=200")])
+    (record,) = stage.records
+    assert record.causes == [CAUSE, "SIP;cause=200"]
+
+
+def test_why_a_call_was_given_up_or_refused(stage):
+    """The Reason of the CANCEL, and of the refusal."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.ring()
+    alice.cancel([("Reason", "SIP;cause=487")])
+    stage.run(5)
+    alice.call("bob")
+    bob.refuse(486, fields=[("Reason", "Q.850;cause=17")])
+    alice.call("bob")
+    stage.run(5)
+    bob.refuse(486)
+    stage.run(5)
+    assert [record.causes for record in stage.records] == [
+        ["SIP;cause=487"],
+        ["Q.850;cause=17"],
+        [],
+    ]
+
+
+def test_a_call_that_stands_alone(stage):
+    """Its group is itself."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.refuse(486)
+    (record,) = stage.records
+    assert record.call_group == record.id
+
+
+def test_an_attended_transfer_is_one_group(stage):
+    """The call whose leg came over, the call that it came to, named after the one that began first;
+    a call that is picked up out of that belongs to it too."""
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    for phone in (alice, bob, carol):
+        phone.can("replaces")
+        phone.answers["INVITE"] = 200
+    alice.call("bob")
+    bob.answer()
+    stage.run(5)
+    first = next(iter(stage.house.switch.calls))
+    other = bob.line
+    second = bob.call("carol")
+    stage.run(5)
+    carol.answer()
+    stage.run(5)
+    other.refer(bob.uri("carol"), second)
+    stage.run(10)
+    assert len(stage.house.switch.calls) == 1
+    taken = bob.call("carol", fields=[("Replaces", carol.line.replaces)])
+    stage.run(10)
+    assert taken.stands
+    taken.request("BYE")
+    stage.run(5)
+    assert len(stage.records) == 3
+    assert {record.call_group for record in stage.records} == {first}
+
+
+def test_a_pick_up_is_one_group(stage):
+    """The call that rang, and the one that took it."""
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    alice.call("bob")
+    stage.run(3)
+    bob.ring()
+    stage.run(3)
+    first = next(iter(stage.house.switch.calls))
+    taken = carol.call("bob", fields=[("Replaces", f"{bob.line.replaces};early-only")])
+    stage.run(10)
+    taken.request("BYE")
+    stage.run(5)
+    assert [record.call_group for record in stage.records] == [first, first]
+
+
+def test_a_take_over_that_fails_is_none(stage):
+    """Calls that have nothing to do with each other afterwards are no group."""
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    alice.answers["INVITE"] = 488
+    line = alice.call("bob")
+    stage.run(3)
+    bob.answer()
+    stage.run(5)
+    carol.call("bob", fields=[("Replaces", bob.line.replaces)])
+    stage.run(10)
+    line.request("BYE")
+    stage.run(5)
+    assert len(stage.records) == 2
+    assert all(record.call_group == record.id for record in stage.records)
+
+
+@attrs.define
+class Listening(Observer):
+    """Notes what it is told, in order, and that it is told to stop."""
+
+    told: list[str] = attrs.Factory(list)
+
+    def call_ended(self, record):
+        self.told.append(f"{record.status} {len(record.media)}")
+
+    def stop(self):
+        self.told.append("stop")
+
+
+@pytest.mark.parametrize("delay", [0.5, 60])
+def test_policies_hear_of_what_the_stop_has_ended(make_stage, delay):
+    """A call that is hung up because the switch stops is told of before the policies are stopped,
+    with its figures where they come in time, without them else; nothing comes in after that."""
+    stage = make_stage(engine=lambda clock: SeeingEngine(clock, delay))
+    listening = Listening()
+    stage.house.policies.observe(Policy("listening", listening))
+    stage.house.policies.policies += (Policy("listening", listening),)
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    alice.call("bob")
+    bob.answer()
+    stage.run(5)
+    stage.engine.reports[next(iter(stage.house.switch.calls))] = MediaReport(
+        (MediaStream("a", 0, packets=5),), ""
+    )
+    stage.house.switch.draining = True
+    stage.house.switch.shut()
+    stage.run(1)
+    assert stage.house.close() == []
+    assert listening.told == [f"200 {int(delay < 1)}", "stop"]
+    refused = carol.call("bob")
+    stage.run(1)
+    assert refused.statuses == []
+    assert len(stage.records) == 1
