@@ -111,7 +111,7 @@ class PostgresqlTable:
             connection.execute(
                 sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, record jsonb NOT NULL)").format(
                     self._identifier(),
-                    sql.SQL(", ").join([sql.SQL(each) for each in columns]),  # type: ignore[arg-type]  # our own
+                    sql.SQL(", ").join([sql.SQL(each) for each in columns]),
                 )
             )
 

@@ -44,9 +44,10 @@ class WebServer:
         :raises CarryError: it was not taken, as far as can be known.
         """
         body = f'{{"version": "{API}", "records": [{",".join(each.text for each in batch)}]}}'
+        posted: Callable[[bytes, str], Any] = self._posted
         try:
-            status: int = blockingCallFromThread(
-                self._reactor, self._posted, body.encode(), key([each.id for each in batch])
+            status = blockingCallFromThread(
+                self._reactor, posted, body.encode(), key([each.id for each in batch])
             )
         except (TimeoutError, CancelledError) as error:
             raise CarryError("the web server has not answered in time") from error
