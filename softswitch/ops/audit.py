@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from softswitch.api.tokens import Caller
 from softswitch.errors import ConfigError
-from softswitch.ops.cdr import Lines, open_to_append
+from softswitch.store.lines import Lines, open_to_append
 from softswitch.store.writer import Writer
 
 #: Seconds for which lines are gathered before they are written.

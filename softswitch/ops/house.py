@@ -330,11 +330,8 @@ class House:
         self.checks.stop()
 
     def close(self) -> list[Deferred[None]]:
-        """When all calls have ended: close the ports, tell of those whose records still wait for
-        the media engine's figures, and only then stop the policies, which are told of them too.
-
-        :returns: as ``stop_policies``.
-        """
+        """All calls have ended: close the ports, tell of the records that wait for media figures,
+        and only then stop the policies, which are told of them too; see ``stop_policies``."""
         self.transport.stop()
         if self._shared.witness is not None:
             self._shared.witness.stop()

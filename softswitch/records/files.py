@@ -7,9 +7,7 @@ the lines behind the place that was remembered. A file that was moved away (logr
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -17,6 +15,7 @@ import attrs
 
 from softswitch.errors import ConfigError
 from softswitch.records.exporter import Entry
+from softswitch.store.lines import Lines, Opener, open_to_append
 
 #: Bytes behind the place that was remembered which are looked through for what a crash has left:
 #: more than a batch. What is longer, somebody else has written.
@@ -25,8 +24,6 @@ _LOOK_BACK: Final = 64 * 1024 * 1024
 Rotation = Literal["never", "hourly", "daily"]
 
 _PERIOD: Final = {"never": "", "hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d"}
-
-Opener = Callable[[Path], FileIO]
 
 
 class Form(Protocol):
@@ -53,11 +50,6 @@ class Turnover:
     period: Rotation = "never"
     bytes: int = 0
     files: int = 0
-
-
-def open_to_append(path: Path) -> FileIO:
-    """The file, unbuffered, made where it is missing."""
-    return FileIO(path, "a+b")
 
 
 def try_out(path: Path, opener: Opener = open_to_append) -> None:
@@ -95,31 +87,25 @@ class Files:
         self._form = form
         self._turnover = turnover
         self._now = now
-        self._opener = opener
-        self._file: FileIO | None = None
-        # Where what was half written begins in the file of that inode; None when all is whole.
-        self._torn: tuple[int, int] | None = None
+        self._lines = Lines(path, opener)
 
     def carry(self, batch: Sequence[Entry], state: dict[str, Any]) -> dict[str, Any]:
         """Append the records that do not stand there yet, and see them on the disk.
 
         :raises OSError: some may not have been written; they are not doubled next time.
         """
-        self._mend()
+        file = self._lines.current()
         done = self._written(state)
-        file = self._current()
         period = self._period()
         end = file.seek(0, os.SEEK_END)
         if end and self._is_over(state, period, end):
-            self._turn(state)
-            file, end = self._current(), 0
+            self._turn()
+            file, end = self._lines.current(), 0
         lines = [self._form.line(each.text) for each in batch if each.id not in done]
-        text = b"".join(lines)
         if lines and not end:
-            text = self._form.head + text
-        elif lines and os.pread(file.fileno(), 1, end - 1) != b"\n":
-            text = b"\n" + text  # what others have left stays alone
-        self._append(file, text, end)
+            lines.insert(0, self._form.head)
+        self._lines.append(lines)
+        file = self._lines.current()
         return {
             "inode": os.fstat(file.fileno()).st_ino,
             "size": file.seek(0, os.SEEK_END),
@@ -128,40 +114,7 @@ class Files:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _append(self, file: FileIO, text: bytes, end: int) -> None:
-        rest = memoryview(text)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        except OSError:
-            self._torn = os.fstat(file.fileno()).st_ino, end
-            with suppress(OSError):
-                self._mend()
-            raise
-
-    def _mend(self) -> None:
-        """Take back what was half written, if it still stands there."""
-        if self._torn is not None:
-            file = self._current()
-            inode, end = self._torn
-            if os.fstat(file.fileno()).st_ino == inode:
-                file.truncate(min(end, file.seek(0, os.SEEK_END)))
-            self._torn = None
-
-    def _current(self) -> FileIO:
-        """The open file if the path still leads to it, else the one to which it leads now."""
-        if self._file is not None:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
-                    return self._file
-            self.close()
-        self._file = self._opener(self._path)
-        return self._file
+        self._lines.close()
 
     def _written(self, state: dict[str, Any]) -> set[str]:
         """Ids of records that have been written since the state was remembered, as a crash leaves
@@ -202,7 +155,7 @@ class Files:
         most = self._turnover.bytes
         return bool(most and size >= most) or state.get("period", period) != period
 
-    def _turn(self, state: dict[str, Any]) -> None:
+    def _turn(self) -> None:
         """Put the file aside, under the time at which that happens, and delete the oldest ones."""
         path = self._path
         stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")
