@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from softswitch.b2bua import crossing, earlyoffer
+from softswitch.b2bua import crossing, earlyoffer, sessionid
 from softswitch.b2bua.bodies import find_sdp
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.settling import Settling
@@ -77,6 +77,7 @@ class Bridge(Settling):
 
     def provisional(self, response: Response) -> None:
         """Carry leg b's ringing or early media to the caller, or a transferee."""
+        sessionid.meet(self.a, self.b)
         if not self.a.hears(response):
             return
         if not (self.data.offerer or self.data.settled) and response.body:
@@ -86,6 +87,7 @@ class Bridge(Settling):
 
     def accepted(self, leg: Leg, response: Response) -> None:
         """Carry a leg's 2xx to the other."""
+        sessionid.meet(self.a, self.b)
         data, other = self.data, self.other(leg)
         if self.lacks_answer(leg, response):
             return

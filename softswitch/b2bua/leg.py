@@ -11,7 +11,7 @@ import attrs
 
 from softswitch.b2bua import identity
 from softswitch.dialog.session import Session
-from softswitch.dialog.usage import Life, SessionData, answer
+from softswitch.dialog.usage import Life, SessionData
 from softswitch.media.endpoint import MediaEndpoint
 from softswitch.plugin.media import MediaNetwork
 from softswitch.plugin.profile import DEFAULT, Profile
@@ -376,7 +376,7 @@ class _Over(LegUser, Negotiator):
         pass
 
     def leg_requested(self, leg: Leg, request: Request, transaction: InviteServer | Server) -> None:
-        answer(transaction, leg.scope, 481)
+        leg.session.answer(transaction, 481)
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
         pass

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import attrs
 
+from softswitch.b2bua import sessionid
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.leg import Leg, LegData, LegUser
 from softswitch.b2bua.progress import CallData, Loan, State
@@ -96,6 +97,8 @@ class Legs:
         self._legs[name] = leg
         if shared.journal is not None:
             shared.journal.leg_began(self._data.id, name, dialog.call_id)
+        if transaction is not None and shared.settings.session_id:
+            self._data.record.session_id = sessionid.begin(leg)
         if kind == "user":
             shared.lamps.leg_began(data)
             shared.occupancy.leg_began(data, self._data.id)
@@ -117,6 +120,7 @@ class Legs:
         engine = None if past_us else shared.engine
         bridge = Bridge(data, a, b, self._user, engine, shared.clock, seconds, realm)
         self.bridges[b.name] = bridge
+        sessionid.call(a, b)
         return bridge
 
     def bridge_of(self, leg: Leg) -> Bridge | None:
@@ -142,6 +146,9 @@ class Legs:
         for leg in self._data.legs.values():
             if leg.kind == "user":
                 self._shared.lamps.leg_changed(leg)
+        bridge = self.bridges.get(self._data.joined)
+        if bridge is not None:
+            self._data.record.session_id = bridge.b.session.data.dialog.session_id
         self.watch()
 
     def watch(self) -> None:
@@ -355,6 +362,9 @@ class Legs:
         leg.data.name = name
         leg.belong_to(self._user)
         self._legs[name], self._data.legs[name] = leg, leg.data
+        bridge = self.bridge_of(leg)
+        if bridge is not None and bridge.other(leg).session.data.uuid:
+            sessionid.call(bridge.other(leg), leg)
 
 
 def _of_a_page(wants: MediaProfile | None) -> MediaProfile:

@@ -52,6 +52,7 @@ class CallSettings:
     :ivar stop_on: refusals that speak for the callee wherever he is, so that nobody else is tried
         for him (RFC 3261 21.6).
     :ivar forks: to how many places a call may go.
+    :ivar session_id: whether each side is told how the session is identified end to end (RFC 7989).
     """
 
     try_seconds: float = 4.0
@@ -60,6 +61,7 @@ class CallSettings:
     realm: str = ""
     stop_on: frozenset[int] = frozenset(range(600, 700))
     forks: ForkLimits = attrs.field(factory=ForkLimits)
+    session_id: bool = True
 
 
 class Policies(Protocol):

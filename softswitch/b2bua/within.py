@@ -13,7 +13,7 @@ from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
 from softswitch.dialog.dialog import Dialog
-from softswitch.dialog.usage import CAPABILITIES, answer
+from softswitch.dialog.usage import CAPABILITIES
 from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
 from softswitch.sip.events import check_notify
@@ -60,21 +60,21 @@ def treat(
         refer(leg, request, transaction)
     elif treatment == "end":
         fields = CAPABILITIES if method == "OPTIONS" else ()
-        answer(transaction, leg.scope, 200, fields=fields)
+        leg.session.answer(transaction, 200, fields=fields)
     elif treatment == "refuse":
         fields = [("Accept", "application/sdp")] if method == "INFO" else CAPABILITIES
-        answer(transaction, leg.scope, REFUSED[method], fields=fields)
+        leg.session.answer(transaction, REFUSED[method], fields=fields)
     elif treatment == "relay" and (far is None or far.session.find_dialog() is None):
-        answer(transaction, leg.scope, 500, fields=[("Retry-After", "2")])
+        leg.session.answer(transaction, 500, fields=[("Retry-After", "2")])
     elif treatment == "relay" and far is not None:
         relay(shared, leg, far, request, transaction)
     elif method == "NOTIFY":
-        answer(transaction, leg.scope, 481)
+        leg.session.answer(transaction, 481)
     elif method == "SUBSCRIBE":
         if transfer is None or not transfer.subscribed(leg, request, transaction):
-            answer(transaction, leg.scope, 489)
+            leg.session.answer(transaction, 489)
     else:
-        answer(transaction, leg.scope, 405 if method in METHODS else 501, fields=CAPABILITIES)
+        leg.session.answer(transaction, 405 if method in METHODS else 501, fields=CAPABILITIES)
 
 
 def treatment_of(leg: Leg, far: Leg | None, method: str) -> str:
@@ -106,7 +106,7 @@ def relay(shared: Shared, leg: Leg, far: Leg, request: Request, transaction: Ser
         fields = [terms.field(field) for field in fields]
         body = terms.body(request.get("Content-Type") or "", body)
     transaction.adopt(leg.scope, None)
-    told = partial(_answered, transaction, method, leg.profile, far.profile)
+    told = partial(_answered, transaction, method, leg, far.profile)
     far.session.request(method, fields, body, told, crossing.hops(request))
 
 
@@ -132,7 +132,7 @@ def _terms(shared: Shared, leg: Leg, far: Leg) -> Translation:
 def _answered(
     transaction: Server,
     method: str,
-    to: Profile,
+    to: Leg,
     source: Profile,
     status: int,
     reason: str,
@@ -141,8 +141,8 @@ def _answered(
     if transaction.answered:
         return
     told = crossing.status(status, source)
-    fields = _crossing(response, method, to) if response is not None else []
-    fields += crossing.challenges(response, source)
+    fields = _crossing(response, method, to.profile) if response is not None else []
+    fields += crossing.challenges(response, source) + to.session.identified
     body = response.body if response is not None else b""
     transaction.respond(
         compose.response(

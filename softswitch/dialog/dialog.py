@@ -54,6 +54,7 @@ class Dialog:
         whatever the peer's Contact and Record-Routes say (RFC 3261 12.1.1, 12.1.2).
     :ivar large_over_tcp: whether a request that is too large for a datagram may go over TCP, where
         nothing says by which transport the peer is to be reached (RFC 3261 18.1.1).
+    :ivar session_id: the Session-ID of all that we send within it (RFC 7989); "" for none.
     """
 
     call_id: str
@@ -72,6 +73,7 @@ class Dialog:
     spaces: list[Space] = attrs.Factory(list)
     secure: bool = False
     large_over_tcp: bool = True
+    session_id: str = ""
 
     @classmethod
     def answering(
@@ -134,6 +136,7 @@ class Dialog:
             spaces=self.spaces,
             secure=self.secure,
             large_over_tcp=self.large_over_tcp,
+            session_id=self.session_id,
         )
 
     def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
@@ -257,6 +260,8 @@ class Dialog:
         if method in REFRESHING:
             built.append(("Contact", self.contact))
             built.append(("Allow", ALLOW))
+        if self.session_id:
+            built.append(("Session-ID", self.session_id))
         return Request(method, target, built, body)
 
 

@@ -16,7 +16,6 @@ from softswitch.dialog.dialog import ALLOW
 from softswitch.dialog.usage import (
     Event,
     State,
-    answer,
     bears_sdp,
     compose_within,
     has_option,
@@ -79,10 +78,10 @@ def prack_received(session: "Exchange", request: Request, transaction: Server) -
     state = data.reliable
     invite = data.invite
     if state is None or state.sent is None or request.get("RAck") is None:
-        answer(transaction, session.scope, 481)
+        session.answer(transaction, 481)
         return
     if _acknowledged(request) != (state.rseq, state.cseq, "INVITE"):
-        answer(transaction, session.scope, 481)
+        session.answer(transaction, 481)
         return
     described = bears_sdp(request)
     said, state.sent = state.sent, None
@@ -94,7 +93,7 @@ def prack_received(session: "Exchange", request: Request, transaction: Server) -
         transaction.adopt(session.scope, None)
         session.hold_open("PRACK", transaction)
     else:
-        answer(transaction, session.scope, 200)
+        session.answer(transaction, 200)
     if described:
         session.user.prack_received(request)
     _go_on(session, state)
@@ -104,6 +103,7 @@ def answer_prack(session: "Exchange", status: int, fields: Iterable[Field], body
     """Answer the PRACK that has brought an offer, and let go what has waited for that."""
     state = session.data.reliable
     if state is not None and state.prack is not None:
+        fields = [*fields, *session.identified]
         response = compose.response(state.prack, status, fields=fields, body=body)
         state.prack = None
         session.let_go_of("PRACK", response)

@@ -13,7 +13,7 @@ from softswitch.dialog import early, refresh, reliable, update
 from softswitch.dialog.data import Provisional, UpdateState
 from softswitch.dialog.exchange import Exchange
 from softswitch.dialog.update import can_send
-from softswitch.dialog.usage import Event, Life, State, answer, supported
+from softswitch.dialog.usage import Event, Life, State, supported
 from softswitch.errors import SipSyntaxError, StateError
 from softswitch.flow import Flow
 from softswitch.sip.fields import split_values
@@ -210,14 +210,14 @@ class Session(Exchange):
         try:
             in_order = self._is_in_order(request, transaction.flow)
         except SipSyntaxError as error:
-            answer(transaction, self.scope, error.status, error.reason)
+            self.answer(transaction, error.status, error.reason)
             return
         if not in_order:
-            answer(transaction, self.scope, 500, "CSeq Out Of Order")
+            self.answer(transaction, 500, "CSeq Out Of Order")
         elif isinstance(transaction, InviteServer):
             self._reinvited(transaction)
         elif request.method == "BYE":
-            answer(transaction, self.scope, 200)
+            self.answer(transaction, 200)
             self._bye_received(request)
         elif request.method == "PRACK":
             reliable.prack_received(self, request, transaction)
@@ -248,11 +248,11 @@ class Session(Exchange):
         if self.state in theirs or updating is UpdateState.THEIRS:
             # RFC 3261 14.2: theirs is not finished yet.
             retry = ("Retry-After", str(random.randrange(0, 11)))
-            answer(transaction, self.scope, 500, fields=[retry])
+            self.answer(transaction, 500, fields=[retry])
         elif self.state not in (State.IDLE, State.WAITING) or updating is UpdateState.OURS:
-            answer(transaction, self.scope, 491)
+            self.answer(transaction, 491)
         elif too_brief:
-            answer(transaction, self.scope, 422, fields=too_brief)
+            self.answer(transaction, 422, fields=too_brief)
         else:
             if updating is UpdateState.WAITING:
                 self.updates.lose(491)

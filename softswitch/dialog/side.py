@@ -13,6 +13,7 @@ from softswitch.dialog.usage import (
     SessionData,
     SessionUser,
     State,
+    answer,
 )
 from softswitch.flow import Flow
 from softswitch.machine import DataMachine
@@ -22,6 +23,7 @@ from softswitch.sip import compose
 from softswitch.sip.fields import split_values
 from softswitch.sip.message import Field, Message, Request, Response
 from softswitch.sip.names import REASONS
+from softswitch.sip.sessionid import sender_uuid
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.wheel import Clock, Timer
@@ -194,6 +196,25 @@ class Side(DataMachine):
             self.data.allow = ", ".join(message.all("Allow"))
         if message.get("Supported") is not None:
             self.data.supported = ", ".join(message.all("Supported"))
+        told = message.get("Session-ID")
+        if told is not None:
+            self.data.uuid = sender_uuid(told) or self.data.uuid
+
+    def answer(
+        self,
+        transaction: InviteServer | Server,
+        status: int,
+        reason: str | None = None,
+        fields: Iterable[Field] = (),
+    ) -> None:
+        """Answer a request of theirs at once; its transaction then runs out within the scope."""
+        answer(transaction, self.scope, status, reason, [*fields, *self.identified])
+
+    @property
+    def identified(self) -> list[Field]:
+        """The Session-ID of what we send (RFC 7989), where we say one."""
+        said = self.data.dialog.session_id
+        return [("Session-ID", said)] if said else []
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """A request within the dialog, ACK apart."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from softswitch.dialog import refresh
 from softswitch.dialog.data import UpdateData, UpdateState
 from softswitch.dialog.dialog import ALLOW
-from softswitch.dialog.usage import Event, Life, State, answer, bears_sdp, supported
+from softswitch.dialog.usage import Event, Life, State, bears_sdp, supported
 from softswitch.machine import DataMachine
 from softswitch.sip import compose
 from softswitch.sip.message import Field, Request, Response
@@ -153,6 +153,7 @@ class Update(DataMachine):
         assert request is not None
         if status < 300:
             fields = [*accepting(self._session, request), *fields]
+        fields = [*fields, *self._session.identified]
         response = compose.response(request, status, reason, fields=fields, body=body)
         self._session.let_go_of("UPDATE", response)
 
@@ -175,7 +176,7 @@ def received(session: "Exchange", request: Request, transaction: Server) -> None
     too_brief = refresh.too_brief(request, session.profile)
     status = 0
     if too_brief:
-        answer(transaction, session.scope, 422, fields=too_brief)
+        session.answer(transaction, 422, fields=too_brief)
         return
     if under_way is not None and under_way.state is UpdateState.THEIRS:
         status = 500
@@ -183,13 +184,13 @@ def received(session: "Exchange", request: Request, transaction: Server) -> None
         status = conflict(session, request.from_.tag or "")
     if status:
         fields = [] if status == 491 else [("Retry-After", str(random.randrange(0, 11)))]
-        answer(transaction, session.scope, status, fields=fields)
+        session.answer(transaction, status, fields=fields)
     elif bears_sdp(request):
         if session.state is State.WAITING:
             session.fire(Event.OVERTAKEN)
         session.updates.received(request, transaction)
     else:
-        answer(transaction, session.scope, 200, fields=accepting(session, request))
+        session.answer(transaction, 200, fields=accepting(session, request))
 
 
 def accepting(session: "Exchange", request: Request) -> list[Field]:

@@ -192,6 +192,7 @@ class SessionData:
     :ivar reliable: what we answer reliably to their INVITE; None before there is any.
     :ivar update: the UPDATE that is under way; None before the first.
     :ivar timer: the interval that holds; None before there is any.
+    :ivar uuid: of the peer, as its Session-ID has said (RFC 7989), or as we say for it; "" before.
     """
 
     dialog: Dialog
@@ -212,6 +213,7 @@ class SessionData:
     reliable: Reliable | None = None
     update: UpdateData | None = None
     timer: TimerData | None = None
+    uuid: str = ""
 
 
 def compose_within(
@@ -227,6 +229,8 @@ def compose_within(
     :param tag: "" for that of the dialog.
     """
     assert data.invite is not None
+    if data.dialog.session_id:
+        fields = [*fields, ("Session-ID", data.dialog.session_id)]
     return compose.response(
         data.invite,
         status,

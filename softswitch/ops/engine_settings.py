@@ -15,6 +15,7 @@ def call_settings(config: Config) -> CallSettings:
         realm=config.realm,
         stop_on=frozenset(switch.stop_on),
         forks=fork_limits(config),
+        session_id=switch.session_id,
     )
 
 

@@ -50,6 +50,7 @@ class SwitchTable:
     :ivar emergency: numbers that go out whatever the limits and the checks of trunks say, as they
         are dialled or as they are sent on.
     :ivar no_trunk_status: what the caller hears where no member of a trunk is up.
+    :ivar session_id: whether calls bear a Session-ID (RFC 7989).
     """
 
     domains: tuple[Host, ...] = ()
@@ -62,6 +63,7 @@ class SwitchTable:
     policy_seconds: Seconds = 2.0
     emergency: tuple[str, ...] = ("112", "911")
     no_trunk_status: Literal[500, 480] = 500
+    session_id: bool = True
 
 
 @attrs.frozen

@@ -54,7 +54,7 @@ RULED: Final = frozenset(
         *("p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy"),
         *("identity", "identity-info", "date", "diversion", "history-info"),
         *("content-language", "content-transfer-encoding", "mime-version"),
-        *("user-agent", "server", "retry-after", "subscription-state", "event"),
+        *("user-agent", "server", "retry-after", "subscription-state", "event", "session-id"),
     )
 )
 

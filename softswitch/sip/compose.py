@@ -63,12 +63,12 @@ def cancel(invite: Request, fields: Iterable[Field] = ()) -> Request:
 
 def new_branch() -> str:
     """A branch, unique in space and time, with RFC 3261's magic cookie."""
-    return f"z9hG4bK{_random(10)}"
+    return f"z9hG4bK{random_digits(10)}"
 
 
 def sealed_branch(call_id: str, secret: str) -> str:
     """A branch that nobody else can make, so that a response proves that we sent the request."""
-    salt = _random(8)
+    salt = random_digits(8)
     return f"z9hG4bK{salt}{seal(salt + call_id, secret)}"
 
 
@@ -85,12 +85,12 @@ def seal(text: str, secret: str) -> str:
 
 def new_tag() -> str:
     """A tag of 64 random bits (RFC 3261 19.3)."""
-    return _random(8)
+    return random_digits(8)
 
 
 def new_call_id(host: str) -> str:
     """A Call-ID of 96 random bits at ``host``."""
-    return f"{_random(12)}@{host}"
+    return f"{random_digits(12)}@{host}"
 
 
 def stateless_tag(request: Request, secret: bytes) -> str:
@@ -105,8 +105,8 @@ def stateless_tag(request: Request, secret: bytes) -> str:
     return hmac.digest(secret, identity, "sha256")[:8].hex()
 
 
-def _random(size: int) -> str:
-    """Random bytes in hex digits, of which the kernel is asked for a page at a time."""
+def random_digits(size: int) -> str:
+    """So many random bytes as hex digits; the kernel is asked for a page of them at a time."""
     drawn = _pool.read(size)
     if len(drawn) < size:
         _pool.seek(0)
@@ -142,4 +142,4 @@ _pool: Final = BytesIO()
 _COPIED: Final = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 _COPIED_ON_TRYING: Final = _COPIED | {"Timestamp"}
 _COPIED_WITH_ROUTE: Final = _COPIED | {"Record-Route"}
-_COMPANION: Final = frozenset(("From", "To", "Call-ID", "Route"))
+_COMPANION: Final = frozenset(("From", "To", "Call-ID", "Route", "Session-ID"))
