@@ -10,16 +10,19 @@ the memory is used up: first calls that ended well, the oldest first, then those
 what there is of the calls that live.
 """
 
-import re
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 import attrs
 
-from softswitch.flight.tape import ENTRY_BYTES, RECORD_BYTES, Tape, Told
-from softswitch.journal import RECEIVED, SENT, Entry, Note
+from softswitch.errors import StateError
+from softswitch.flight.ladder import Drawing, Ladder, Participant, Row
+from softswitch.flight.pcap import capture
+from softswitch.flight.tape import ENTRY_BYTES, RECORD_BYTES, Tape, Told, call_id_of
+from softswitch.flight.verdicts import in_words
+from softswitch.journal import DECIDED, RECEIVED, SENT, Entry, Note
 from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 
@@ -35,8 +38,6 @@ FOLLOWERS: Final = 200
 #: Final statuses that are no failure of anybody's: busy, given up, declined.
 ORDINARY: Final = frozenset((486, 487, 600, 603))
 
-_CALL_ID: Final = re.compile(rb"\n(?:Call-ID|i)[ \t]*:[ \t]*(?:\r\n[ \t]+)?([^\r\n]*)", re.I)
-
 
 @attrs.frozen
 class FlightSettings:
@@ -47,6 +48,7 @@ class FlightSettings:
     :ivar memory: bytes that all calls may take.
     :ivar call_memory: bytes that one may take.
     :ivar other_memory: bytes of messages that belong to no call.
+    :ivar hide_messages: whether the bodies of MESSAGE requests are masked.
     """
 
     keep_seconds: float = 300.0
@@ -54,6 +56,33 @@ class FlightSettings:
     memory: int = 64 * 1024 * 1024
     call_memory: int = 256 * 1024
     other_memory: int = 1024 * 1024
+    hide_messages: bool = True
+
+
+@attrs.frozen
+class Summary:
+    """A call in a list; plain data.
+
+    :ivar id: the call's.
+    :ivar caller: URI of its From, as received.
+    :ivar called: its Request-URI, as received.
+    :ivar invited: when the INVITE came, seconds since 1970.
+    :ivar answered: when the caller was told of the answer; None for never.
+    :ivar ended: when it was over; None while it lives.
+    :ivar status: the final one that the caller was told; 0 for none yet.
+    :ivar failed: whether it ended otherwise than it should.
+    :ivar session_id: see ``CallRecord``.
+    """
+
+    id: str
+    caller: str
+    called: str
+    invited: float
+    answered: float | None
+    ended: float | None
+    status: int
+    failed: bool
+    session_id: str
 
 
 class Recorder(Observer):
@@ -109,24 +138,70 @@ class Recorder(Observer):
 
     def before(self, tape: Tape) -> list[Entry]:
         """What came with its Call-IDs when it was no call yet, or was one no more."""
-        return [entry for entry in self._others if _call_id(entry[3]) in tape.legs]
+        return [entry for entry in self._others if call_id_of(entry[3]) in tape.legs]
 
     def others(self) -> list[Entry]:
         """The last messages that belong to no call, in order."""
         self.sort()
         return list(self._others)
 
-    def follow(self, tape: Tape, told: Told) -> Callable[[], None] | None:
-        """Have somebody told of what is added to a call.
+    def calls(self) -> list[Summary]:
+        """Every call, the oldest first."""
+        return [
+            Summary(
+                tape.id,
+                record.caller,
+                record.called,
+                record.invited,
+                record.answered,
+                tape.ended,
+                record.status,
+                tape.failed,
+                record.session_id,
+            )
+            for tape in self
+            if (record := tape.record) is not None
+        ]
 
-        :returns: ends that; None where too many follow calls already.
-        """
-        if self._following >= FOLLOWERS:
+    def ladder(self, name: str) -> Ladder | None:
+        """A call as it can be shown; ``name`` as in ``find``, None where there is none."""
+        tape = self.find(name)
+        return None if tape is None else self._drawing(tape).ladder()
+
+    def pcap(self, name: str) -> bytes | None:
+        """The capture of a call, likewise."""
+        tape = self.find(name)
+        if tape is None:
             return None
+        return capture([*self.before(tape), *tape], hide_messages=self.settings.hide_messages)
+
+    def follow(
+        self, name: str, told: Callable[[Row, Sequence[Participant]], None]
+    ) -> tuple[Ladder, Callable[[], None]] | None:
+        """Show a call, and tell of each row that is added from now on, with those who take part by
+        then; who is new stands to the right.
+
+        :returns: what there is of it, and what ends the telling; None as above. It ends by itself
+            when the call is dropped.
+        :raises StateError: too many follow calls already.
+        """
+        tape = self.find(name)
+        if tape is None:
+            return None
+        if self._following >= FOLLOWERS:
+            raise StateError(f"{FOLLOWERS} calls are being followed already")
+        drawing = self._drawing(tape)
+        ladder = drawing.ladder()
+
+        def tell(_: Tape, entry: Entry) -> None:
+            told(drawing.row(entry), drawing.participants)
+
         self._following += 1
-        told = partial(told)  # one that is followed twice by the same is told twice
-        tape.followers.append(told)
-        return partial(self._leave, tape, told)
+        tape.followers.append(tell)
+        return ladder, partial(self._leave, tape, tell)
+
+    def _drawing(self, tape: Tape) -> Drawing:
+        return Drawing(tape, self.before(tape), hide_messages=self.settings.hide_messages)
 
     def _leave(self, tape: Tape, told: Told) -> None:
         if told in tape.followers:
@@ -174,11 +249,14 @@ class Recorder(Observer):
         for _ in range(len(journal)):
             entry = journal.popleft()
             about = entry[3]
-            tape = owners.get(about if isinstance(about, str) else _call_id(about))
+            tape = owners.get(about if isinstance(about, str) else call_id_of(about))
             if tape is None:
                 if entry[1] is RECEIVED or entry[1] is SENT:
                     self._keep_other(entry)
                 continue
+            if entry[1] is DECIDED:
+                policy, decision = entry[2]
+                entry = entry[0], DECIDED, f"{policy} {in_words(decision)}", about
             added += tape.add(entry, most)
             for told in tape.followers:
                 told(tape, entry)
@@ -241,15 +319,3 @@ def has_failed(record: CallRecord) -> bool:
     if record.answered is None:
         return record.status >= 400 and record.status not in ORDINARY
     return record.hung_up == "switch"
-
-
-def _call_id(message: bytes | str) -> str:
-    """The Call-ID of a message as the parser reads it; "" where it has none. A text is one."""
-    if isinstance(message, str):
-        return message
-    start = message.find(b"\r\nCall-ID: ") + 11
-    if start < 11 or message.find(b"\r\n\r\n", 0, start) >= 0:
-        found = _CALL_ID.search(message.partition(b"\r\n\r\n")[0])
-        return "" if found is None else found[1].strip().decode("utf-8", "replace")
-    end = message.find(b"\r\n", start)
-    return message[start : end if end >= 0 else None].strip().decode("utf-8", "replace")

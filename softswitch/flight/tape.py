@@ -4,6 +4,7 @@ What is on it stands in flat lists of plain values, four for each entry: the gar
 nothing to follow there, and a message is the very bytes that came or went.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -19,6 +20,9 @@ RECORD_BYTES: Final = 4096
 
 #: Values of an entry.
 _WIDTH: Final = 4
+
+#: The field of a Call-ID: compact, folded, in any case.
+_CALL_ID: Final = re.compile(rb"\n(?:Call-ID|i)[ \t]*:[ \t]*(?:\r\n[ \t]+)?([^\r\n]*)", re.I)
 
 #: Told of what is added from now on.
 Told = Callable[["Tape", Entry], None]
@@ -110,3 +114,15 @@ class Tape:
         for half in (self._head, self._tail or ()):
             values = iter(half)
             yield from zip(values, values, values, values, strict=True)
+
+
+def call_id_of(message: bytes | str) -> str:
+    """The Call-ID of a message as the parser reads it; "" where it has none. A text is one."""
+    if isinstance(message, str):
+        return message
+    start = message.find(b"\r\nCall-ID: ") + 11
+    if start < 11 or message.find(b"\r\n\r\n", 0, start) >= 0:
+        found = _CALL_ID.search(message.partition(b"\r\n\r\n")[0])
+        return "" if found is None else found[1].strip().decode("utf-8", "replace")
+    end = message.find(b"\r\n", start)
+    return message[start : end if end >= 0 else None].strip().decode("utf-8", "replace")

@@ -30,4 +30,5 @@ class FlightTable:
             self.keep_failed_seconds,
             self.megabytes * 1024 * 1024,
             self.call_kilobytes * 1024,
+            hide_messages=self.hide_messages,
         )

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-Address = tuple[str, int]
+from softswitch.flight.terminal import WIDTH, arrow
 
-#: Characters from one host's line to the next.
-WIDTH = 18
+Address = tuple[str, int]
 
 
 class Carried(NamedTuple):
@@ -50,8 +49,9 @@ def ladder(log: Iterable[Carried], names: Mapping[Address | str, str] | None = N
     head = " " * 11 + "".join(f"{name[: WIDTH - 1]:^{WIDTH}}" for name in columns)
     lines = [head.rstrip()]
     for carried, left, right, text in messages:
-        arrow = _arrow(len(columns), left, right, carried.fate in ("lost", "nobody"))
-        lines.append(f"{carried.at:10.3f} {arrow} {text}")
+        stopped = carried.fate in ("lost", "nobody")
+        drawn = arrow(len(columns), left, right, stopped)
+        lines.append(f"{carried.at:10.3f} {drawn} {text}")
     return "\n".join(lines) + "\n"
 
 
@@ -70,20 +70,6 @@ def _start_line(data: bytes) -> str | None:
         if name.strip().lower() == "cseq":
             return f"{first} ({value.strip()})"
     return first
-
-
-def _arrow(columns: int, start: int, end: int, stopped: bool) -> str:
-    """The hosts' lines with an arrow from one to another; an X where it never arrived."""
-    row = list((" " * (WIDTH // 2) + "|").ljust(WIDTH) * columns)
-    here, there = (WIDTH // 2 + WIDTH * column for column in (start, end))
-    if here == there:
-        row[here + 1 : here + 3] = "-<"
-        return "".join(row)
-    step = 1 if there > here else -1
-    for place in range(here + step, there, step):
-        row[place] = "-"
-    row[there - step] = "X" if stopped else ">" if step > 0 else "<"
-    return "".join(row)
 
 
 def _written(address: Address) -> str:

@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from softswitch.errors import StateError
 from softswitch.flight.recorder import FOLLOWERS, UNSORTED, FlightSettings, Recorder, has_failed
 from softswitch.flight.tape import ENTRY_BYTES, Tape
 from softswitch.flow import Flow
@@ -121,8 +122,11 @@ def test_what_is_no_call_is_kept_apart(stage):
 def test_the_verdicts_of_policies(stage):
     """Who has admitted the caller, and where the call goes by whom."""
     tape = talked(stage)
-    told = [(entry[2][0], type(entry[2][1]).__name__) for entry in tape if entry[1] == DECIDED]
-    assert told == [("users", "Challenge"), ("users", "Allow"), ("located", "Route")]
+    assert [entry[2] for entry in tape if entry[1] == DECIDED] == [
+        "users asks for a password",
+        "users admits user alice",
+        "located routes to sip:bob@127.88.0.12:5060",
+    ]
 
 
 def test_timers_that_fire(make_stage):
@@ -294,21 +298,28 @@ def test_following_a_call():
     there are so many at most."""
     made, clock = recorder()
     play(made, "one")
-    tape = made.find("one")
     told = []
-    leave = made.follow(tape, lambda tape, entry: told.append((tape.id, entry[0])))
+    ladder, leave = made.follow("one", lambda row, who: told.append((row, list(who))))
+    assert [row.at for row in ladder.rows] == [0.0, 2.0]
     made.note((9.0, SENT, FLOW, message("one@a")))
+    other = FLOW._replace(remote_port=5070)
+    made.note((9.5, SENT, other, message("one@a")))
     made.sort()
+    leave()
     leave()
     made.note((10.0, SENT, FLOW, message("one@a")))
     made.sort()
-    assert told == [("one", 9.0)]
-    assert all(made.follow(tape, print) for _ in range(FOLLOWERS))
-    assert made.follow(tape, print) is None
+    assert [(row.at, row.source, row.target) for row, _ in told] == [(9.0, 1, 0), (9.5, 1, 2)]
+    assert [each.address for each in told[-1][1]] == ["127.88.0.9:5060", "", "127.88.0.9:5070"]
+    for _ in range(FOLLOWERS):
+        assert made.follow("one", print) is not None
+    with pytest.raises(StateError, match="200 calls are being followed"):
+        made.follow("one", print)
+    assert made.follow("none", print) is None
     clock.now = 1000.0
     made.sort()
     play(made, "two")
-    assert made.follow(made.find("two"), print) is not None
+    assert made.follow("two", print) is not None
 
 
 @pytest.mark.parametrize(

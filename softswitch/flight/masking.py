@@ -1,0 +1,121 @@
+"""What is never shown of a message: what proves a password, keys, what somebody has dialled. Pure.
+
+A mask is as long as what it hides, so that the message stays one whose lengths are right: a
+capture of it opens in Wireshark. What cannot be told apart is hidden with it.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+#: What stands for each byte that is hidden.
+_STAR: Final = b"*"
+
+#: Parameters of Authorization that prove nothing (RFC 7616 3.4).
+_OPEN: Final = frozenset(
+    (b"username", b"realm", b"nonce", b"uri", b"algorithm", b"qop", b"nc", b"opaque", b"userhash")
+)
+
+#: A header field with credentials, folded or not, wherever it stands: a message may hold another.
+_CREDENTIALS: Final = re.compile(
+    rb"^((?:Proxy-)?Authorization|(?:Proxy-)?Authentication-Info)([ \t]*:[ \t]*)"
+    rb"([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)",
+    re.I | re.M,
+)
+_PARAMETER: Final = re.compile(rb'([\w-]+)(\s*=\s*)("(?:[^"\\]|\\.)*"?|[^,\s]*)')
+_SCHEME: Final = re.compile(rb"\s*([^\s,=]+)(\s+)")
+
+#: The password in a URI (RFC 3261 19.1.1).
+_URI_PASSWORD: Final = re.compile(rb"(sips?:[^:@\s<>;?]+:)([^@\s<>]+)(?=@)", re.I)
+
+#: Keys in session descriptions: SDES (RFC 4568), ICE (RFC 8839 5.4), MIKEY (RFC 4567), ``k=``.
+_KEYS: Final = (
+    (b"inline:", re.compile(rb"(inline:)([^|\s;]+)", re.I)),
+    (b"ice-pwd", re.compile(rb"(a=ice-pwd:[ \t]*)([^\r\n]+)", re.I)),
+    (b"key-mgmt", re.compile(rb"(a=key-mgmt:[ \t]*)([^\r\n]+)", re.I)),
+    (b"\nk=", re.compile(rb"(\nk=)([^\r\n]+)")),
+)
+
+#: Digits in the body of an INFO, and in that of KPML (RFC 4730).
+_SIGNAL: Final = re.compile(rb"^([ \t]*(?:Signal|d)[ \t]*=[ \t]*)([^\r\n]+)", re.I | re.M)
+_KPML: Final = re.compile(rb"(\bdigits[ \t]*=[ \t]*)(\"[^\"]*\"|'[^']*')", re.I)
+_DIGITS: Final = re.compile(rb"[0-9A-Da-d*#,\s]+")
+_TEXT: Final = re.compile(rb"[^\r\n]")
+
+
+def masked(message: bytes, *, hide_messages: bool = True) -> bytes:
+    """A message as it may be shown.
+
+    :param hide_messages: whether the body of a MESSAGE is hidden, too.
+    """
+    if b"uth" in message or b"UTH" in message:
+        message = _CREDENTIALS.sub(_without_proof, message)
+    if b":" in message and b"@" in message:
+        message = _URI_PASSWORD.sub(_second, message)
+    for sign, keys in _KEYS:
+        if sign in message or sign in message.lower():
+            message = keys.sub(_second, message)
+    head, end, body = message.partition(b"\r\n\r\n")
+    if body:
+        body = _masked_body(head, body, hide_messages)
+    return head + end + body
+
+
+def _masked_body(head: bytes, body: bytes, hide_messages: bool) -> bytes:
+    if head.startswith(b"INFO "):
+        body = _SIGNAL.sub(_second, body)
+        if _DIGITS.fullmatch(body):
+            body = _TEXT.sub(_STAR, body)
+    elif head.startswith(b"MESSAGE ") and hide_messages:
+        return _TEXT.sub(_STAR, body)
+    if b"digits" in body.lower():
+        body = _KPML.sub(_second, body)
+    return body
+
+
+def _second(found: re.Match[bytes]) -> bytes:
+    return found[1] + _STAR * len(found[2])
+
+
+def _without_proof(found: re.Match[bytes]) -> bytes:
+    name, colon, value = found.groups()
+    if b"-info" in name.lower():
+        return name + colon + _PARAMETER.sub(_closed(b"nextnonce", b"qop", b"nc"), value)
+    scheme = _SCHEME.match(value)
+    ended = value.replace(b'\\"', b"").count(b'"') % 2 == 0
+    if scheme is None or scheme[1].lower() != b"digest" or not ended:
+        return name + colon + _STAR * len(value)
+    begun = scheme.end()
+    return name + colon + value[:begun] + _PARAMETER.sub(_closed(*_OPEN), value[begun:])
+
+
+def _closed(*shown: bytes) -> Callable[[re.Match[bytes]], bytes]:
+    """Hides the values of all parameters but these."""
+
+    def hide(found: re.Match[bytes]) -> bytes:
+        name, equals, value = found.groups()
+        if name.lower() in shown:
+            return found[0]
+        if len(value) > 1 and value.startswith(b'"') and value.endswith(b'"'):
+            return name + equals + b'"' + _STAR * (len(value) - 2) + b'"'
+        return name + equals + _STAR * len(value)
+
+    return hide
+
+
+def visible(text: str) -> str:
+    """A text in which nothing moves the cursor, turns the direction of writing or is not to be
+    seen: such characters are written as Python writes them. Lines end with "\\n"."""
+    return "".join(
+        each if each == "\n" or each.isprintable() else _escaped(each)
+        for each in text.replace("\r\n", "\n")
+    )
+
+
+def shown(message: bytes, *, hide_messages: bool = True) -> str:
+    """A message as text that can be shown to anybody."""
+    return visible(masked(message, hide_messages=hide_messages).decode("utf-8", "backslashreplace"))
+
+
+def _escaped(character: str) -> str:
+    return "    " if character == "\t" else repr(character)[1:-1]
