@@ -230,7 +230,8 @@ def take_down(
 #: What the dialog, the transaction layer, the composer and the requester write into each request
 #: themselves.
 WRITTEN_ANEW = PROOFS | {
-    *("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow")
+    *("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Allow"),
+    "Session-ID",
 }
 
 #: What the dialog writes into requests that may refresh its target, and into no others.
