@@ -18,6 +18,7 @@ RANDOM = [
     (re.compile(r"tag=[0-9a-f]{16}"), "TAG"),
     (re.compile(r"[0-9a-f]{24}@"), "CALL-ID@"),
     (re.compile(r"(?<=X-Softswitch-Mark: )[0-9a-f]{16}"), "MARK"),
+    (re.compile(r"(?<=Session-ID: )[0-9a-f]{12}4[0-9a-f]{19}"), "UUID"),
     (re.compile(r"(?<=o=- )[0-9]{5,}"), "SESSION"),
     (re.compile(r"(?<=m=audio )[0-9]{5}"), "PORT"),
     (re.compile(r"(?<=Content-Length: )[0-9]+"), "LENGTH"),

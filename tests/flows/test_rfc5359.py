@@ -176,7 +176,8 @@ def test_2_7_to_2_9_call_forwarding(make_flow, transport, hangs_up, when):
     carol.ring()
     carol.answer()
     flow.hang_up(line, carol.line)
-    heard = "<180 <181" if when == "no_answer" else "<181 <180"  # a second 180 says the same
+    # A second 180 says who it is that rings (RFC 7989).
+    heard = "<180 <181 <180" if when == "no_answer" else "<181 <180"
     flow.saw(f"""
         alice: call+ {heard} <200+ >ACK bye
         {tried[when]}
