@@ -43,6 +43,7 @@ from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
+from softswitch.trunk.tolls import REFUSED
 
 #: Provisional answers after which somebody may pick up: the phone rings, or the call is queued.
 RINGING = frozenset((180, 182, 183))
@@ -120,6 +121,7 @@ class Hunt:
                 trial.attempt.answered = self._shared.clock.seconds()
                 trial.attempt.status, trial.attempt.reason = response.status, response.reason
                 self._shared.traffic.heard(trial.target, trial.flow)
+                self._shared.traffic.answered(trial.toll)
                 del self.data.trials[number]
         self.stop([ELSEWHERE], "Call completed elsewhere")
 
@@ -210,11 +212,7 @@ class Hunt:
                 self._give_up_all([], "Declined elsewhere")
         elif target.trunk is not None and failure.reached:
             busy = failure.status == 486
-            for turn in data.turns:
-                turn.targets = [
-                    each for each in turn.targets if not same_callee(each, target, busy)
-                ]
-            data.turns = [turn for turn in data.turns if turn.targets]
+            data.keep(lambda each: not same_callee(each, target, busy))
 
     def _give_up_all(self, fields: list[Field], reason: str, callee: Target | None = None) -> None:
         """Or, of several callees of ours, but the one to whom that target belongs."""
@@ -364,7 +362,7 @@ class Hunt:
         attempt.user = registered if trunk is None else ""
         attempt.attestation, attempt.origid = begun.signed.attestation, begun.signed.origid
         bridge = self._user.new_callee(trial.leg, dialog, flow, target, far)
-        bridge.b.data.elsewhere = bool(trial.diversions)
+        bridge.b.data.elsewhere, bridge.b.data.toll = bool(trial.diversions), trial.toll
         fields: list[Field] = [
             *shown.visible(crossing.fields(invite, far)),
             *crossing.describing(invite),
@@ -387,12 +385,18 @@ class Hunt:
         if asked and self._is_kept_back(trial, trunk, flow):
             return False
         if over is None:
-            traffic.tried(target, flow)
-            return True
+            who, dialled = self._view.identity or _NOBODY, self._dialled(target)
+            by = trial.diversions[-1].by if trial.diversions else ""
+            toll = traffic.charge(target, dialled, who, by, self._call_id, data.counted)
+            if isinstance(toll, str):
+                trial.toll = toll
+                traffic.tried(target, flow)
+                return True
+            trial.attempt.limit = toll.limit
+            self.failed(trial, Failure(toll.status, "", fields=[REFUSED]))
+            return False
         status, trial.attempt.limit = over
-        for turn in data.turns:
-            turn.targets = [each for each in turn.targets if each.trunk != trunk]
-        data.turns = [turn for turn in data.turns if turn.targets]
+        data.keep(lambda each: each.trunk != trunk)
         self.failed(trial, Failure(status, ""))
         return False
 
@@ -417,9 +421,7 @@ class Hunt:
             return True
         status, trial.attempt.limit = over
         data, his = self.data, trial.target.call_to
-        for turn in data.turns:
-            turn.targets = [each for each in turn.targets if each.call_to != his]
-        data.turns = [turn for turn in data.turns if turn.targets]
+        data.keep(lambda each: each.call_to != his)
         self.failed(trial, Failure(status, ""))
         return False
 

@@ -46,6 +46,7 @@ class LegData:
     :ivar answer_due: when our UPDATE must have been answered, likewise.
     :ivar member: address of the trunk's member that is its peer; "" for none in particular.
     :ivar counts: under which of its trunk's limits it counts; "" for none.
+    :ivar toll: its run at whoever's expense, see ``trunk.tolls``; "" for none.
     """
 
     name: str
@@ -66,6 +67,7 @@ class LegData:
     answer_due: float | None = None
     member: str = ""
     counts: Literal["", "in", "out"] = ""
+    toll: str = ""
 
 
 class Negotiator(Protocol):

@@ -139,6 +139,15 @@ class Switch:
             call.fire(Event.HUNG_UP, None, None, TIMED_OUT, 0, *TIMED_OUT_FIELDS)
         return record
 
+    def toll_spent(self, toll: str, why: str) -> None:
+        """Whose leg runs at somebody's expense has had what he may (``trunk.tolls``): the call
+        ends."""
+        for call in list(self.calls.values()):
+            if any(leg.toll == toll for leg in call.data.legs.values()):
+                self.counters[why] += 1
+                fields: tuple[Field, ...] = (("Reason", f'Q.850;cause=102;text="{why}"'),)
+                call.fire(Event.HUNG_UP, None, None, why, 0, *fields)
+
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
         for call in list(self.calls.values()):

@@ -3,6 +3,7 @@
 ``hunt`` does what stands here.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -132,6 +133,7 @@ class Trial:
     :ivar flow: on which it is called; None while the target is being resolved.
     :ivar places: where else its URI leads, the next first (RFC 3263 4.3).
     :ivar breadth: of the call's, the share that is its own (RFC 5393).
+    :ivar toll: its run at whoever's expense; "" for none.
     """
 
     leg: str
@@ -143,6 +145,7 @@ class Trial:
     flow: Flow | None = None
     places: list[Destination] = attrs.Factory(list)
     breadth: int = BREADTH
+    toll: str = ""
 
 
 @attrs.define
@@ -155,6 +158,7 @@ class HuntData:
     :ivar tries: how many trials there have been; a later hunt of the same call goes on from there,
         since legs are named by it.
     :ivar forks: how many targets have been tried.
+    :ivar counted: the numbers for which the call was counted at whoever's expense.
     :ivar best: the failure that the caller is told when nothing is left.
     :ivar forward: where the call goes on when all of the present route has failed.
     :ivar diversions: who has forwarded the call to the present route, the first one first.
@@ -168,6 +172,7 @@ class HuntData:
     trials: dict[int, Trial] = attrs.Factory(dict)
     tries: int = 0
     forks: int = 0
+    counted: list[str] = attrs.Factory(list)
     best: Failure | None = None
     forward: dict[str, Route] = attrs.Factory(dict)
     diversions: list[Diversion] = attrs.Factory(list)
@@ -194,6 +199,12 @@ class HuntData:
         self.forks += count
         return list(zip(turn.targets, shares(left, count), strict=True))
 
+    def keep(self, wanted: Callable[[Target], bool]) -> None:
+        """Of what is to come, only the targets that are still wanted."""
+        for turn in self.turns:
+            turn.targets = list(filter(wanted, turn.targets))
+        self.turns = [turn for turn in self.turns if turn.targets]
+
     def give_up(self, callee: Target | None) -> list[Trial]:
         """Forget everything, or all that concerns the same user of ours as a target.
 
@@ -204,9 +215,7 @@ class HuntData:
             self.asking.clear()
             trials, self.trials = list(self.trials.values()), {}
             return trials
-        for turn in self.turns:
-            turn.targets = [each for each in turn.targets if is_another(each, callee)]
-        self.turns = [turn for turn in self.turns if turn.targets]
+        self.keep(lambda each: is_another(each, callee))
         found = {
             number: trial
             for number, trial in self.trials.items()

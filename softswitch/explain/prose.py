@@ -52,6 +52,8 @@ def _parts(rehearsal: Rehearsal) -> Iterator[bytes]:
     if invite is not None:
         for number, tried in enumerate(rehearsal.tries, 1):
             yield from _tried(rehearsal, invite, number, tried)
+    if limit := rehearsal.limit:
+        yield _line(f"\nTurned away by a limit: {limit}")
     for response, data in rehearsal.answers:
         yield _line(f"\nThe caller is told {response.status} {response.reason}, {_size(data)}")
         yield data

@@ -113,6 +113,14 @@ class Rehearsal:
     answers: list[tuple[Response, bytes]]
     health: Mapping[tuple[str, str], str]
 
+    @property
+    def limit(self) -> str:
+        """The first limit by which it was turned away, as it stands in the record; "" for none."""
+        record = self.diary.record
+        if record is None:
+            return ""
+        return record.limit or next((each.limit for each in record.attempts if each.limit), "")
+
 
 #: Plays whatever is to be played; each turn is a moment at which a policy waits for the world, and
 #: is sent whether it may go on waiting.
@@ -151,6 +159,7 @@ def rehearse(
         report=_heedless,
     )
     StoredUsers(house, config.user_file).start(snapshot.users(config.user_file))
+    house.tolls.restore(snapshot.counters(config.state_directory / config.store.path))
     # A directory that must be waited for may know him yet.
     if wishes.as_user and house.premises.look_up_user(wishes.as_user) is None:
         raise ConfigError("--as-user", f"{config.file} knows no user {wishes.as_user}")

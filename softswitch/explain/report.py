@@ -20,6 +20,7 @@ tries      the INVITEs that leave: ``seconds`` after the one that came, ``listen
            ``transport``, ``host``, ``port``, ``target``, ``trunk``, ``invite``,
            ``numbers``, ``fields``, ``sdp``, ``fate``
 answers    what the caller is told, but for 100: ``status``, ``reason``, ``response``
+limit      the first limit by which it was turned away, as in the record; "" for none
 outcome    "leaves", "refused", "redirected", or "silent" where nothing came of it
 ========== ========================================================================
 
@@ -70,6 +71,7 @@ def json_of(rehearsal: Rehearsal) -> dict[str, Any]:
             {"status": response.status, "reason": response.reason, "response": text(data)}
             for response, data in rehearsal.answers
         ],
+        "limit": rehearsal.limit,
         "outcome": outcome(rehearsal),
     }
 

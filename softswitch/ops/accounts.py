@@ -54,6 +54,7 @@ def user_of(name: str, table: UserTable, realm: str, offered: Sequence[str] = ()
         CallLimits(
             table.max_calls, table.max_calls_in, table.max_calls_out, table.max_calls_status
         ),
+        table.fraud.cells,
     )
 
 

@@ -34,6 +34,8 @@ class Banning:
     """Keeps the bans of one switch.
 
     :ivar firewall: who else keeps those that are proven.
+    :ivar others: what else a command may wish for -> what does it, with the wish, and says what
+        came of it.
     :param door: whose they are.
     :param state: the state directory.
     """
@@ -48,6 +50,7 @@ class Banning:
         self._lines = 0
         # Networks that were banned by order, and of which the firewall was told.
         self._told: set[str] = set()
+        self.others: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
     def start(self) -> None:
         """Take over the bans of the last run, and have the firewall keep them, too."""
@@ -98,6 +101,8 @@ class Banning:
 
     def _granted(self, wish: dict[str, Any]) -> dict[str, Any]:
         doing, door = wish["do"], self._door
+        if doing in self.others:
+            return self.others[doing](wish)
         if doing == "list":
             return {"done": True, **_plain(self._door.bans.all())}
         network = wish["network"]

@@ -2,6 +2,7 @@
 
 ``softswitch check [FILE]`` says what is wrong with a configuration and its plug-ins (``check``);
 ``softswitch doctor`` says what is wrong with the machine (``doctor``);
+``softswitch account`` lists accounts that are blocked, and lets them call again (``account``);
 ``softswitch ban`` lists, makes and lifts bans in the running switch (``ban``);
 ``softswitch reload [FILE]`` has the running switch take it (``reload``);
 ``softswitch token NAME`` makes a token for the API (``token``);
@@ -17,7 +18,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import ban, check, doctor, plugin, reload, token, users
+from softswitch.ops import account, ban, check, doctor, plugin, reload, token, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -49,6 +50,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     check.add(commands)
     doctor.add(commands)
 
+    account.arrange(commands)
     ban.arrange(commands)
     users.arrange(commands)
 

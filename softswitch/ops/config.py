@@ -22,6 +22,7 @@ from softswitch.ops import (
     api_tables,
     door_tables,
     encryption,
+    fraud_tables,
     record_tables,
     stir_tables,
     upstream,
@@ -30,6 +31,7 @@ from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
+from softswitch.ops.fraud_tables import FraudTable
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
@@ -85,6 +87,7 @@ class Config:
     store: StoreTable = attrs.field(factory=StoreTable)
     records: RecordsTable = attrs.field(factory=RecordsTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
+    fraud: FraudTable = attrs.field(factory=FraudTable)
     subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
     stir: StirTable = attrs.field(factory=StirTable)
     door: DoorTable = attrs.field(factory=DoorTable)
@@ -385,6 +388,17 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         for wrong_key, mend in upstream.contradictions(config.trunks[trunk.name]):
             yield f"{key}.{wrong_key}", mend
     yield from media_faults(config)
+    tables: dict[str, Mapping[str, Any]] = {
+        "groups": config.groups,
+        "users": config.users,
+        "trunks": config.trunks,
+    }
+    accounts_of = {
+        f"{key_path(kind, name)}.fraud": each.fraud
+        for kind, found in tables.items()
+        for name, each in found.items()
+    }
+    yield from fraud_tables.contradictions(config.fraud, accounts_of)
     for (kind, name), profile in {("", ""): config.dialog, **config.profiles}.items():
         if profile.late_offer == "offer" and "bypass" in (config.media.engine, profile.media):
             key = f"{key_path(f'{kind}s', name)}.dialog" if kind else "dialog"

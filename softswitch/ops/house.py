@@ -30,6 +30,7 @@ from softswitch.ops.engine_settings import call_settings, subscription_settings
 from softswitch.ops.guard import Guard
 from softswitch.ops.premises import Premises
 from softswitch.ops.reloading import check_reloadable
+from softswitch.ops.tolls import toll_rules
 from softswitch.ops.whereabouts import Whereabouts
 from softswitch.plugin.interfaces import IBindingStore
 from softswitch.plugin.media import IMediaEngine, MediaNotice
@@ -38,7 +39,6 @@ from softswitch.plugin.views import House as OfferedHouse
 from softswitch.policy import load
 from softswitch.policy.budget import Attention
 from softswitch.policy.chain import Policy, PolicyChain
-from softswitch.policy.located import dialled
 from softswitch.policy.users import asking
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
@@ -48,7 +48,6 @@ from softswitch.registrar.moves import Moves
 from softswitch.registrar.notifier import Registrations
 from softswitch.registrar.registrar import Registrar
 from softswitch.scope import Auditor
-from softswitch.sip.uri import Uri
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
@@ -59,6 +58,7 @@ from softswitch.trunk.checks import Checks
 from softswitch.trunk.group import escape_user
 from softswitch.trunk.registering import RegistrationData, World
 from softswitch.trunk.registrations import UpstreamRegistrations
+from softswitch.trunk.tolls import Tolls
 from softswitch.trunk.traffic import Traffic
 from softswitch.trunk.veils import Veils
 from softswitch.wheel import Clock
@@ -77,6 +77,7 @@ class House:
     :ivar premises: what the configuration says of users and trunks; another after a reload.
     :ivar policies: what it says of policies; likewise.
     :ivar switch: its calls.
+    :ivar tolls: who pays for them, where they go out over trunks.
     :ivar passage: what goes on outside of them.
     :ivar attention: which policy has the reactor.
     :ivar recorder: what has happened in its calls; None where that is not kept.
@@ -206,7 +207,8 @@ class House:
         self._registering = RegisterHandler(registrar, self.fronts, self.policies)
         self.agent.handlers["REGISTER"] = self._registering.received
         Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
-        self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status)
+        self.tolls = Tolls(clock)
+        self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status, self.tolls)
         self.traffic.throttles = self.guard.throttles
         self.proxy = Forwarder(
             clock,
@@ -235,6 +237,8 @@ class House:
         self.agent.proxy = self.proxy
         shared.forward = self.proxy.forward
         self.switch = Switch(shared)
+        self.tolls.end = self.switch.toll_spent
+        self.tolls.rules = toll_rules(self.premises, self.policies.policies)
         self.passage = self._passage(shared)
         self._shared = shared
         self._record()
@@ -267,6 +271,7 @@ class House:
         self.occupancy.emergency = frozenset(config.switch.emergency)
         self.traffic.renew(premises.trunks, config.switch.no_trunk_status)
         self.traffic.throttles = self.guard.throttles
+        self.tolls.rules = toll_rules(premises, policies.policies)
         self.upstream.renew(premises.trunks)
         self.checks.renew(premises.trunks, config.switch.try_seconds)
         premises.nonces.lifetime = config.auth.nonce_seconds
@@ -404,13 +409,7 @@ class House:
             package.changed = state.changed
             agents.append(state)
         shared.lamps = lamps
-        return Passage(shared, self._user_of, agents, settings)
-
-    def _user_of(self, uri: Uri) -> str:
-        """The name of the user of ours whom a URI means, "" for others."""
-        name = dialled(uri, self.premises)
-        user = self.premises.find_user(name) if name else None
-        return "" if user is None else user.name
+        return Passage(shared, lambda uri: self.premises.user_of(uri), agents, settings)
 
     def _chain(self, premises: Premises, previous: PolicyChain | None) -> PolicyChain:
         """The policies of a configuration.

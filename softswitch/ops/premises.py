@@ -23,10 +23,12 @@ from softswitch.plugin.profile import Profile
 from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import BindingView, Identity, RequestView, RingGroup, User
 from softswitch.policy.admission import Authenticator
+from softswitch.policy.located import dialled
 from softswitch.policy.stir import Numbers
 from softswitch.policy.users import Roll, Users
 from softswitch.policy.waiting import Found
 from softswitch.sip.digest import Nonces
+from softswitch.sip.uri import Uri
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener, Network
@@ -163,6 +165,12 @@ class Premises:
     def find_user(self, name: str) -> User | None:
         """The user of that name or number, as far as can be said at once."""
         return self.users.find(name)
+
+    def user_of(self, uri: Uri) -> str:
+        """The name of the user of ours whom a URI means, "" for others."""
+        name = dialled(uri, self)
+        user = self.find_user(name) if name else None
+        return "" if user is None else user.name
 
     def look_up_user(self, name: str) -> Found | Awaitable[Found]:
         """The user of that name or number, after a wait if need be."""

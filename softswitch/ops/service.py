@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from softswitch.errors import ConfigError
 from softswitch.media.farm import RelayFarm
 from softswitch.media.rtpengine import RtpengineEngine
+from softswitch.ops.accounting import Accounting
 from softswitch.ops.api import ApiService
 from softswitch.ops.banning import Banning
 from softswitch.ops.certificates import read_certificates
@@ -131,6 +132,9 @@ class SwitchService(Service):
         self._banning = Banning(
             self.house.transport.door, state, Firewall(config.door.firewall), reactor
         )
+        self._accounting = Accounting(self.house.tolls, self._store, reactor)
+        self._banning.others["list accounts"] = lambda wish: self._accounting.blocked()
+        self._banning.others["lift account"] = lambda wish: self._accounting.lift(wish["account"])
         self._reloader = Reloader(
             Path(config.file).absolute(),
             config.directory,
@@ -180,6 +184,7 @@ class SwitchService(Service):
                 self.house.engine.start()
             restored = self.house.bindings.restore(transport.is_alive, _unreadable)
             self._api.start()
+            self._accounting.start()
         except ConfigError as error:
             refuse(error)
         self._banning.start()
@@ -253,6 +258,7 @@ class SwitchService(Service):
             self.house.engine.stop()
         self.house.bindings.stop()
         self._banning.stop()
+        self._accounting.stop()
         ending = [self._api.stop()]
         if self._archive is not None:
             ending.append(self._archive.stop(EXPORT_SECONDS))

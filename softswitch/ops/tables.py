@@ -7,6 +7,7 @@ from typing import Any, Literal
 import attrs
 
 from softswitch.ops.door_tables import ConnectionsTable
+from softswitch.ops.fraud_tables import AccountTable
 from softswitch.ops.stir_tables import TrunkStirTable
 from softswitch.ops.tls_tables import TrunkTlsTable
 from softswitch.ops.values import (
@@ -191,6 +192,8 @@ class TrunkTable:
     :ivar health: how its members are watched.
     :ivar limits: what it may carry.
     :ivar overload_control: whether it is asked how much it can bear (RFC 7339).
+    :ivar fraud: what it may do over other trunks, as ``[fraud]`` says of users; but for ``closed``,
+        nothing is limited that is not limited here.
     :ivar register: how we register at it; None where we do not.
     :ivar tls: whom we believe where we connect to it over TLS.
     :ivar stir: how the numbers of its calls are verified and signed.
@@ -247,6 +250,7 @@ class TrunkTable:
     health: HealthTable = attrs.field(factory=HealthTable)
     limits: TrunkLimitsTable = attrs.field(factory=TrunkLimitsTable)
     overload_control: bool = False
+    fraud: AccountTable = attrs.field(factory=AccountTable)
     register: RegisterTable | None = None
     tls: TrunkTlsTable = attrs.field(factory=TrunkTlsTable)
     stir: TrunkStirTable = attrs.field(factory=TrunkStirTable)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import attrs
 
+from softswitch.ops.fraud_tables import AccountTable
 from softswitch.ops.values import Algorithm, Seconds, Secret
 from softswitch.plugin.views import Forwarded
 
@@ -17,12 +18,14 @@ class GroupTable:
     :ivar dialog: cells of ``plugin.profile.Profile`` in which they differ from ``[dialog]``.
     :ivar numbering: of ``plugin.numbering.Numbering``, in which they differ from ``[numbering]``.
     :ivar media: of ``plugin.media.MediaProfile``, in which they differ from ``[media.default]``.
+    :ivar fraud: in which limits they differ from ``[fraud]``.
     """
 
     algorithms: tuple[Algorithm, ...] | None = None
     dialog: Mapping[str, Any] = attrs.field(factory=dict)
     numbering: Mapping[str, Any] = attrs.field(factory=dict)
     media: Mapping[str, Any] = attrs.field(factory=dict)
+    fraud: AccountTable = attrs.field(factory=AccountTable)
 
 
 @attrs.frozen
@@ -44,6 +47,7 @@ class UserTable:
     :ivar max_calls_out: likewise of those that he makes.
     :ivar max_calls_status: what a call beyond them gets.
     :ivar media: cells of ``plugin.media.MediaProfile`` in which he differs from his group.
+    :ivar fraud: in which limits he differs from it.
     """
 
     ha1: Mapping[Algorithm, Secret] = attrs.field(factory=dict, repr=False)
@@ -63,6 +67,7 @@ class UserTable:
     max_calls_out: int = 0
     max_calls_status: Literal[486, 480] = 486
     media: Mapping[str, Any] = attrs.field(factory=dict)
+    fraud: AccountTable = attrs.field(factory=AccountTable)
 
     @property
     def forwarded(self) -> Forwarded:

@@ -83,6 +83,14 @@ class ICallObserver(Interface):
         """The call is over, answered or not: told once per call, last."""
 
 
+class IPriceList(Interface):
+    """Knows what calls cost: asked for each that goes out over a trunk at somebody's expense."""
+
+    def price(number: str, trunk: str) -> float | None:
+        """What a minute to a number, in E.164 with a plus, costs over a trunk; None where it is not
+        known. Answered at once."""
+
+
 class IUserDirectory(Interface):
     """Knows users besides those of the configuration and the store, who come first."""
 

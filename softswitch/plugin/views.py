@@ -6,7 +6,7 @@ copy nothing and parse nothing until they are asked.
 
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -139,6 +139,7 @@ class User:
     :ivar disturbed_by: names of users, and numbers of others, who may ring him all the same.
     :ivar limits: in how many calls he may be.
     :ivar forwarded: where his calls go instead, for the policy ``forwarding``.
+    :ivar fraud: cells of ``plugin.tolls.TollLimits`` in which he differs from his group.
     """
 
     name: str
@@ -150,6 +151,7 @@ class User:
     do_not_disturb: Literal["", "busy", "unavailable"] = ""
     disturbed_by: tuple[str, ...] = ()
     limits: CallLimits = CallLimits()
+    fraud: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen

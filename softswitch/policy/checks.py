@@ -30,6 +30,7 @@ from softswitch.plugin.decisions import (
 )
 from softswitch.plugin.media import MediaProfile
 from softswitch.plugin.profile import RESERVED, Profile
+from softswitch.plugin.tolls import TollLimits
 from softswitch.plugin.verification import Verification
 from softswitch.plugin.views import CallLimits, Forwarded, Identity, User
 from softswitch.settings import structure
@@ -130,6 +131,10 @@ def _user(user: User) -> str:
         return f"unfit do_not_disturb {user.do_not_disturb!r}"
     if not isinstance(user.limits, CallLimits) or user.limits.status not in (480, 486):
         return "unfit limits"
+    try:
+        TollLimits(**user.fraud)
+    except (TypeError, ValueError) as error:
+        return f"unfit fraud: {error}"
     return "" if isinstance(user.forwarded, Forwarded) else "unfit forwarded"
 
 

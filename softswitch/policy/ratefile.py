@@ -76,6 +76,9 @@ class _Rankings:
     def __init__(self, rows: Rows, now: float) -> None:
         self.firsts = array("I", [0])
         self.offers = array("I")
+        self.own = array("I", [0])
+        self.own_offers = array("I")
+        self.own_prices = array("f")
         self._about: list[tuple[int, int, int]] = []
         self._rows = rows
         self._now = now
@@ -100,8 +103,13 @@ class _Rankings:
         if len(group) == 1:
             row = group[0]
             own: _Ranking = (offer((rows.trunks[row], rows.valid_from[row], LATEST)),)
+            self.own_prices.append(rows.prices[row])
         else:
-            own = tuple([offer(each) for each in _by_price(rows, group)])
+            priced = _by_price(rows, group)
+            own = tuple([offer(each) for _, each in priced])
+            self.own_prices.extend([price for price, _ in priced])
+        self.own_offers.extend(own)
+        self.own.append(len(self.own_offers))
         joined = self._joined.get((own, around))
         if joined is None:
             ranking = self._join(own, around)
@@ -151,15 +159,16 @@ class _Rankings:
         return number
 
 
-def _by_price(rows: Rows, group: list[int]) -> list[tuple[int, int, int]]:
-    """A prefix's offers, the cheapest first. Each is valid until the next one of its trunk is.
+def _by_price(rows: Rows, group: list[int]) -> list[tuple[float, tuple[int, int, int]]]:
+    """A prefix's prices and offers, the cheapest first. Each is valid until the next one of its
+    trunk is.
 
     :raises BrokenRatesError: two contradict each other.
     """
     prices, trunks, since, places = rows.prices, rows.trunks, rows.valid_from, rows.places
     if len({trunks[row] for row in group}) == len(group):
         found = sorted([(prices[row], trunks[row], since[row]) for row in group])
-        return [(trunk, begins, LATEST) for _, trunk, begins in found]
+        return [(price, (trunk, begins, LATEST)) for price, trunk, begins in found]
     group.sort(key=lambda row: (trunks[row], -since[row], places[row]))
     priced: list[tuple[float, tuple[int, int, int]]] = []
     other = -1
@@ -174,7 +183,7 @@ def _by_price(rows: Rows, group: list[int]) -> list[tuple[int, int, int]]:
                 continue
         priced.append((prices[row], (trunks[row], since[row], until)))
         other = row
-    return [offer for _, offer in sorted(priced)]
+    return sorted(priced)
 
 
 def write(rows: Rows, file: BinaryIO, now: float) -> None:
@@ -226,12 +235,16 @@ def write(rows: Rows, file: BinaryIO, now: float) -> None:
         "offers": rankings.offers,
         "valid_from": valid_from,
         "valid_until": valid_until,
+        "own": rankings.own,
+        "own_offers": rankings.own_offers,
+        "own_prices": rankings.own_prices,
         "trunks": trunks,
         "lengths": lengths,
     }
     if len(trunks) <= 1 << 16:
-        arrays["offers"] = array("H", rankings.offers)
-        about["kinds"]["offers"] = "H"
+        for name in ("offers", "own_offers"):
+            arrays[name] = array("H", arrays[name])
+            about["kinds"][name] = "H"
     _write_arrays(about, [arrays[name] for name in ARRAYS], file)
 
 

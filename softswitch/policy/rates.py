@@ -23,7 +23,7 @@ from twisted.internet import reactor as the_reactor
 from zope.interface import implementer
 
 from softswitch.plugin.decisions import Reject, Route, Target
-from softswitch.plugin.interfaces import Answer, IRouter
+from softswitch.plugin.interfaces import Answer, IPriceList, IRouter
 from softswitch.plugin.views import House, InviteView
 from softswitch.policy.dialplan import is_for
 from softswitch.policy.located import dialled
@@ -35,7 +35,7 @@ from softswitch.policy.ratetable import MOST
 NO_RATES = Reject(500, "No Rates")
 
 
-@implementer(IRouter)
+@implementer(IRouter, IPriceList)
 @attrs.define
 class Rates:
     """A number goes over the trunks that have a rate for it: those of the longest prefix first,
@@ -105,6 +105,13 @@ class Rates:
         return (
             f"{digits} is cheapest over {trunks}" if trunks else f"nobody has a rate for {digits}"
         )
+
+    def price(self, number: str, trunk: str) -> float | None:
+        """What a minute costs, see ``IPriceList``; not known before the first table is there."""
+        table, digits = self._source.table, number.removeprefix("+")
+        if table is None or not (digits.isascii() and digits.isdigit()):
+            return None
+        return table.price(digits, trunk, self._house.now())
 
     def _digits(self, invite: InviteView) -> str:
         """Country code and number that are called; "" for what is the next policy's."""

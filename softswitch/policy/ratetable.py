@@ -34,16 +34,20 @@ MOST: Final = 16
 #: have two bytes instead where that is enough, and the head of the file says so). Of each
 #: segment where it begins, and its prefix; of each prefix how many digits it has, the next shorter
 #: one and its ranking; of each ranking where it begins among the offers (one more at the end), and
-#: these; of each offer the trunk, and from when until when it is valid, Unix time.
+#: these; of each offer the trunk, and from when until when it is valid, Unix time; of each prefix
+#: where its own rates begin (one more at the end), of each of these its offer and its price.
 ARRAYS: Final[Mapping[str, str]] = {
     "starts": "Q",
     "longest": "I",
     "shorter": "I",
     "rankings": "I",
     "firsts": "I",
+    "own": "I",
     "offers": "I",
     "valid_from": "I",
     "valid_until": "I",
+    "own_offers": "I",
+    "own_prices": "f",
     "trunks": "H",
     "lengths": "B",
 }
@@ -78,6 +82,7 @@ class RateTable:
         self._rankings = tuple(
             arrays[name] for name in ("firsts", "offers", "valid_from", "valid_until", "trunks")
         )
+        self._own = tuple(arrays[name] for name in ("own", "own_offers", "own_prices"))
 
     def look_up(self, number: str, now: float, most: int = MOST) -> list[str]:
         """The trunks that reach a number, by name: those of the longest prefix first, among them
@@ -88,12 +93,7 @@ class RateTable:
             counts.
         :param most: so many, up to ``MOST``.
         """
-        starts, longest, lengths, shorter, rankings = self._prefixes
-        key = int(number[:DIGITS].ljust(DIGITS, "0"))
-        prefix = longest[bisect_right(starts, key) - 1]
-        # What was not dialled to its end is filled up with zeros that are no part of it.
-        while prefix != NOTHING and lengths[prefix] > len(number):
-            prefix = shorter[prefix]
+        prefix, rankings = self._prefix(number), self._prefixes[-1]
         found: list[str] = []
         if prefix == NOTHING:
             return found
@@ -108,3 +108,34 @@ class RateTable:
                     if len(found) == most:
                         break
         return found
+
+    def price(self, number: str, trunk: str, now: float) -> float | None:
+        """What a minute to a number costs over a trunk, by its rate for the longest prefix; None
+        where it has none.
+
+        :param number: as above.
+        :param now: Unix time.
+        """
+        if trunk not in self.trunks:
+            return None
+        wanted, moment = self._names.index(trunk), int(now)
+        (_, _, valid_from, valid_until, trunks), (own, offers, prices) = self._rankings, self._own
+        prefix = self._prefix(number)
+        while prefix != NOTHING:
+            for place in range(own[prefix], own[prefix + 1]):
+                offer = offers[place]
+                valid = valid_from[offer] <= moment < valid_until[offer]
+                if valid and trunks[offer] == wanted:
+                    return float(prices[place])
+            prefix = self._prefixes[3][prefix]
+        return None
+
+    def _prefix(self, number: str) -> int:
+        """The longest prefix of a number; ``NOTHING`` where there is none."""
+        starts, longest, lengths, shorter, _ = self._prefixes
+        key = int(number[:DIGITS].ljust(DIGITS, "0"))
+        prefix: int = longest[bisect_right(starts, key) - 1]
+        # What was not dialled to its end is filled up with zeros that are no part of it.
+        while prefix != NOTHING and lengths[prefix] > len(number):
+            prefix = shorter[prefix]
+        return prefix

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.record import Attempt
+from softswitch.plugin.views import Identity
 from softswitch.proxy import branch, routes
 from softswitch.proxy.branch import Branch
 from softswitch.proxy.ledger import ForwardedCall
@@ -246,8 +247,8 @@ class ResponseContext:
             caller=str(received.from_.uri),
         )
         if self.call is not None:
-            over = self._over_limit(target)
-            self.call.tried(attempt, target, over is None)
+            over, toll = self._over_limit(target, self.call)
+            self.call.tried(attempt, target, over is None, toll)
             if over is not None:
                 attempt.ended, (attempt.status, attempt.limit) = attempt.started, over
                 attempt.reason = REASONS[attempt.status]
@@ -257,16 +258,26 @@ class ResponseContext:
         branch.breadth = breadth
         return branch
 
-    def _over_limit(self, target: Target) -> tuple[int, str] | None:
-        """The limit of its trunk that a call would break: a status, and which."""
+    def _over_limit(
+        self, target: Target, call: ForwardedCall
+    ) -> tuple[tuple[int, str] | None, str]:
+        """The limit, of its trunk or of who pays, that a call would break: a status, and which;
+        else its run at whoever's expense."""
         if target.trunk is None:
-            return None
+            return None, ""
         called = self.received.request_uri
 
         def dialled() -> Iterable[str | None]:
             return called.user, Uri.parse(target.uri).user
 
-        return self._core.traffic.over(target.trunk, "out", dialled)
+        over = self._core.traffic.over(target.trunk, "out", dialled)
+        if over is not None:
+            return over, ""
+        record = call.data.record
+        who = Identity(record.identity_kind, record.identity)
+        numbers = (called.user, Uri.parse(target.uri).user)
+        toll = self._core.traffic.charge(target, numbers, who, "", record.id, call.data.counted)
+        return (None, toll) if isinstance(toll, str) else ((toll.status, toll.limit), "")
 
     def _stop(self, fields: list[Field]) -> None:
         """Begin no branch more, and cancel those that run."""

@@ -52,6 +52,7 @@ class CallData:
     :ivar from_callee: flow on which the callee was.
     :ivar life: seconds for which nothing may pass.
     :ivar unheard_until: when the call is taken for over; None until it is answered.
+    :ivar counted: the numbers for which it was counted at whoever's expense.
     :ivar places: what it takes up at trunks: number of an attempt, or -1 for where it is from ->
         that.
     """
@@ -65,6 +66,7 @@ class CallData:
     from_callee: Flow | None = None
     life: int = UNHEARD_SECONDS
     unheard_until: float | None = None
+    counted: list[str] = attrs.Factory(list)
     places: dict[int, Place] = attrs.Factory(dict)
 
 
@@ -94,14 +96,17 @@ class ForwardedCall:
         """The name of its timer while it is set (for the scope)."""
         return [] if self._timer is None else ["unheard"]
 
-    def tried(self, attempt: Attempt, target: Target, goes_out: bool = True) -> None:
+    def tried(
+        self, attempt: Attempt, target: Target, goes_out: bool = True, toll: str = ""
+    ) -> None:
         """A target is tried.
 
         :param goes_out: whether its trunk bears it.
+        :param toll: its run at whoever's expense; "" for none.
         """
         attempts = self.data.record.attempts
         if target.trunk is not None and goes_out:
-            self._take(len(attempts), Place(target.trunk, target.member, "out"))
+            self._take(len(attempts), Place(target.trunk, target.member, "out", toll))
         attempts.append(attempt)
 
     def failed(self, attempt: Attempt) -> None:
@@ -131,6 +136,9 @@ class ForwardedCall:
         data, now = self.data, self._ledger.clock.seconds()
         record, tag = data.record, response.to.tag or ""
         if attempt.answered is None:
+            for number, place in data.places.items():
+                if number >= 0 and record.attempts[number] is attempt:
+                    self._ledger.traffic.answered(place.toll)
             attempt.answered, attempt.ended = now, None
             attempt.status, attempt.reason = response.status, response.reason
         if record.answered is None:

@@ -47,6 +47,10 @@ STEPS: Final = (
         INSERT INTO user_changes (name) VALUES (old.name);
     END;
     """,
+    # What accounts have used up, as JSON; see trunk.meter.
+    """
+    CREATE TABLE counters (holder BLOB PRIMARY KEY, counted TEXT NOT NULL) WITHOUT ROWID;
+    """,
 )
 SCHEMA_VERSION: Final = len(STEPS)
 

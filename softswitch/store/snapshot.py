@@ -13,7 +13,7 @@ from typing import Any
 
 from softswitch.errors import ConfigError
 from softswitch.store.schema import BUSY_SECONDS
-from softswitch.store.sqlite import restored
+from softswitch.store.sqlite import counted, restored
 from softswitch.store.users import ALL_ROWS, Row, as_text
 
 
@@ -27,6 +27,20 @@ def load(path: Path) -> dict[str, list[Any]] | None:
     with reading(path) as connection:
         rows = connection.execute("SELECT aor, CAST(contacts AS BLOB) FROM bindings")
         return dict(filter(None, map(restored, rows)))
+
+
+def counters(path: Path) -> dict[str, Any]:
+    """What accounts have used up: holder -> plain data; none without a file, or in one that is
+    older than they are.
+
+    :raises ConfigError: the file cannot be read, or is none of ours.
+    """
+    if not path.exists():
+        return {}
+    with reading(path) as connection:
+        kept = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'counters'").fetchone()
+        rows = "SELECT holder, CAST(counted AS BLOB) FROM counters"
+        return dict(map(counted, connection.execute(rows))) if kept else {}
 
 
 def users(path: Path) -> list[Row]:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -22,8 +22,11 @@ from softswitch.store.writer import Writer
 
 _log = Logger()
 
-#: Key of a row, and its contacts as JSON or None to delete it.
-Row = tuple[bytes, str | None]
+#: Name of a table, key of a row, and what it holds as JSON or None to delete it.
+Row = tuple[str, bytes, str | None]
+
+#: Name of a table -> its columns.
+_TABLES: Final = {"bindings": ("aor", "contacts"), "counters": ("holder", "counted")}
 
 
 @implementer(IBindingStore)
@@ -65,7 +68,27 @@ class SqliteStore:
     def save(self, aor: str, bindings: list[dict[str, Any]]) -> None:
         """Replace what is kept of an address of record; an empty list forgets it."""
         key = _key(aor)
-        self.writer.put(key, (key, json.dumps(bindings) if bindings else None))
+        row = ("bindings", key, json.dumps(bindings) if bindings else None)
+        self.writer.put(row[:2], row)
+
+    def load_counters(self) -> dict[str, Any]:
+        """What accounts have used up: holder -> plain data; None for what cannot be read.
+
+        :raises ConfigError: the file is damaged.
+        """
+        try:
+            with closing(connect(self._path)) as connection:
+                rows = connection.execute("SELECT holder, CAST(counted AS BLOB) FROM counters")
+                return dict(map(counted, rows))
+        except sqlite3.Error as error:
+            raise ConfigError(
+                str(self._path), f"a whole database is needed here; move it away: {error}"
+            ) from error
+
+    def save_counters(self, holder: str, plain: str) -> None:
+        """Replace what is kept of an account; JSON."""
+        row = ("counters", _key(holder), plain)
+        self.writer.put(row[:2], row)
 
     def close(self) -> None:
         """Write what waits and let go of the file."""
@@ -73,7 +96,7 @@ class SqliteStore:
 
 
 class _Rows:
-    """The table of bindings, as the writer's thread sees it."""
+    """The tables that are written, as the writer's thread sees them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -87,14 +110,16 @@ class _Rows:
         if self._connection is None:
             self._connection = connect(self._path)
         with self._connection:
-            self._connection.executemany(
-                "DELETE FROM bindings WHERE aor = ?",
-                [(key,) for key, contacts in rows if contacts is None],
-            )
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO bindings (aor, contacts) VALUES (?, ?)",
-                [row for row in rows if row[1] is not None],
-            )
+            for table, (key, value) in _TABLES.items():
+                mine = [row[1:] for row in rows if row[0] == table]
+                self._connection.executemany(
+                    f"DELETE FROM {table} WHERE {key} = ?",
+                    [each[:1] for each in mine if each[1] is None],
+                )
+                self._connection.executemany(
+                    f"INSERT OR REPLACE INTO {table} ({key}, {value}) VALUES (?, ?)",
+                    [each for each in mine if each[1] is not None],
+                )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -113,6 +138,15 @@ def restored(row: tuple[Any, bytes]) -> tuple[str, list[Any]] | None:
     except (ValueError, RecursionError) as error:
         _log.error("passed over what is kept of {aor}: {error}", aor=aor, error=error)
         return None
+
+
+def counted(row: tuple[Any, Any]) -> tuple[str, Any]:
+    """What a row of the counters holds; None where it is none of ours."""
+    holder, plain = row
+    try:
+        return _text(holder), json.loads(plain)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return str(holder), None
 
 
 def _key(aor: str) -> bytes:

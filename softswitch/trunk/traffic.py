@@ -7,11 +7,13 @@ that nothing it counts under is ever left behind.
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
+from urllib.parse import unquote as unescape
 
 import attrs
 
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
+from softswitch.plugin.views import Identity
 from softswitch.sip.fields import seconds
 from softswitch.sip.message import Field, Response
 from softswitch.transaction.throttle import Throttle
@@ -20,6 +22,7 @@ from softswitch.trunk.group import Trunk, Trunks, is_emergency
 from softswitch.trunk.health import Gateway
 from softswitch.trunk.limits import Direction
 from softswitch.trunk.members import place_of
+from softswitch.trunk.tolls import Outgoing, Refusal, Tolls
 
 #: What a caller hears beside the status when no member of a trunk is up: the network is out of
 #: order (ITU-T Q.850, RFC 3326).
@@ -35,11 +38,13 @@ class TrunkLeg(Protocol):
     :ivar peer: the trunk's name.
     :ivar member: address of its member; "" for none in particular.
     :ivar counts: under which limits; "" for none.
+    :ivar toll: its run at whoever's expense; "" for none.
     """
 
     peer: str
     member: str
     counts: Literal["", "in", "out"]
+    toll: str
 
 
 @attrs.define
@@ -49,6 +54,7 @@ class Place:
     peer: str
     member: str = ""
     counts: Literal["", "in", "out"] = ""
+    toll: str = ""
 
 
 class Traffic:
@@ -57,11 +63,15 @@ class Traffic:
     :ivar named: the trunk of a name; None for none.
     :ivar throttles: address of a neighbour -> how much it can bear by its own word, None where it
         is not asked; None where nobody is.
+    :ivar tolls: who pays for calls, and whether he may; None where nobody asks.
     :param no_trunk_status: what a caller hears where no member of a trunk is up.
     """
 
-    def __init__(self, trunks: Trunks, no_trunk_status: int = 500) -> None:
+    def __init__(
+        self, trunks: Trunks, no_trunk_status: int = 500, tolls: Tolls | None = None
+    ) -> None:
         self.throttles: Mapping[str, Throttle | None] | None = None
+        self.tolls = tolls
         self.renew(trunks, no_trunk_status)
 
     def renew(self, trunks: Trunks, no_trunk_status: int) -> None:
@@ -115,6 +125,38 @@ class Traffic:
             return False
         return not is_emergency(trunk.state.around.emergency, *dialled())
 
+    def charge(
+        self,
+        target: Target,
+        dialled: tuple[str | None, str | None],
+        who: Identity,
+        forwarded_by: str,
+        call: str,
+        counted: list[str],
+    ) -> Refusal | str:
+        """Have somebody pay for a call over a target's trunk, see ``Tolls.take``.
+
+        :param dialled: what was dialled, and the number that the trunk is told.
+        :param who: has called.
+        :param forwarded_by: URI of who has sent the call on; "" for nobody.
+        """
+        trunk = self.named(target.trunk)
+        if self.tolls is None or trunk is None:
+            return ""
+        if is_emergency(trunk.state.around.emergency, *dialled):
+            return ""
+        asked, told = (unescape(each or "") for each in dialled)
+        numbering, home = trunk.numbering, trunk.home
+        out = Outgoing(
+            who.kind, who.name, forwarded_by, call, told, asked, trunk.name, numbering, home
+        )
+        return self.tolls.take(out, counted)
+
+    def answered(self, toll: str) -> None:
+        """Whoever was called at somebody's expense has answered; nothing where it is nobody's."""
+        if toll and self.tolls is not None:
+            self.tolls.answered(toll)
+
     def leg_began(self, leg: TrunkLeg, anew: bool = True) -> None:
         """A leg from or to a trunk has been made.
 
@@ -131,6 +173,8 @@ class Traffic:
 
     def leg_ended(self, leg: TrunkLeg) -> None:
         """It is gone."""
+        if leg.toll and self.tolls is not None:
+            self.tolls.ended(leg.toll)
         trunk = self.named(leg.peer)
         if trunk is not None and leg.counts:
             trunk.state.load.ended(leg.counts)

@@ -3,6 +3,9 @@
 from softswitch.testing.stage import Stage
 
 CONFIG = """
+[fraud]
+closed = []
+
 [numbering]
 country = "GB"
 area = "20"

@@ -11,6 +11,7 @@ from softswitch.ops.api_tables import ApiTable, TokenTable
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable
+from softswitch.ops.fraud_tables import FraudTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.record_tables import RecordsTable
@@ -88,6 +89,7 @@ def test_the_commented_file_shows_every_key():
         "store": StoreTable,
         "records": RecordsTable,
         "limits": LimitsTable,
+        "fraud": FraudTable,
         "subscriptions": SubscriptionsTable,
         "door": DoorTable,
         "overload": OverloadTable,

@@ -64,9 +64,9 @@ def stored(tmp_path):
 
 
 def test_every_setting_has_an_option():
-    """All but the secrets, and the table of media, which users of the store have from their
-    group."""
-    without = {"ha1", "password", "media"}
+    """All but the secrets, and the tables of media and of limits, which users of the store have
+    from their group."""
+    without = {"ha1", "password", "media", "fraud"}
     assert set(HELP) == {each.name for each in attrs.fields(UserTable)} - without
 
 

@@ -103,3 +103,24 @@ def _searched(rows, number, day, order):
         offers = sorted((price, order[trunk], trunk) for trunk, (_, price) in latest.items())
         found += [trunk for _, _, trunk in offers if trunk not in found]
     return found
+
+
+def test_what_a_minute_costs(rates_of):
+    """By the longest prefix for which a trunk has a rate, and the latest that is valid; nothing for
+    a trunk or a number that has none."""
+    day = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+    table = rates_of(
+        "44,0.25,,wide",
+        "4420,0.5,,dear",
+        "4420,0.125,,cheap",
+        "44,1.5,,cheap",
+        "44,0.75,2026-03-01,wide",
+    )
+    asked = [
+        ("442071838750", "dear", 0, 0.5), ("442071838750", "cheap", 0, 0.125),
+        ("447000", "cheap", 0, 1.5), ("442071838750", "wide", day - 1, 0.25),
+        ("442071838750", "wide", day, 0.75), ("447000", "dear", 0, None),
+        ("33123", "wide", 0, None), ("447000", "nobody", 0, None),
+    ]  # fmt: skip
+    for number, trunk, now, price in asked:
+        assert table.price(number, trunk, now) == price
