@@ -30,6 +30,7 @@ from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.server import Server
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.transport.search import over_udp
 from softswitch.trunk.group import Trunks
 from softswitch.trunk.shape import Shape
 from softswitch.trunk.traffic import Traffic
@@ -231,7 +232,9 @@ class Shared:
         """URI that leads to where what begins a dialog with a target goes."""
         shape = self.shape(target)
         proxy = "" if shape is None or target.route else shape.outbound_proxy
-        return proxy or first_hop(target)
+        hop = proxy or first_hop(target)
+        # A trunk goes over the transport that is configured, whatever the DNS would choose.
+        return hop if target.trunk is None else over_udp(hop)
 
     def led_by(self, target: Target) -> str:
         """What has led to where what begins a dialog with a target goes, in the terms of

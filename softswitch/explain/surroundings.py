@@ -25,7 +25,8 @@ from softswitch.settings import nearest
 from softswitch.sip.uri import Uri
 from softswitch.store import snapshot
 from softswitch.testing.media import StillPath
-from softswitch.transport.resolver import LookUp, next_hop
+from softswitch.transport.resolver import next_hop
+from softswitch.transport.search import LookUp
 from softswitch.trunk.health import Gateway, State
 from softswitch.wheel import Clock
 

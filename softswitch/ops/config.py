@@ -40,6 +40,7 @@ from softswitch.ops.record_tables import RecordsTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
+    DnsTable,
     LimitsTable,
     MediaTable,
     StoreTable,
@@ -76,6 +77,7 @@ class Config:
     switch: SwitchTable = attrs.field(factory=SwitchTable)
     listen: tuple[ListenTable, ...] = ()
     auth: AuthTable = attrs.field(factory=AuthTable)
+    dns: DnsTable = attrs.field(factory=DnsTable)
     dialog: Profile = attrs.field(factory=Profile)
     numbering: Numbering = PLAIN
     groups: Mapping[str, GroupTable] = attrs.field(factory=dict)

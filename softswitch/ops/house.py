@@ -53,7 +53,8 @@ from softswitch.transaction.timers import RFC_3261, Timers
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
-from softswitch.transport.resolver import LookUp, LookUpPointers, LookUpService, Resolver
+from softswitch.transport.resolver import Resolver
+from softswitch.transport.search import LookUp, LookUpPointers, LookUpService
 from softswitch.trunk.checks import Checks
 from softswitch.trunk.group import escape_user
 from softswitch.trunk.registering import RegistrationData, World
@@ -154,7 +155,8 @@ class House:
         self.transactions.veils = self._veils(self.premises)
         self.policies = self._chain(self.premises, None)
         listeners = self.transport.listeners
-        resolver = Resolver(look_up, listeners, look_up_service, look_up_pointers)
+        names = look_up_service, look_up_pointers, self.random, clock, config.dns.settings()
+        resolver = self._resolver = Resolver(look_up, listeners, *names)
         self.agent = UserAgent(
             self.transport,
             self.transactions,
@@ -265,6 +267,7 @@ class House:
         self.transactions.veils = self._veils(premises)
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
+        self._resolver.settings = config.dns.settings()
         self.guard.renew(premises)
         if self.recorder is not None:
             self.recorder.settings = config.flight.settings()

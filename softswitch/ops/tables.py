@@ -28,6 +28,7 @@ from softswitch.ops.values import (
 )
 from softswitch.plugin.views import CalledFrom
 from softswitch.transport.hosts import is_address
+from softswitch.transport.search import DnsSettings
 from softswitch.trunk.group import Trunk, escape_user
 from softswitch.trunk.health import HealthSettings
 from softswitch.trunk.limits import Limits
@@ -79,6 +80,18 @@ class SubscriptionsTable:
     per_user: Count = 100
     min_expires: Count = 60
     max_expires: Count = 3600
+
+
+@attrs.frozen
+class DnsTable:
+    """``[dns]``: see ``transport.search.DnsSettings``."""
+
+    naptr: bool = True
+    seconds: Seconds = 2.0
+
+    def settings(self) -> DnsSettings:
+        """What the resolver goes by."""
+        return DnsSettings(self.naptr, self.seconds)
 
 
 @attrs.frozen

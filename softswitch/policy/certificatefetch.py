@@ -38,7 +38,7 @@ from softswitch.policy.certificatecache import Fetched
 from softswitch.policy.certificatehosts import Place
 from softswitch.transport.hosts import is_address
 from softswitch.transport.listener import Network
-from softswitch.transport.resolver import LookUp
+from softswitch.transport.search import LookUp
 
 T = TypeVar("T")
 

@@ -22,6 +22,7 @@ from softswitch.transaction.client import Client
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.transport.search import over_udp
 from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock, Timer
 
@@ -146,6 +147,8 @@ class Branch(Machine):
         if isinstance(hop, Flow):
             self.fire(Event.FOUND, [hop])
             return
+        if self.target.trunk is not None:
+            hop = Uri.parse(over_udp(str(hop)))
         self._core.find(hop, partial(self.fire, Event.FOUND))
         if self.state is State.FINDING:
             self._set(Event.NOWHERE, LOOK_UP_SECONDS)

@@ -11,6 +11,7 @@ from softswitch.sip.message import Request, Response
 from softswitch.transaction.client import Client
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.layer import TransactionLayer
+from softswitch.transport.search import over_udp
 from softswitch.wheel import Timer
 
 #: Statuses that mean the registrar was never reached, or cannot serve: another may do better.
@@ -141,7 +142,7 @@ class Passing:
                 request = self._make(flow)
                 self._current = self._transactions.send_request(request, flow, self, self.scope)
 
-        self._find_flow(target.uri, found)
+        self._find_flow(over_udp(target.uri), found)
 
     def _give_up(self) -> None:
         self._timer = None

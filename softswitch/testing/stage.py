@@ -47,7 +47,7 @@ from softswitch.testing.pbx import Pbx
 from softswitch.testing.peer import Peer
 from softswitch.testing.phone import Phone
 from softswitch.transport.hosts import is_address
-from softswitch.transport.resolver import Service
+from softswitch.transport.search import Pointer, Service
 
 T = TypeVar("T")
 
@@ -103,6 +103,7 @@ class Stage:
     :param plug_ins: policies that are asked before those of the configuration.
     :param names: host name -> addresses, for the resolver.
     :param services: ``_sip._udp.example.org`` -> SRV records, likewise.
+    :param pointers: domain -> NAPTR records, likewise.
     :param at: the time at which it begins; without a zone, local time. None: 1970.
     :param file: name of the configuration, for its errors.
     :param transport: of the phones, "UDP", "TCP", "WS", or "TLS", which here is not encrypted.
@@ -118,6 +119,7 @@ class Stage:
         plug_ins: Sequence[object] = (),
         names: Mapping[str, list[str]] | None = None,
         services: Mapping[str, list[Service]] | None = None,
+        pointers: Mapping[str, list[Pointer]] | None = None,
         at: datetime | None = None,
         file: str = "stage",
         transport: str = "UDP",
@@ -144,6 +146,7 @@ class Stage:
             lambda name, tell: tell(list(self._resolved.get(name, ()))),
             engine=self.engine,
             look_up_service=lambda name, tell: tell(list((services or {}).get(name, ()))),
+            look_up_pointers=lambda name, tell: tell(list((pointers or {}).get(name, ()))),
             plug_ins=[Policy(type(each).__name__, each) for each in plug_ins],
             report=lambda scope, left: self.leaks.append((scope, left)),
             random=Random(wires.get("seed", 0)),

@@ -18,7 +18,8 @@ from twisted.names.client import Resolver as Client
 from twisted.names.error import DNSQueryTimeoutError, DNSServerError, ResolverError
 from twisted.python.failure import Failure
 
-from softswitch.transport.resolver import LookUp, Pointer, Service, host_names
+from softswitch.transport.resolver import host_names
+from softswitch.transport.search import LookUp, Pointer, Service
 
 #: Seconds after which a server has not answered; each is asked so often.
 TIMEOUTS = (1, 2)

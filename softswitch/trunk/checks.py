@@ -20,6 +20,7 @@ from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Response
 from softswitch.sip.names import REASONS
 from softswitch.transport.layer import Destination
+from softswitch.transport.search import over_udp
 from softswitch.trunk.group import Trunk, Trunks
 from softswitch.trunk.selection import Member
 from softswitch.trunk.shape import Shape
@@ -110,7 +111,7 @@ class Checks:
                 self._ask_in(trunk.health.check_seconds, name, address)
                 hop = "" if trunk.shape is None else trunk.shape.outbound_proxy
                 found = partial(self._found, trunk, member)
-                self._ways.find_places(hop or trunk.place(member), found)
+                self._ways.find_places(over_udp(hop or trunk.place(member)), found)
 
     def _found(self, trunk: Trunk, member: Member, places: list[Destination]) -> None:
         if not self._running:

@@ -218,7 +218,7 @@ class Registration(DataMachine):
         data.question += 1
         told = partial(self._resolved, data.question)
         self._set_timer(LOOK_UP_SECONDS, told, [])
-        transport = "" if self._trunk.transport == "udp" else f";transport={self._trunk.transport}"
+        transport = f";transport={self._trunk.transport}"
         self._world.resolver.resolve(Uri.parse(f"sip:{data.registrar}{transport}"), told)
 
     def _resolved(self, question: int, destinations: list[Destination]) -> None:

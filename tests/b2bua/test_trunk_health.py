@@ -5,7 +5,7 @@ import pytest
 
 from softswitch.testing.peer import kind
 from softswitch.testing.stage import CONFIG
-from softswitch.transport.resolver import Service
+from softswitch.transport.search import Service
 
 FIRST, SECOND = "127.88.0.101", "127.88.0.102"
 OUT_OF_ORDER = "Q.850;cause=38"

@@ -18,6 +18,7 @@ from softswitch.ops.record_tables import RecordsTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
+    DnsTable,
     LimitsTable,
     MediaTable,
     StoreTable,
@@ -83,6 +84,7 @@ def test_the_commented_file_shows_every_key():
     for name, shape in {
         "switch": SwitchTable,
         "auth": AuthTable,
+        "dns": DnsTable,
         "dialog": Profile,
         "numbering": Numbering,
         "media": MediaTable,

@@ -6,7 +6,7 @@ from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError
 
 from softswitch.transport.names import KEPT, NEGATIVE, Names
-from softswitch.transport.resolver import Pointer, Service
+from softswitch.transport.search import Pointer, Service
 
 
 class Server:
