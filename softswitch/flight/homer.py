@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
-from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -62,6 +62,7 @@ class HomerSettings:
 _Waiting = Packet | tuple[str, Entry]
 
 
+@implementer(ILogObserver)
 class Homer:
     """Sends what is recorded.
 
@@ -131,7 +132,7 @@ class Homer:
             **self.counters,
         }
 
-    def logged(self, event: LogEvent) -> None:
+    def __call__(self, event: LogEvent) -> None:
         """An event of the log; of those that are about a call the collector hears."""
         call = event.get("call_id")
         if not isinstance(call, str) or event.get("log_level", LogLevel.debug) < LogLevel.info:

@@ -22,6 +22,7 @@ from softswitch.ops import (
     api_tables,
     door_tables,
     encryption,
+    flight_tables,
     fraud_tables,
     record_tables,
     stir_tables,
@@ -30,7 +31,7 @@ from softswitch.ops import (
 from softswitch.ops.accounts import DEMONSTRATION
 from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.door_tables import DoorTable, OverloadTable
-from softswitch.ops.flight_tables import FlightTable
+from softswitch.ops.flight_tables import FlightTable, HepTable
 from softswitch.ops.fraud_tables import FraudTable
 from softswitch.ops.inbound import contradictions, inbound
 from softswitch.ops.listen_tables import ListenTable, WebSocketTable
@@ -97,6 +98,7 @@ class Config:
     log: LogTable = attrs.field(factory=LogTable)
     metrics: MetricsTable = attrs.field(factory=MetricsTable)
     flight: FlightTable = attrs.field(factory=FlightTable)
+    hep: HepTable = attrs.field(factory=HepTable)
     api: ApiTable = attrs.field(factory=ApiTable)
     file: str = attrs.field(default="", metadata=NOT_IN_FILE)
     directory: Path = attrs.field(default=Path(), metadata=NOT_IN_FILE)
@@ -343,6 +345,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if table.websocket is not None and table.transport not in ("ws", "wss"):
             yield f"listen[{index}].websocket", 'goes with transport = "ws" or "wss"'
     yield from encryption.contradictions(config.listen, config.trunks)
+    yield from flight_tables.contradictions(config.flight, config.hep)
     signed = {name: trunk.stir for name, trunk in config.trunks.items()}
     yield from stir_tables.contradictions(config.stir, signed, config.switch.policy_seconds)
     pairs = (config.media.ports.high - config.media.ports.low) // 2

@@ -13,7 +13,7 @@ from softswitch.ops.config import Config
 FIXED: Final = (
     *("listen", "media", "metrics", "store", "switch.domains", "switch.state_directory"),
     *("flight.recorder", "api.unix", "api.bind", "api.port", "api.audit"),
-    "records.store",
+    *("records.store", "hep"),
 )
 
 

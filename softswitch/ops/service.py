@@ -25,6 +25,7 @@ from softswitch.ops.banning import Banning
 from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config
 from softswitch.ops.firewall import Firewall
+from softswitch.ops.flying import Flying
 from softswitch.ops.house import SWEEP_SECONDS, House
 from softswitch.ops.logs import CallLog, Log, Output
 from softswitch.ops.media import media_engine, mended, noticed
@@ -55,9 +56,6 @@ from softswitch.trunk.registering import RegistrationData, State
 from softswitch.wheel import Wheel
 
 log = Logger()
-
-#: Seconds between two times that what the recorder has been told is sorted.
-SORT_SECONDS = 0.25
 
 #: Seconds that BYEs, their answers and the last records get when the switch stops.
 FAREWELL_SECONDS = 1.0
@@ -123,10 +121,7 @@ class SwitchService(Service):
         self._users.start(self._user_file.load())
         self._sweep = LoopingCall(self.house.guard.sweep)
         self._sweep.clock = reactor
-        recorder = self.house.recorder
-        self._sorting = LoopingCall(recorder.sort) if recorder is not None else None
-        if self._sorting is not None:
-            self._sorting.clock = reactor
+        self._flying = Flying(config, self.house, reactor)
         self._stats = state / "stats.json"
         self._pid = PidFile(state / NAME)
         self._banning = Banning(
@@ -190,8 +185,6 @@ class SwitchService(Service):
         self._banning.start()
         self._user_file.watch(self._users_changed)
         self._sweep.start(SWEEP_SECONDS, now=False)
-        if self._sorting is not None:
-            self._sorting.start(SORT_SECONDS, now=False)
         # The reactor installs its own signal handlers when it begins to run.
         self._reactor.callWhenRunning(self._run, restored)
 
@@ -201,6 +194,7 @@ class SwitchService(Service):
         self.house.start()
         self._watchdog.start()
         self._showing.start()
+        self._flying.start()
         if self._archive is not None:
             self._archive.start()
         # What was made at the start stays; the collector need not look at it again, and calls
@@ -252,14 +246,12 @@ class SwitchService(Service):
         self._watchdog.stop()
         self._showing.stop()
         self._sweep.stop()
-        if self._sorting is not None:
-            self._sorting.stop()
         if self.house.engine is not None:
             self.house.engine.stop()
         self.house.bindings.stop()
         self._banning.stop()
         self._accounting.stop()
-        ending = [self._api.stop()]
+        ending = [self._api.stop(), self._flying.stop()]
         if self._archive is not None:
             ending.append(self._archive.stop(EXPORT_SECONDS))
         DeferredList(ending).addCallback(self._end, done)
@@ -361,7 +353,7 @@ class SwitchService(Service):
         return {**self.house.stats(), "records": records}
 
     def _write_stats(self) -> None:
-        write_whole(self._stats, self.figures())
+        write_whole(self._stats, {**self.figures(), **self._flying.figures()})
 
 
 def make_service(config: Config) -> SwitchService:

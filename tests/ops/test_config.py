@@ -10,7 +10,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops.api_tables import ApiTable, TokenTable
 from softswitch.ops.config import DEMONSTRATION, Config, load
 from softswitch.ops.door_tables import DoorTable, OverloadTable
-from softswitch.ops.flight_tables import FlightTable
+from softswitch.ops.flight_tables import FlightTable, HepTable
 from softswitch.ops.fraud_tables import FraudTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
@@ -98,6 +98,7 @@ def test_the_commented_file_shows_every_key():
         "log": LogTable,
         "metrics": MetricsTable,
         "flight": FlightTable,
+        "hep": HepTable,
         "stir": StirTable,
         "api": ApiTable,
         "listen": ListenTable,
