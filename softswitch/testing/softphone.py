@@ -70,10 +70,10 @@ class Recording(TransportLayer):
         self._keep(data, flow[4:6], flow[2:4])
         super().received(data, flow, stream)
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow, noted: bool = True) -> None:
         """Keep a datagram and send it."""
         self._keep(data, flow[2:4], flow[4:6])
-        super().send(data, flow)
+        super().send(data, flow, noted)
 
     def _keep(self, data: bytes, source: tuple[str, int], to: tuple[str, int]) -> None:
         self.carried.append(Carried(time.time(), "UDP", source, to, data))

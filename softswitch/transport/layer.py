@@ -178,12 +178,12 @@ class TransportLayer:
         if not data[:4].strip(b"\r\n\0") and not data.strip(b"\r\n\0"):
             self.counters["keep-alive"] += 1
             return
-        if self.note is not None:
-            self.note((self._clock.seconds(), RECEIVED, flow, data))
         came, kind = self.came[flow.transport], data[:3]
         came[kind if kind in came else OTHER] += 1
         if self.overload.on and self.refusal.takes(data, flow):
             return
+        if self.note is not None:
+            self.note((self._clock.seconds(), RECEIVED, flow, data))
         try:
             limits = self.stream_limits if stream else self.limits
             counted = stream and flow.transport not in WEBSOCKETS
@@ -246,13 +246,14 @@ class TransportLayer:
 
     # The floor above.
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow, noted: bool = True) -> None:
         """Send a message on a flow; on a connection that does not stand yet it is queued.
 
+        :param noted: whether ``note`` hears of it.
         :raises TransportError: when the flow has ended, the listener is unknown, or the message
             cannot leave. What is lost later is told by ``flow_failed``.
         """
-        if self.note is not None:
+        if noted and self.note is not None:
             self.note((self._clock.seconds(), SENT, flow, data))
         left, kind = self.left[flow.transport], data[:3]
         left[kind if kind in left else OTHER] += 1

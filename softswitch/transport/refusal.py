@@ -60,9 +60,10 @@ class Sender(Protocol):
     counters: Counter[str]
     door: Door
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow, noted: bool = True) -> None:
         """Send a message on a flow.
 
+        :param noted: whether it is recorded.
         :raises TransportError: it cannot leave.
         """
 
@@ -91,7 +92,8 @@ class Refusal:
 
     def takes(self, data: bytes, flow: Flow) -> bool:
         """Whether a message that has come needs nobody's look: there is too much to do, and it has
-        been refused, or is the ACK of that. To be asked where ``Overload.on`` is set.
+        been refused, or is the ACK of that; neither is recorded. To be asked where ``Overload.on``
+        is set.
 
         :param data: a datagram, or a whole message.
         """
@@ -105,7 +107,7 @@ class Refusal:
             return False
         self.feedback.refused += 1
         try:
-            self._sender.send(*answer)
+            self._sender.send(*answer, noted=False)
         except TransportError:
             counters["refusal not delivered"] += 1
         counters["refused: overload"] += 1

@@ -67,6 +67,7 @@ RECOVERS = 5
 #: The first rate that is tried, calls per second, and by how much the next one is higher.
 FIRST = 500
 STEP = 1.25
+STEP_SECONDS = 5
 #: A step whose completed calls are fewer than this share of what was offered is beyond the peak.
 CARRIED = 0.97
 #: Calls that stand meanwhile.
@@ -172,7 +173,8 @@ class Load:
         pace = ("-r", str(int(rate)), "-l", str(min(calls, 15_000)))
         before = self.switch.cpu_seconds()
         with self._peers() as start:
-            start("overload_callee", folder, "callee", "", calls, limits)
+            # What comes late of an earlier run is a call to it as well.
+            start("overload_callee", folder, "callee", "", 10 * calls, limits)
             asking = None
             if standing:
                 start("standing_callee", folder, "standing", "", standing, limits)
@@ -246,7 +248,7 @@ def measure(folder: Path, network: str, transport: str, seconds: float) -> list[
     """Find the peak, offer twice as much for so long, then half of it; what was missed."""
     load = Load(folder, network, transport)
     try:
-        peak = find_peak(load)
+        peak = find_peak(load, seconds)
         print(f"{transport}: the peak is {peak:.0f} calls/s", flush=True)
         twice = load.offer(2 * peak, seconds, STANDING)
         print(f"{transport}: twice the peak: {twice}", flush=True)
@@ -270,17 +272,21 @@ def judged(peak: float, twice: Figures, after: Figures) -> Iterator[str]:
         yield f"afterwards {after.completed} of {after.offered} completed"
 
 
-def find_peak(load: Load, seconds: float = 5) -> float:
-    """The greatest number of calls per second that the switch completes: in steps, until much of
-    what is offered does not."""
+def find_peak(load: Load, seconds: float) -> float:
+    """The greatest number of calls per second that the switch completes for so long: in steps until
+    much of what is offered does not complete, then where that begins. A call costs something for
+    half a minute after its end, and a step is over before it shows."""
     rate, best = float(FIRST), 0.0
     while True:
-        figures = load.offer(rate, seconds)
+        figures = load.offer(rate, STEP_SECONDS)
         print(f"step: {figures}", flush=True)
         best = max(best, figures.rate)
         if figures.rate < CARRIED * rate:
-            return best
+            break
         rate *= STEP
+    whole = load.offer(best, seconds)
+    print(f"for as long: {whole}", flush=True)
+    return whole.rate
 
 
 def _cores() -> set[int]:
