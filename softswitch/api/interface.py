@@ -11,6 +11,7 @@ from softswitch.api.events import Events
 from softswitch.api.gate import ApiSettings, Gate, Source
 from softswitch.api.house import House
 from softswitch.api.listening import Listening
+from softswitch.api.moving import Moving
 from softswitch.api.operation import Operations
 from softswitch.api.registrations import Registrations
 from softswitch.api.running import Doings, Running
@@ -41,8 +42,10 @@ class Api:
         self._version = doings.version
         self.events = Events(house)
         house.observe(Policy("events", self.events))
+        calls = Calls(house)
         groups = (
-            Calls(house),
+            calls,
+            Moving(house, calls),
             Registrations(house),
             TrunkOperations(house),
             Bans(house),

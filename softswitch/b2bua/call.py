@@ -149,9 +149,9 @@ class Call(DataMachine):
         """One side sends something that negotiates nothing."""
         bridge = self.legs.bridge_of(leg)
         far = None if bridge is None else bridge.other(leg)
-        within.treat(self._shared, leg, far, request, transaction, self._refer, self._transfer)
+        within.treat(self._shared, leg, far, request, transaction, self.refer, self._transfer)
 
-    def _refer(self, leg: Leg, request: Request, transaction: Server) -> None:
+    def refer(self, leg: Leg, request: Request, transaction: Server) -> None:
         """One side transfers the other: one transfer at a time, of a call that was answered."""
         stays = self.legs.far_of(leg)
         going_on = self._transfer is not None and not self._transfer.over

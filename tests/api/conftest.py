@@ -132,6 +132,7 @@ class Desk:
         response = line.read(head=method == "HEAD")
         line.hang_up()
         self.hold(method, path, response)
+        self.stage.settle()
         return response
 
     def get(self, path, **terms):

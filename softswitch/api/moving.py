@@ -1,0 +1,116 @@
+"""Calls that are led elsewhere by an operator: transferred, blind."""
+
+from collections.abc import Iterable
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from softswitch.api.body import reader
+from softswitch.api.calls import Calls
+from softswitch.api.house import House
+from softswitch.api.operation import Answer, Asked, Operation
+from softswitch.api.problem import ProblemError
+from softswitch.b2bua import ordered
+from softswitch.errors import SipSyntaxError
+from softswitch.sip.uri import Uri
+from softswitch.trunk.group import escape_user
+
+#: Characters of a number or URI.
+LONGEST = 512
+
+
+@attrs.frozen
+class TransferWish:
+    """Where a call is to go on.
+
+    :ivar to: a user's name, a number as its caller would dial it, or a SIP or tel URI.
+    :ivar leg: name of the leg that stays; whom it talks to now is dismissed.
+    """
+
+    to: str
+    leg: str = "a"
+
+
+@attrs.frozen
+class Tried:
+    """Something is tried; what becomes of it is seen in the call and its events.
+
+    :ivar id: of the call.
+    :ivar target: URI that is tried.
+    """
+
+    id: str
+    target: str
+
+
+class Moving:
+    """The operation that transfers calls."""
+
+    def __init__(self, house: House, calls: Calls) -> None:
+        self._house = house
+        self._calls = calls
+
+    def operations(self) -> Iterable[Operation]:
+        """Those that there are."""
+        return (
+            Operation(
+                "transfer",
+                "POST",
+                "/api/v1/calls/{id}/transfer",
+                "Have one side of a call talk to somebody else (blind transfer). Policies are asked"
+                " as if the other side had sent a REFER; the call goes on as before when nothing"
+                " comes of it.",
+                self.transfer,
+                "operate",
+                answers={202: Tried},
+                refusals=(404, 409),
+                body=TransferWish,
+                read=reader(TransferWish),
+            ),
+        )
+
+    def transfer(self, asked: Asked) -> "Deferred[Answer]":
+        """See ``operations``."""
+        wish: TransferWish = asked.body
+        call = self._calls.ours(asked.path["id"])
+        leg = call.legs.get(wish.leg)
+        if leg is None:
+            known = ", ".join(call.data.legs)
+            raise ProblemError(404, f"the legs of this call are {known}", "leg")
+        uri = uri_of(wish.to, self._house.domain, "to")
+        told: Deferred[Answer] = Deferred()
+
+        def answered(status: int, reason: str) -> None:
+            if status == 202:
+                told.callback(Answer(202, Tried(call.data.id, uri)))
+            elif status == 491:
+                detail = "its two sides do not talk, or are being transferred already"
+                told.errback(ProblemError(409, detail, "id"))
+            else:
+                told.errback(ProblemError(409, f"it was refused: {status} {reason}", "to"))
+
+        ordered.transfer(call, leg, uri, answered)
+        return told
+
+
+def uri_of(text: str, domain: str, field: str) -> str:
+    """The URI of a name, number or URI.
+
+    :param domain: of names and numbers.
+    :param field: where it stands, for the problem.
+    :raises ProblemError: 400, it is none.
+    """
+    wanted = "a name, a number, or a sip, sips or tel URI is wanted"
+    if not 1 <= len(text) <= LONGEST or not text.isprintable():
+        raise ProblemError(400, wanted, field)
+    scheme, colon, _ = text.partition(":")
+    if not colon:
+        host = f"[{domain}]" if ":" in domain else domain
+        return f"sip:{escape_user(text)}@{host}"
+    try:
+        uri = Uri.parse(text)
+    except SipSyntaxError as error:
+        raise ProblemError(400, f"{wanted}: {error.reason}", field) from None
+    if scheme.lower() not in ("sip", "sips", "tel") or uri.headers or ">" in text or "<" in text:
+        raise ProblemError(400, wanted, field)
+    return str(uri)
