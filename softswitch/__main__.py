@@ -7,11 +7,12 @@ import sys
 
 from softswitch.explain import command
 from softswitch.ops import cli
+from softswitch.terminal import commands
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; see ``ops.cli.main``."""
-    return cli.main(arguments, [command.add])
+    return cli.main(arguments, [command.add, commands.add])
 
 
 if __name__ == "__main__":

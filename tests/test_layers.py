@@ -27,7 +27,7 @@ FLOORS = (
     ("api",),
     ("ops",),
     ("testing",),
-    ("explain",),
+    ("explain", "terminal"),
     ("__main__",),
 )
 

@@ -5,6 +5,7 @@
 ``softswitch account`` lists accounts that are blocked, and lets them call again (``account``);
 ``softswitch ban`` lists, makes and lifts bans in the running switch (``ban``);
 ``softswitch reload [FILE]`` has the running switch take it (``reload``);
+``softswitch completion SHELL`` prints what completes commands in a shell (``completion``);
 ``softswitch token NAME`` makes a token for the API (``token``);
 ``softswitch user`` makes and changes users (``users``);
 ``softswitch plugin new NAME`` begins a policy of one's own.
@@ -18,7 +19,7 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import account, ban, check, doctor, plugin, reload, token, users
+from softswitch.ops import account, ban, check, completion, doctor, plugin, reload, token, users
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -49,6 +50,9 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
 
     check.add(commands)
     doctor.add(commands)
+
+    parser.set_defaults(parser=parser)
+    completion.add(commands)
 
     account.arrange(commands)
     ban.arrange(commands)
