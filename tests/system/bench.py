@@ -29,7 +29,11 @@ from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
 #: Who is there -> the last number of his address.
-HOSTS = {"softswitch": 1, "sippy": 2, "caller": 3, "callee": 4, "older": 5}
+HOSTS = {"softswitch": 1, "sippy": 2, "caller": 3, "callee": 4, "older": 5, "unrecorded": 6}
+
+#: The same switch without a feature -> what its configuration says otherwise: of [switch], and
+#: in tables of their own.
+WITHOUT = {"unrecorded": ("session_id = false\n", "[flight]\nrecorder = false\n")}
 
 CONFIGURATION = """
 [switch]
@@ -70,7 +74,7 @@ engine = "bypass"
 """
 
 #: What the issues ask for: of Sippy's CPU time per call, and of an older revision's.
-GREATEST_RATIO = {"sippy": 1 / 3, "older": 1.1}
+GREATEST_RATIO = {"sippy": 1 / 3, "older": 1.1, "unrecorded": 1.1}
 GREATEST_RETRANSMISSION = 0.001
 #: Seconds after which a call has left nothing behind.
 QUIET = 40
@@ -128,6 +132,8 @@ def start(
         configuration = CONFIGURATION
         for word, value in (("here", address), ("caller", caller), ("callee", callee)):
             configuration = configuration.replace(f"@{word}@", value)
+        cells, tables = WITHOUT.get(name, ("", ""))
+        configuration = configuration.replace("[switch]\n", f"[switch]\n{cells}") + tables
         environment = run_from(tree) if name == "older" and tree is not None else {}
         return Switch(configuration, folder / name, cores, environment)
     (folder / name).mkdir()
@@ -254,7 +260,7 @@ def judge(part: str, result: dict[str, float]) -> None:
             return
         ratio = ours / theirs
         print(f"{'ratio':<12}{ratio:>7.3f}")
-        if part == "calls" and ratio > GREATEST_RATIO[name]:
+        if part in ("calls", "features") and ratio > GREATEST_RATIO[name]:
             raise Failed(f"more than {GREATEST_RATIO[name]:.2f} of {name}'s CPU time per call")
 
 
@@ -294,7 +300,7 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        help="calls, registrations, hold, overload, rates, relay, parse, auth; all if none",
+        help="calls, registrations, features, hold, overload, rates, relay, parse, auth; or all",
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -314,7 +320,8 @@ def main() -> int:
     # So that what was begun is ended, and what was checked out goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
-    every = ["calls", "registrations", "hold", "overload", "rates", "relay", "parse", "auth"]
+    every = ["calls", "registrations", "features", "hold", "overload", "rates", "relay", "parse"]
+    every.append("auth")
     parts = wish.parts or every
     with claimed_network() as wish.network:
         if not wish.against:
@@ -356,12 +363,15 @@ def play_all(
                 if part == "rates":
                     missed += bench_rates.measure(Path(place), wish.network)
                     continue
+                if part == "features":
+                    both = ["softswitch", *WITHOUT]
+                    judge(part, compare("call", Run.calls, both, Path(place), wish, None))
+                    continue
                 play = {"calls": Run.calls, "registrations": Run.registrations}[part]
                 what = part.removesuffix("s")
                 judge(part, compare(what, play, names, Path(place), wish, tree))
             except (
                 Failed,
-                bench_overload.Failed,
                 bench_relay.Failed,
                 RuntimeError,
                 TimeoutError,
