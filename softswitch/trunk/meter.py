@@ -30,7 +30,7 @@ class Run:
 
     :ivar call: id of the call.
     :ivar holders: whose meters it runs on.
-    :ivar price: per second, in the currency of the rates.
+    :ivar price: per second, in the currency of the rates; 0.0 where nobody has a budget.
     :ivar settled: until when it has been paid for; None before the answer.
     """
 

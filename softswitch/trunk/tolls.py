@@ -151,7 +151,8 @@ class Tolls:
                 said = datetime.fromtimestamp(meter.blocked_until, UTC).isoformat(" ", "seconds")
                 limit = f"blocked until {said} ({meter.why})"
                 return self._refuse(rules, holder, limit, meter.blocked_until)
-            self._settle(holder, now)
+            if each.spend_per_day:
+                self._settle(holder, now)
             limit, blocks = meter.broken(out.call, number, again, now)
             if limit:
                 if blocks:
@@ -160,8 +161,10 @@ class Tolls:
         if not holders:
             return ""
         counted.append(number)
-        price = rules.price(number, out.trunk)
-        run = Run(out.call, tuple(holders), (rules.unpriced if price is None else price) / 60)
+        run = Run(out.call, tuple(holders), 0.0)
+        if any(each.spend_per_day for each in holders.values()):
+            price = rules.price(number, out.trunk)
+            run.price = (rules.unpriced if price is None else price) / 60
         name = self._runs_on(run)
         for holder in holders:
             if not again:
@@ -179,7 +182,7 @@ class Tolls:
         longest = [each.limits.max_seconds for each in meters if each.limits.max_seconds]
         if longest:
             self._timers[name] = self._clock.callLater(min(longest), self._too_long, name)
-        for holder in run.holders:
+        for holder in run.holders if run.price else ():
             self._watch(holder)
 
     def ended(self, name: str) -> None:
@@ -190,10 +193,11 @@ class Tolls:
         self._stop(name)
         now = self._now()
         for holder in run.holders:
-            meter = self._meters[holder]
-            self._settle(holder, now)
-            meter.runs.pop(name, None)
-            self._watch(holder)
+            if run.price:
+                self._settle(holder, now)
+            self._meters[holder].runs.pop(name, None)
+            if run.price:
+                self._watch(holder)
             self.changed(holder)
 
     # For the operator.

@@ -33,6 +33,7 @@ def carriers(make_stage):
             {
                 "trunks": {"carrier": carrier},
                 "policy": [{"use": "dialplan", "rules": rules}, *CONFIG["policy"]],
+                "fraud": {"per_minute": 0},
             }
         )
         members = [stage.trunk("carrier", index) for index in (0, 1)]

@@ -727,3 +727,23 @@ def test_users_of_the_store_and_of_a_directory_are_known(explain, tmp_path, monk
     assert [each["target"] for each in found["tries"]] == ["sip:dave@127.89.0.31"]
     assert ("elsewhere", "user dave") in policies(found, "user")
     assert {path: path.read_bytes() for path in (tmp_path / "var").iterdir()} == before
+
+
+def test_the_limit_of_an_account(explain, tmp_path):
+    """What may not be called, and who is blocked by what the running switch has written down: the
+    limit stands there as in the record; without it the call leaves."""
+    (other := tmp_path / "closed.toml").write_text(
+        CONFIG % "" + '\n[fraud]\nclosed = ["national"]\n'
+    )
+    status, found = explain("--to", "0044123", *ALICE_CALLS, config=other)
+    assert (status, found["outcome"]) == (3, "refused")
+    assert found["limit"] == "user alice: closed national"
+    assert found["answers"][-1]["status"] == 403
+    store = SqliteStore(tmp_path / "var" / "softswitch.sqlite")
+    kept = {"at": 0, "begun": [], "fresh": [], "known": {}, "spent": [], "why": "calls 1"}
+    store.save_counters("user alice", json.dumps({**kept, "blocked_until": 4e9}))
+    store.close()
+    _, found = explain("--to", "0044123", *ALICE_CALLS)
+    assert found["limit"].startswith("user alice: blocked until 2096-10-02")
+    _, found = explain("--to", "0044123", "--as-user", "bob", "--source", "127.89.0.20")
+    assert (found["outcome"], found["limit"]) == ("leaves", "")

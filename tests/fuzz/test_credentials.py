@@ -27,6 +27,7 @@ TRUNK = {
             "realm": "carrier.example",
         }
     },
+    "fraud": {"per_minute": 0},
     "policy": [
         {"use": "dialplan", "rules": [{"match": "0.+", "strip": 1, "trunk": "carrier"}]},
         *CONFIG["policy"],
