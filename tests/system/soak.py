@@ -455,7 +455,9 @@ def random_acts(acts: int, seed: int) -> list[str]:
     seeds = range(seed, seed + ceil(acts / (ROUND * LENGTH)))
     with Pool() as pool:
         for done, fault in enumerate(pool.imap_unordered(_some_acts, seeds), 1):
-            faults += [fault] if fault else []
+            if fault:  # at once: who breaks off is to have it
+                faults.append(fault)
+                print(fault, flush=True)
             print(
                 f"{done * ROUND * LENGTH} of {acts} acts, {time.monotonic() - begun:.0f} s, "
                 f"{len(faults)} faults",
