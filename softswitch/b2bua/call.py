@@ -388,7 +388,8 @@ class Call(DataMachine):
     def _shut_early(self, why: str, status: int) -> None:
         self._hunt.stop([], why)
         self.legs.say_goodbye(None, [])
-        self.caller.session.reject(status, None)
+        if self.caller.session.data.life is Life.EARLY:  # not lent, and answered meanwhile
+            self.caller.session.reject(status, None)
         self._finish("switch", status, why)
 
     def _leave(self) -> None:

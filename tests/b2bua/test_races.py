@@ -263,6 +263,26 @@ def test_a_pick_up_comes_while_the_engine_thinks(make_stage):
     over(stage, line, bob.line)
 
 
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_the_switch_ends_between_the_answers_of_a_pick_up(make_stage, acknowledged):
+    """The caller has been answered, whoever picks up has not: the call that lends its caller has
+    nothing left to refuse."""
+    stage = make_stage(engine=slow)
+    alice, bob, carol = phones(stage, "alice", "bob", "carol")
+    line = alice.call("bob")
+    stage.run(3)
+    bob.ring()
+    taken = carol.call("bob", fields=[("Replaces", bob.line.replaces + ";early-only")])
+    alice.lost_acks = 0 if acknowledged else 1
+    while line.statuses != [180, 200]:
+        stage.run(0.05)
+    assert taken.statuses == []
+    stage.house.switch.shut()
+    stage.run(5)
+    assert taken.statuses == [503]
+    assert line.methods == ["BYE"]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_refresh_after_an_offer_that_was_refused(make_stage, engine):
     """What was agreed is offered again, not what was refused (RFC 4028 7.4)."""
