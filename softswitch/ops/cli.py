@@ -4,6 +4,7 @@
 ``softswitch doctor`` says what is wrong with the machine (``doctor``);
 ``softswitch account`` lists accounts that are blocked, and lets them call again (``account``);
 ``softswitch ban`` lists, makes and lifts bans in the running switch (``ban``);
+``softswitch cdr`` looks call records up, and says how calls went (``cdr``);
 ``softswitch reload [FILE]`` has the running switch take it (``reload``);
 ``softswitch completion SHELL`` prints what completes commands in a shell (``completion``);
 ``softswitch token NAME`` makes a token for the API (``token``);
@@ -19,7 +20,18 @@ from typing import Any, TypeAlias
 
 from softswitch import __version__
 from softswitch.errors import ConfigError
-from softswitch.ops import account, ban, check, completion, doctor, plugin, reload, token, users
+from softswitch.ops import (
+    account,
+    ban,
+    cdr,
+    check,
+    completion,
+    doctor,
+    plugin,
+    reload,
+    token,
+    users,
+)
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -45,7 +57,7 @@ def _parser(further: Iterable[AddCommand]) -> ArgumentParser:
     parser = ArgumentParser("softswitch", description="Beside `twistd softswitch`.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (reload.add, token.add, *further):
+    for add in (cdr.add, reload.add, token.add, *further):
         add(commands)
 
     check.add(commands)
