@@ -563,9 +563,9 @@ def main() -> int:
     seed = random.randrange(10**6) if wish.seed is None else wish.seed
     found = _live(wish.minutes, seed) if wish.minutes else []
     found += besiege(wish.siege) if wish.siege else []
-    found += strangers(wish.strangers, seed)
-    found += random_acts(wish.acts, seed)
-    found += broken_descriptions(wish.descriptions, seed)
+    found += strangers(wish.strangers, seed) if wish.strangers else []
+    found += random_acts(wish.acts, seed) if wish.acts else []
+    found += broken_descriptions(wish.descriptions, seed) if wish.descriptions else []
     if wish.wire:
         found += soak_hostile.on_the_wire(wish.wire, seed)
     if wish.atheris:
