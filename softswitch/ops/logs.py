@@ -15,6 +15,8 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from softswitch.flight.masking import masked
+from softswitch.journal import RECEIVED, Entry, Note
 from softswitch.ops.operator_tables import LEVELS, LogTable
 from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
@@ -67,7 +69,7 @@ def as_text(event: LogEvent, part: str, level: str) -> str:
     """An event for people: time, level, part, what; behind it the traceback, if there is one."""
     at = _time(event).astimezone().isoformat(timespec="milliseconds")
     line = f"{at} {level:5} {part}: {formatEvent(event).translate(_CONTROL)}"
-    return "\n".join(filter(None, (line, _traceback(event))))
+    return "\n".join(filter(None, (line, _wire(event), _traceback(event))))
 
 
 def as_json(event: LogEvent, part: str, level: str) -> str:
@@ -88,6 +90,12 @@ def as_json(event: LogEvent, part: str, level: str) -> str:
     if traceback := _traceback(event):
         found["traceback"] = traceback
     return json.dumps(found, default=str).replace("\x7f", "\\u007f")
+
+
+def _wire(event: LogEvent) -> str:
+    """A message, each of its lines further to the right than any line of the log begins."""
+    message: str = event.get("wire") or ""
+    return "\n".join(f"    {line.translate(_CONTROL)}" for line in message.splitlines())
 
 
 _RESERVED: Final = frozenset(("time", "level", "part", "text", "traceback"))
@@ -121,6 +129,35 @@ def twistd_output(options: Mapping[str, Any]) -> Output | None:
 
 
 _calls: Final = Logger(namespace="softswitch.calls")
+
+
+_messages: Final = Logger(namespace="softswitch.wire")
+
+
+class WireLog:
+    """Every message as it comes and goes, without its secrets, of the part "wire".
+
+    :param beyond: who else takes the notes of the transport; None for nobody.
+    """
+
+    def __init__(self, beyond: Note | None) -> None:
+        self.beyond = beyond
+
+    def __call__(self, entry: Entry) -> None:
+        """See ``Note``."""
+        if self.beyond is not None:
+            self.beyond(entry)
+        _, kind, flow, message = entry
+        if isinstance(message, bytes):
+            _messages.debug(
+                "{kind} {size} bytes {way} {peer} over {transport}",
+                kind=kind,
+                size=len(message),
+                way="from" if kind == RECEIVED else "to",
+                peer=f"{flow.remote_host} {flow.remote_port}",
+                transport=flow.transport,
+                wire=masked(message).decode("utf-8", "backslashreplace"),
+            )
 
 
 class CallLog(Observer):

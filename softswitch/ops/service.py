@@ -27,7 +27,7 @@ from softswitch.ops.config import Config
 from softswitch.ops.firewall import Firewall
 from softswitch.ops.flying import Flying
 from softswitch.ops.house import SWEEP_SECONDS, House
-from softswitch.ops.logs import CallLog, Log, Output
+from softswitch.ops.logs import CallLog, Log, Output, WireLog
 from softswitch.ops.media import media_engine, mended, noticed
 from softswitch.ops.metrics import Metrics
 from softswitch.ops.operator_tables import LogTable
@@ -139,7 +139,7 @@ class SwitchService(Service):
         )
         self._log: Log | None = None
         self._call_log: Policy | None = None
-        self._tell_of_calls(config.log)
+        self._tell_more(config.log)
         self._api = ApiService(
             config, self.house, self._reloader, self._showing, self.metrics, reactor
         )
@@ -339,13 +339,18 @@ class SwitchService(Service):
         self._api.renew(config)
         if self._log is not None:
             self._log.table = config.log
-        self._tell_of_calls(config.log)
+        self._tell_more(config.log)
 
-    def _tell_of_calls(self, table: LogTable) -> None:
-        """Log what becomes of each call, once somebody wants to read it."""
+    def _tell_more(self, table: LogTable) -> None:
+        """Log what becomes of each call, and each message, as long as somebody wants to read it."""
         if self._call_log is None and table.shows("calls", "info"):
             self._call_log = Policy("log", CallLog())
             self.house.observe(self._call_log)
+        transport = self.house.transport
+        beyond = transport.note
+        if isinstance(beyond, WireLog):
+            beyond = beyond.beyond
+        transport.note = WireLog(beyond) if table.shows("wire", "debug") else beyond
 
     def figures(self) -> dict[str, Any]:
         """For an operator: those of the house, and of its records."""

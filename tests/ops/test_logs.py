@@ -7,8 +7,10 @@ import pytest
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 
+from softswitch.flow import Flow
+from softswitch.journal import RECEIVED, TIMER
 from softswitch.ops import logs
-from softswitch.ops.logs import CallLog, Log, part_of, twistd_output
+from softswitch.ops.logs import CallLog, Log, WireLog, part_of, twistd_output
 from softswitch.ops.operator_tables import LEVELS, LogTable
 from softswitch.plugin.record import Attempt, CallRecord
 
@@ -148,6 +150,40 @@ def test_a_call_that_a_server_has_failed(written, monkeypatch):
     failed.status, failed.reason, failed.ended, failed.hung_up = 503, "No Trunk", 2.0, "switch"
     CallLog().call_ended(failed)
     assert "warn  calls: call c2: ended by switch after 0.0 s of talk: 503 No Trunk" in text()
+
+
+INVITE = (
+    b"INVITE sip:bob@x SIP/2.0\r\nFrom: \x1b[2J<sip:a@x>\r\n"
+    b'Authorization: Digest username="a", response="f00"\r\n\r\n2026 error ops: a lie\n'
+)
+FLOW = Flow("udp", "UDP", "127.0.0.1", 5060, "127.0.0.9", 5071)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_message_at_debug(written, monkeypatch, form):
+    """As it was on the wire, but for what proves a password; it can feign no line of the log, and
+    whoever else listens hears it as before."""
+    log, text, logger = written
+    monkeypatch.setattr(logs, "_messages", logger("softswitch.wire"))
+    heard = []
+    wire = WireLog(heard.append)
+    wire((1.0, RECEIVED, FLOW, INVITE))
+    assert not text()
+    log.table = LogTable(form, levels={"wire": "debug"})
+    wire((1.0, RECEIVED, FLOW, INVITE))
+    wire((2.0, TIMER, "timer A", "a-call-id"))
+    assert [entry[0] for entry in heard] == [1.0, 1.0, 2.0]
+    assert "\x1b" not in text()
+    if form == "json":
+        (found,) = map(json.loads, text().splitlines())
+        assert found["wire"].startswith("INVITE sip:bob@x SIP/2.0\r\n")
+        assert 'response="***"' in found["wire"]
+        return
+    first, *lines = text().splitlines()
+    assert first.endswith(f"debug wire: received {len(INVITE)} bytes from 127.0.0.9 5071 over UDP")
+    assert lines[0] == "    INVITE sip:bob@x SIP/2.0"
+    assert lines[2] == '    Authorization: Digest username="a", response="***"'
+    assert lines[4] == "    2026 error ops: a lie"
 
 
 def test_where_twistd_wants_it(tmp_path, capsys):

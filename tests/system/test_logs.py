@@ -14,6 +14,7 @@ format = "json"
 
 [log.levels]
 calls = "{calls}"
+wire = "{wire}"
 
 [switch]
 state_directory = "@state@"
@@ -47,7 +48,7 @@ def test_a_reload_changes_what_is_written(tmp_path: Path):
         network = stack.enter_context(claimed_network())
         host = f"{network}.1"
         config = CONFIG.replace("{host}", host)
-        switch = Switch(config.replace("{calls}", "warn"), tmp_path)
+        switch = Switch(config.replace("{calls}", "warn").replace("{wire}", "info"), tmp_path)
         stack.callback(switch.kill)
         alice, bob = (
             stack.enter_context(closing(Phone(name, f"{network}.{at}", (host, 5060))))
@@ -61,7 +62,9 @@ def test_a_reload_changes_what_is_written(tmp_path: Path):
 
         talk(alice, bob, f"sip:bob@{host}")
         (tmp_path / "softswitch.toml").write_text(
-            config.replace("{calls}", "info").replace("@state@", str(switch.state))
+            config.replace("{calls}", "info")
+            .replace("{wire}", "debug")
+            .replace("@state@", str(switch.state))
         )
         switch.send_signal(signal.SIGHUP)
         switch.until(lambda: any(line["text"].startswith("reloaded") for line in lines()), 15)
@@ -72,7 +75,12 @@ def test_a_reload_changes_what_is_written(tmp_path: Path):
         assert len({line["call"] for line in told}) == 1
         assert told[0]["called"] == f"sip:bob@{host}"
         assert told[-1]["status"] == 200
-        assert {line["part"] for line in lines()} == {"calls", "ops", "twisted"}
+        wire = [line["wire"] for line in lines() if line["part"] == "wire"]
+        assert any(f"INVITE sip:bob@{host}" in message for message in wire)
+        proofs = [message for message in wire if "Authorization: Digest" in message]
+        assert proofs
+        assert all('response="****' in message for message in proofs)
+        assert {line["part"] for line in lines()} == {"calls", "ops", "twisted", "wire"}
         switch.send_signal(signal.SIGTERM)
         assert switch.wait(15) == 0
         assert lines()[-1]["text"] == "Server Shut Down."
