@@ -96,16 +96,22 @@ class Names:
 
     def _hosts(self, name: str) -> Deferred[Answer]:
         resolver = self._resolver()
-        kinds = (resolver.lookupAddress, resolver.lookupIPV6Address)
-        asked = [maybeDeferred(look_up, name).addCallbacks(_records, _error) for look_up in kinds]
+        kinds = ((resolver.lookupAddress, dns.A), (resolver.lookupIPV6Address, dns.AAAA))
+        asked = [
+            maybeDeferred(look_up, name).addCallbacks(_records, _error, (kind,))
+            for look_up, kind in kinds
+        ]
         both: Deferred[Any] = DeferredList(asked)
         return both.addCallback(_together)
 
     def _records_of(self, kind: str, name: str) -> Deferred[Answer]:
         resolver = self._resolver()
-        pointer, service = resolver.lookupNamingAuthorityPointer, resolver.lookupService
-        asked: Deferred[Any] = maybeDeferred(pointer if kind == "pointer" else service, name)
-        return asked.addCallbacks(_records, _error)
+        if kind == "pointer":
+            look_up, wanted = resolver.lookupNamingAuthorityPointer, dns.NAPTR
+        else:
+            look_up, wanted = resolver.lookupService, dns.SRV
+        asked: Deferred[Any] = maybeDeferred(look_up, name)
+        return asked.addCallbacks(_records, _error, (wanted,))
 
 
 def names_in_dns(reactor: Any) -> Names:
@@ -118,11 +124,10 @@ def names_in_dns(reactor: Any) -> Names:
     return Names(resolver, reactor.seconds, host_names(reactor))
 
 
-def _records(answer: Any) -> Answer:
-    """What the records of an answer say that are of a kind that we know."""
-    read = [
-        (_READERS[each.type](each.payload), each.ttl) for each in answer[0] if each.type in _READERS
-    ]
+def _records(answer: Any, kind: int) -> Answer:
+    """What the records of an answer say that are of the kind that was asked for: behind an alias
+    there may be others."""
+    read = [(_READERS[kind](each.payload), each.ttl) for each in answer[0] if each.type == kind]
     if not read:
         return [], NEGATIVE
     seconds = min(ttl for _, ttl in read)

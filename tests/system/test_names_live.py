@@ -20,6 +20,11 @@ WANTED = {
     "sip:b.carrier.example:5099": [["UDP", "127.77.53.11", 5099]],
     "sip:alias.example": [["UDP", "127.77.53.11", 5060]],
     "sip:nobody.example": [],
+    "sip:hosted.example": [
+        ["UDP", "127.77.53.10", 5070],
+        ["UDP", "::1", 5070],
+        ["UDP", "127.77.53.11", 5080],
+    ],
     "sips:hosted.example": [["TLS", "127.77.53.11", 5071, "hosted.example"]],
     "sips:carrier.example": [["TLS", "127.77.53.11", 5071, "carrier.example"]],
 }

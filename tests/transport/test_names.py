@@ -108,6 +108,16 @@ def test_the_pointers_of_a_domain(world):
     assert world.server.kinds == []
 
 
+def test_what_stands_behind_an_alias_is_of_another_kind(world):
+    """A server adds the addresses of the name that an alias means, whatever was asked for (RFC 1034
+    4.3.2); they are no pointers, and no services."""
+    world.names.look_up_pointers("alias.example", world.told.append)
+    world.server.answer("NAPTR", dns.Record_CNAME("other.example"), a())
+    world.ask_service()
+    world.server.answer("SRV", dns.Record_CNAME("other.example"), a())
+    assert world.told == [[], []]
+
+
 def test_one_question_for_all_who_ask(world):
     """Who asks the same while it is being asked waits for the same answer; others ask their own."""
     world.ask()
