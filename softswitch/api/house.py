@@ -6,6 +6,7 @@
 from typing import Any, Protocol
 
 from softswitch.b2bua.switch import Switch
+from softswitch.flight.recorder import Recorder
 from softswitch.policy.chain import Policy
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
@@ -25,6 +26,7 @@ class House(Protocol):
     transport: TransportLayer
     traffic: Traffic
     upstream: UpstreamRegistrations
+    recorder: Recorder | None
 
     @property
     def domain(self) -> str:

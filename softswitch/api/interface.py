@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from softswitch.api.archive import Records
 from softswitch.api.bans import Bans
 from softswitch.api.calls import Calls
 from softswitch.api.document import document
 from softswitch.api.events import Events
 from softswitch.api.gate import ApiSettings, Gate, Source
 from softswitch.api.house import House
+from softswitch.api.ladders import Ladders
 from softswitch.api.listening import Listening
 from softswitch.api.moving import Moving
 from softswitch.api.operation import Operations
@@ -46,6 +48,8 @@ class Api:
         groups = (
             calls,
             Moving(house, calls),
+            Ladders(house),
+            Records(doings.records, house.clock, reactor),
             Registrations(house),
             TrunkOperations(house),
             Bans(house),

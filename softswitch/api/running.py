@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
+from softswitch.api.body import reader
 from softswitch.api.house import House
 from softswitch.api.operation import Answer, Asked, Operation
 from softswitch.api.problem import ProblemError
@@ -38,17 +40,39 @@ class Reloaded:
 
 
 @attrs.frozen
+class ExplainWish:
+    """An INVITE that is not sent.
+
+    :ivar caller: a user's name, a number or a URI.
+    :ivar called: likewise.
+    :ivar source: whence it comes, "HOST" or "HOST:PORT"; "" for elsewhere.
+    :ivar as_user: whose password is taken as proved; "" for nobody's.
+    :ivar every: whether all targets are tried, each failing in its turn.
+    """
+
+    caller: str
+    called: str
+    source: str = ""
+    as_user: str = ""
+    every: bool = False
+
+
+@attrs.frozen
 class Doings:
     """What the service does for the API.
 
     :ivar reload: reads the configuration anew; tells what came of it, a ``Reloaded``.
     :ivar version: of the switch.
+    :ivar records: the archive of call records; None for none.
+    :ivar explain: plays an INVITE: wish -> what came of it, later.
     :ivar metrics: writes all metrics as Prometheus reads them; None where there are none.
     """
 
     reload: Callable[[], Any]
     version: str
     metrics: Callable[[], bytes] | None = None
+    records: Path | None = None
+    explain: Callable[["ExplainWish"], Any] | None = None
 
 
 class Running:
@@ -106,6 +130,19 @@ class Running:
                 kinds=("text/plain",),
             ),
             Operation(
+                "explain",
+                "POST",
+                f"{path}/explain",
+                "What would become of an INVITE, and why: who is asked and says what, and what"
+                " would leave. Nothing is sent. It takes the configuration's file as it is now.",
+                self.explain,
+                "operate",
+                answers={200: dict[str, Any]},
+                refusals=(404, 409, 503),
+                body=ExplainWish,
+                read=reader(ExplainWish),
+            ),
+            Operation(
                 "reload",
                 "POST",
                 f"{path}/reload",
@@ -147,6 +184,18 @@ class Running:
         if self._doings.metrics is None:
             raise ProblemError(404, "[metrics] in the configuration does without them")
         return Answer(body=self._doings.metrics(), kind="text/plain; version=1.0.0; charset=utf-8")
+
+    def explain(self, asked: Asked) -> Any:
+        """See ``operations``."""
+        if self._doings.explain is None:
+            raise ProblemError(404, "this switch cannot")
+        for name, text in attrs.asdict(asked.body).items():
+            if isinstance(text, str) and not (text.isprintable() and len(text) <= 512):
+                raise ProblemError(400, "one line of 512 characters at most is wanted", name)
+        for name in ("caller", "called"):
+            if not getattr(asked.body, name):
+                raise ProblemError(400, "a name, a number or a URI is wanted", name)
+        return self._doings.explain(asked.body)
 
     def reload(self, asked: Asked) -> Any:
         """See ``operations``."""

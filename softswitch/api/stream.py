@@ -6,18 +6,46 @@ counted, and told once it reads again. One that reads nothing for a minute is le
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from softswitch.api.events import LOOK_SECONDS, Events, Topic, too_slow
+from softswitch.api.events import LOOK_SECONDS, Topic, too_slow
 
 #: Events that may wait for one listener.
 QUEUE: Final = 500
 
 #: Looks after which one that reads nothing is let go.
 PATIENCE: Final = 60 / LOOK_SECONDS
+
+
+class Listened(Protocol):
+    """One who listens, as what he listens to sees him."""
+
+    def tell(self, topic: Topic | None, event: bytes) -> None:
+        """One more event; None for what concerns everybody."""
+
+    def look(self, sign: bytes) -> None:
+        """Time passes; a sign of life is to be sent, b"" for none."""
+
+    def finish(self) -> None:
+        """Nothing follows."""
+
+
+class Source(Protocol):
+    """What is listened to.
+
+    :ivar dropped: events that somebody was too slow to hear.
+    """
+
+    dropped: int
+
+    def listen(self, listener: Listened, last: str = "") -> None:
+        """Tell him from now on."""
+
+    def leave(self, listener: Listened) -> None:
+        """Tell him no more; harmless when repeated."""
 
 
 @implementer(IPushProducer)
@@ -28,7 +56,7 @@ class EventStream:
     :param topics: that it wants to hear of.
     """
 
-    def __init__(self, events: Events, http: Any, topics: frozenset[Topic], last: str) -> None:
+    def __init__(self, events: Source, http: Any, topics: frozenset[Topic], last: str) -> None:
         self._events = events
         self._http = http
         self._topics = topics
@@ -62,6 +90,15 @@ class EventStream:
             return
         self._paused_looks += 1
         if self._paused_looks >= PATIENCE:
+            self.end()
+
+    def finish(self) -> None:
+        """Nothing follows: the answer is whole, once what waits has been read."""
+        self._events.leave(self)
+        if not self._paused:
+            self._http.unregisterProducer()
+            self._http.finish()
+        else:
             self.end()
 
     def end(self) -> None:

@@ -13,6 +13,7 @@ from softswitch.errors import ConfigError, TransportError
 from softswitch.ops.audit import Audit
 from softswitch.ops.certificates import API
 from softswitch.ops.config import Config
+from softswitch.ops.explaining import Explaining
 from softswitch.ops.house import House
 from softswitch.ops.metrics import Metrics
 from softswitch.ops.reloader import Reloader
@@ -41,7 +42,14 @@ class ApiService:
         self._showing = showing
         self._audit = Audit(config.state_directory / config.api.audit)
         written = None if metrics is None else metrics.text
-        doings = Doings(lambda: _reload(reloader), __version__, written)
+        table = config.records
+        doings = Doings(
+            lambda: _reload(reloader),
+            __version__,
+            written,
+            config.state_directory / table.store if table.store else None,
+            Explaining(house, reactor).explain,
+        )
         self.api = Api(house, config.api.settings(), doings, self._audit.note, reactor)
         self._ports = ApiPorts(self.api.factory, reactor)
 

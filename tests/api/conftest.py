@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from softswitch.api.gate import ApiSettings
 from softswitch.api.interface import Api
+from softswitch.api.operation import Answer
 from softswitch.api.running import Doings, Reloaded
 from softswitch.api.tokens import Token, hashed
 from softswitch.testing.stage import Stage
@@ -53,6 +54,22 @@ class Wire(StringTransport):
 
     def abortConnection(self):  # noqa: N802
         self.loseConnection()
+
+
+class Reactor(Clock):
+    """Time that stands still, and threads that do at once what they are asked for."""
+
+    def getThreadPool(self):  # noqa: N802
+        return self
+
+    def callInThreadWithCallback(self, told, work, *args, **terms):  # noqa: N802
+        try:
+            told(True, work(*args, **terms))
+        except Exception:
+            told(False, Failure())
+
+    def callFromThread(self, told, *args, **terms):  # noqa: N802
+        told(*args, **terms)
 
 
 class Line:
@@ -95,14 +112,20 @@ class Desk:
         self.reloads = []
         self.outcome = Reloaded(True, "in force")
         self.audit = []
-        self.time = Clock()
         tokens = [Token(role, role, hashed(text)) for role, text in TOKENS.items()]
+        records = settings.pop("records", None)
         self.api = Api(
             stage.house,
             ApiSettings(tuple(tokens), **settings),
-            Doings(self._reload, "1.2.3", lambda: b"softswitch_calls 0\n"),
+            Doings(
+                self._reload,
+                "1.2.3",
+                lambda: b"softswitch_calls 0\n",
+                records,
+                lambda wish: succeed(Answer(body=attrs.asdict(wish))),
+            ),
             lambda *line: self.audit.append(line),
-            self.time,
+            Reactor(),
         )
 
     def _reload(self):
