@@ -24,6 +24,7 @@ UNTOUCHED: Final = frozenset(
     (
         *("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Route", "Record-Route"),
         *("Path", "Service-Route", "Content-Type", "Content-Length", "Content-Encoding"),
+        *("Session-ID", "Max-Breadth"),
         *("Authorization", "WWW-Authenticate", "Authentication-Info", "Identity"),
         *("Proxy-Authorization", "Proxy-Authenticate", "Proxy-Authentication-Info"),
     )
