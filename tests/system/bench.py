@@ -25,6 +25,7 @@ import bench_overload
 import bench_parse
 import bench_rates
 import bench_relay
+import bench_scrape
 from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
@@ -311,7 +312,8 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        help="calls, registrations, features, hold, overload, rates, relay, parse, auth; or all",
+        help="calls, registrations, features, hold, overload, rates, relay, parse, auth, scrape; "
+        "or all",
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -332,7 +334,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
     every = ["calls", "registrations", "features", "hold", "overload", "rates", "relay", "parse"]
-    every.append("auth")
+    every += ["auth", "scrape"]
     parts = wish.parts or every
     with claimed_network() as wish.network:
         if not wish.against:
@@ -361,6 +363,9 @@ def play_all(
                     continue
                 if part == "auth":
                     missed += bench_auth.measure()
+                    continue
+                if part == "scrape":
+                    missed += bench_scrape.measure()
                     continue
                 if part == "parse":
                     missed += bench_parse.measure()
