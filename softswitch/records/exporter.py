@@ -101,7 +101,7 @@ class Exporter:
         *,
         batch: int = 1000,
         from_now: bool = False,
-        gather: float = 0.25,
+        gather: float = 0.5,
         first_wait: float = FIRST_WAIT,
         former: "Exporter | None" = None,
     ) -> None:

@@ -27,7 +27,7 @@ _log = Logger()
 
 #: Seconds for which records are gathered before they are written: a thread that wakes up for each
 #: of them costs the calls more than the writing does.
-GATHER_SECONDS: Final = 0.25
+GATHER_SECONDS: Final = 0.5
 
 #: Records that are deleted in one transaction.
 _DELETED_AT_ONCE: Final = 1000

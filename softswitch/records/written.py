@@ -125,7 +125,10 @@ def as_json(record: CallRecord, found: Summary) -> str:
     plain["silences"] = [_silence.read(each) for each in record.silences]
     plain["verdicts"] = [_verdict.read(each) for each in record.verdicts]
     plain.update(_summary.read(found))
-    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", clean(_encode(plain)))
+    text = _encode(plain)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", clean(text))
 
 
 def clean(text: str) -> str:
