@@ -1,5 +1,5 @@
-"""The commands over the API: ``calls``, ``show``, ``hangup``, ``transfer``, ``registrations``,
-``trunks``, ``health``, ``events``.
+"""The commands over the API: ``calls``, ``show``, ``trace``, ``hangup``, ``transfer``,
+``registrations``, ``trunks``, ``health``, ``events``, ``top``.
 
 The exit status is 0, or 1 where the switch cannot be asked or refuses.
 """
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from rich.text import Text
 
 from softswitch.api.events import TOPICS
-from softswitch.terminal import tables, top
+from softswitch.terminal import tables, top, trace
 from softswitch.terminal.client import ApiError, Client, add_options, client_of
 
 #: Does something with a switch, and gives the exit status.
@@ -36,6 +36,9 @@ def add(commands: Any) -> None:
 
     parser = _command(commands, "show", "one call: its legs, what was tried", _show)
     parser.add_argument("id", help="of the call, or how it begins")
+
+    about = "what has happened in a call, as a ladder; also for a while after its end"
+    trace.options(_command(commands, "trace", about, trace.run))
 
     parser = _command(commands, "hangup", "end a call", _hang_up)
     parser.add_argument("id", help="of the call, or how it begins")

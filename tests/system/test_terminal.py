@@ -143,6 +143,30 @@ def test_a_call_is_transferred(operator: Operator):
     assert operator.carol.request_received("INVITE") is not None
 
 
+def test_a_call_is_traced(operator: Operator, tmp_path: Path):
+    """As a ladder, as files, and as it grows until it ends; also when it is over."""
+    name = operator.call()
+    shown = operator.asks("trace", name, "--messages").stdout
+    assert "INVITE sip:bob@" in shown
+    assert "Via: " in shown
+    image, capture = tmp_path / "x.svg", tmp_path / "x.pcap"
+    written = operator.asks("trace", name, "--svg", str(image), "--pcap", str(capture))
+    assert written.returncode == 0
+    assert image.read_bytes().startswith(b"<svg ")
+    assert len(capture.read_bytes()) > 1000
+    file = str(operator.folder / "softswitch.toml")
+    command = [SOFTSWITCH, "trace", name, "--follow", "--config", file]
+    following = Process(command, tmp_path, "trace")
+    following.until(lambda: b"INVITE sip:bob@" in following.log.read_bytes(), 20)
+    operator.asks("hangup", name)
+    for phone in (operator.alice, operator.bob):
+        phone.answer(phone.request_received("BYE"), 200)
+    assert following.wait(20) == 0
+    assert b"BYE " in following.log.read_bytes()
+    assert operator.reads("trace", name)["ended"]
+    assert operator.asks("trace", "nobody").stderr.startswith("softswitch: id: ")
+
+
 def test_registrations_trunks_and_health(operator: Operator):
     """What the switch has, and what may be changed of it."""
     found = operator.reads("registrations")
