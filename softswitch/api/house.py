@@ -6,7 +6,9 @@
 from typing import Any, Protocol
 
 from softswitch.b2bua.switch import Switch
+from softswitch.dialog.useragent import UserAgent
 from softswitch.flight.recorder import Recorder
+from softswitch.plugin.views import User
 from softswitch.policy.chain import Policy
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
@@ -16,10 +18,18 @@ from softswitch.trunk.traffic import Traffic
 from softswitch.wheel import Clock
 
 
+class Premises(Protocol):
+    """Who is there; see ``ops.premises.Premises``."""
+
+    def find_user(self, name: str) -> User | None:
+        """The user of that name or number, as far as can be said at once."""
+
+
 class House(Protocol):
     """A running switch; see ``ops.house.House``."""
 
     clock: Clock
+    agent: UserAgent
     switch: Switch
     proxy: Forwarder
     bindings: Bindings
@@ -27,6 +37,10 @@ class House(Protocol):
     traffic: Traffic
     upstream: UpstreamRegistrations
     recorder: Recorder | None
+
+    @property
+    def premises(self) -> Premises:
+        """What the configuration says of users and trunks."""
 
     @property
     def domain(self) -> str:

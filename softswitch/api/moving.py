@@ -1,4 +1,4 @@
-"""Calls that are led elsewhere by an operator: transferred, blind."""
+"""Calls that an operator leads elsewhere, or begins: transferred, originated."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,9 @@ from softswitch.api.house import House
 from softswitch.api.operation import Answer, Asked, Operation
 from softswitch.api.problem import ProblemError
 from softswitch.b2bua import ordered
+from softswitch.b2bua.originating import Originated
 from softswitch.errors import SipSyntaxError
+from softswitch.plugin.views import Identity
 from softswitch.sip.uri import Uri
 from softswitch.trunk.group import escape_user
 
@@ -32,6 +34,20 @@ class TransferWish:
 
 
 @attrs.frozen
+class OriginateWish:
+    """Two who are to talk.
+
+    :ivar user: the user on whose behalf the call is made: his rights and limits count.
+    :ivar to: a user's name, a number as he would dial it, or a SIP or tel URI.
+    :ivar first: who is called first and then connected, likewise; null for the user himself.
+    """
+
+    user: str
+    to: str
+    first: str | None = None
+
+
+@attrs.frozen
 class Tried:
     """Something is tried; what becomes of it is seen in the call and its events.
 
@@ -44,7 +60,7 @@ class Tried:
 
 
 class Moving:
-    """The operation that transfers calls."""
+    """The operations that transfer calls and begin them."""
 
     def __init__(self, house: House, calls: Calls) -> None:
         self._house = house
@@ -66,6 +82,19 @@ class Moving:
                 refusals=(404, 409),
                 body=TransferWish,
                 read=reader(TransferWish),
+            ),
+            Operation(
+                "originate",
+                "POST",
+                "/api/v1/calls",
+                "Call one and connect him with another once he answers. It is a call of its own,"
+                " made on behalf of a user; policies are asked about both.",
+                self.originate,
+                "operate",
+                answers={202: Tried},
+                refusals=(409,),
+                body=OriginateWish,
+                read=reader(OriginateWish),
             ),
         )
 
@@ -90,6 +119,43 @@ class Moving:
                 told.errback(ProblemError(409, f"it was refused: {status} {reason}", "to"))
 
         ordered.transfer(call, leg, uri, answered)
+        return told
+
+    def originate(self, asked: Asked) -> "Deferred[Answer]":
+        """See ``operations``."""
+        wish: OriginateWish = asked.body
+        house, domain = self._house, self._house.domain
+        user = house.premises.find_user(wish.user) if wish.user else None
+        if user is None:
+            raise ProblemError(400, "the name of a user is wanted", "user")
+        second = uri_of(wish.to, domain, "to")
+        first = uri_of(user.name if wish.first is None else wish.first, domain, "first")
+        own = uri_of(user.name, domain, "user")
+        # What his phone shows while it rings: whom he will talk to.
+        shown = "".join(each for each in wish.to if each not in '"\\')[:64]
+        told: Deferred[Answer] = Deferred()
+
+        def refused(call: Originated) -> None:
+            status, reason = call.refused or (0, "")
+            if not told.called:
+                told.errback(ProblemError(409, f"it was refused: {status} {reason}", "first"))
+
+        call = Originated(
+            house.transport,
+            house.agent,
+            house.clock,
+            house.transport.listeners[0].name,
+            Identity("user", user.name, domain, display=user.display),
+            first,
+            second,
+            f'"{shown}" <{own}>',
+            refused,
+        )
+        call.start()
+        for known in reversed(house.switch.calls.values()):
+            if known.data.record.call_id_a == call.call_id:
+                told.callback(Answer(202, Tried(known.data.id, first)))
+                break
         return told
 
 

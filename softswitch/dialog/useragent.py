@@ -127,6 +127,7 @@ class UserAgent:
     :ivar proxy: serves what follows a route of its making; None without one.
     :ivar timers: of RFC 3261 table 4.
     :ivar gate: asked about each request outside of a dialog.
+    :ivar inner: flows that do not leave the process, and who is there: the gate is not asked.
     :param domains: which names and addresses mean us.
     :param locate: finds a registered phone that has connected anew; without it none is known.
     """
@@ -151,6 +152,7 @@ class UserAgent:
         self.gate = gate
         self._auditor = auditor
         self._locate = locate
+        self.inner: dict[Flow, Identity] = {}
         self._dialogs: dict[DialogKey, Usage] = {}
         self._secret = os.urandom(16)
         transactions.user = self
@@ -186,6 +188,8 @@ class UserAgent:
             refusal = self._refusal(request, flow)
             if refusal is not None:
                 return refusal
+            if flow in self.inner:
+                return Screened(self.inner[flow])
             asking = _Asking()
             self.gate.ask_admission(RequestView(request, flow), asking.tell)
             decision = asking.decision

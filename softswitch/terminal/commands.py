@@ -1,5 +1,5 @@
 """The commands over the API: ``calls``, ``show``, ``trace``, ``hangup``, ``transfer``,
-``registrations``, ``trunks``, ``health``, ``events``, ``top``.
+``originate``, ``registrations``, ``trunks``, ``health``, ``events``, ``top``.
 
 The exit status is 0, or 1 where the switch cannot be asked or refuses.
 """
@@ -47,6 +47,11 @@ def add(commands: Any) -> None:
     parser.add_argument("id", help="of the call, or how it begins")
     parser.add_argument("to", help="a user, a number, or a URI")
     parser.add_argument("--leg", default="a", help='that stays: "a", the caller, or "b1" ...')
+
+    parser = _command(commands, "originate", "call a user, then connect him", _originate)
+    parser.add_argument("user", help="on whose behalf; he is called first")
+    parser.add_argument("to", help="a user, a number, or a URI that he is connected with")
+    parser.add_argument("--first", help="who is called first instead")
 
     parser = _command(commands, "registrations", "the contacts of users", _registrations)
     parser.add_argument("--text", help="only those that hold this")
@@ -128,6 +133,12 @@ def _transfer(client: Client, chosen: Namespace) -> int:
     wish = {"to": chosen.to, "leg": chosen.leg}
     tried = client.ask("POST", "calls", find(client, chosen.id), "transfer", body=wish)
     return _said(chosen, f"call {tried['id']}: {tried['target']} is tried", tried)
+
+
+def _originate(client: Client, chosen: Namespace) -> int:
+    wish = {"user": chosen.user, "to": chosen.to, "first": chosen.first}
+    tried = client.ask("POST", "calls", body=wish)
+    return _said(chosen, f"call {tried['id']}: {tried['target']} is called", tried)
 
 
 def _registrations(client: Client, chosen: Namespace) -> int:

@@ -152,6 +152,8 @@ class Desk:
         fields.update(headers)
         wanted = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         line.send(f"{method} {path} HTTP/1.1\r\n{wanted}\r\n".encode() + (body or b""))
+        if not line.wire.value():
+            self.stage.settle()
         response = line.read(head=method == "HEAD")
         line.hang_up()
         self.hold(method, path, response)

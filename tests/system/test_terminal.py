@@ -143,6 +143,21 @@ def test_a_call_is_transferred(operator: Operator):
     assert operator.carol.request_received("INVITE") is not None
 
 
+def test_a_call_is_begun(operator: Operator):
+    """Alice's phone rings; she answers, Bob's rings; his answer brings Alice a new offer."""
+    told = operator.asks("originate", "alice", "bob")
+    assert told.returncode == 0, told.stderr
+    offered = operator.alice.request_received("INVITE")
+    operator.alice.answer(offered, 200, operator.alice.sdp)
+    operator.alice.request_received("ACK")
+    offered = operator.bob.request_received("INVITE")
+    assert b"inactive" not in offered.body
+    operator.bob.answer(offered, 486)
+    operator.bob.request_received("ACK")
+    operator.alice.answer(operator.alice.request_received("BYE"), 200)
+    operator.switch.until(lambda: operator.reads("calls") == [], 10)
+
+
 def test_a_call_is_traced(operator: Operator, tmp_path: Path):
     """As a ladder, as files, and as it grows until it ends; also when it is over."""
     name = operator.call()
