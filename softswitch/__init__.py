@@ -17,10 +17,12 @@ floor      what it knows
 8          ``store``: what outlives a process
 9          ``records``: call records, kept, looked up and carried on
 10         ``flight``: what has happened in each call, and how it is shown
-11         ``ops``: configuration, the service, the command line
-12         ``testing``: the same engine on a loop network under a virtual clock
-13         ``explain``: the same engine with one INVITE, and what it says of it
-14         ``__main__``: every command of ``softswitch``
+11         ``api``: what may be seen and done over HTTP, and by whom
+12         ``ops``: configuration, the service, the command line
+13         ``testing``: the same engine on a loop network under a virtual clock
+14         ``explain``: the same engine with one INVITE, and what it says of it;
+           ``terminal``: commands over the API
+15         ``__main__``: every command of ``softswitch``
 =========  =====================================================================
 
 ``docs/architecture.md`` walks an INVITE through the house.
