@@ -143,10 +143,20 @@ class Switch:
         """Whose leg runs at somebody's expense has had what he may (``trunk.tolls``): the call
         ends."""
         for call in list(self.calls.values()):
-            if any(leg.toll == toll for leg in call.data.legs.values()):
-                self.counters[why] += 1
-                fields: tuple[Field, ...] = (("Reason", f'Q.850;cause=102;text="{why}"'),)
-                call.fire(Event.HUNG_UP, None, None, why, 0, *fields)
+            leg = next((leg for leg in call.data.legs.values() if leg.toll == toll), None)
+            if leg is None:
+                continue
+            self.counters[why] += 1
+            loan, ending = call.data.loan, call
+            if loan is not None and loan.name == leg.name:
+                # Somebody is about to take it over: it goes back, to end where it has run.
+                call.leg_hung_up(call.legs[leg.name], None, why)
+                if loan.call not in self.calls:
+                    return
+                ending = self.calls[loan.call]
+            fields: tuple[Field, ...] = (("Reason", f'Q.850;cause=102;text="{why}"'),)
+            ending.fire(Event.HUNG_UP, None, None, why, 0, *fields)
+            return
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""

@@ -209,6 +209,41 @@ def test_the_longest_duration(stage):
     assert record.ended - record.answered == pytest.approx(60, abs=0.1)
 
 
+@pytest.mark.parametrize("way", ["picked up", "transferred"])
+def test_the_longest_duration_while_somebody_takes_over(stage, way):
+    """A call ends in time also where somebody is about to take its callee over, who would have gone
+    back to talk on for ever."""
+    made, alice, bob, carrier = stage({"max_seconds": 60})
+    line = alice.call(HOME)
+    carrier.answer()
+    far = carrier.line
+    if way == "transferred":
+        other = alice.call("bob")
+        bob.answer()
+    made.run(58)
+    carrier.silent = True
+    if way == "picked up":
+        taken = bob.call(HOME, fields=[("Replaces", line.replaces)])
+        assert taken.statuses == []
+    else:
+        other.refer(f"sip:{HOME}@{made.address[0]}", line)
+    made.run(1)
+    assert line.stands
+    made.run(2)
+    assert line.over
+    assert line.got("BYE").get("Reason") == 'Q.850;cause=102;text="Longest Duration"'
+    if way == "picked up":
+        assert taken.statuses == [480]
+    carrier.silent = False
+    made.run(60)
+    assert far.got("BYE") is not None
+    assert "Longest Duration" in [record.reason for record in made.records]
+    if way == "transferred":
+        other.request("BYE")
+    made.run(60)
+    assert not made.house.switch.calls
+
+
 def test_a_budget_ends_the_call_that_spends_it(stage):
     """At the moment when it is spent: 10 of 6 a minute are 100 seconds. Nothing more goes out; what
     was spent is forgotten after a day."""
