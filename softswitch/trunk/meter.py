@@ -6,6 +6,7 @@ wall-clock times, so that it outlives the process; one that a later clock has wr
 (``shift``).
 """
 
+from bisect import bisect_right
 from typing import Any, Final
 
 import attrs
@@ -49,8 +50,9 @@ class Run:
 class Meter:
     """The counters of one holder; plain data but for what runs.
 
-    :ivar begun: when the calls of the last minute began.
-    :ivar fresh: when those destinations of the last hour were called that were not known before.
+    :ivar begun: when the calls of the last minute began, as many as a limit asks for.
+    :ivar fresh: when those destinations of the last hour were called that were not known before;
+        likewise.
     :ivar known: destination -> when it was called last, in that order.
     :ivar spent: hours since 1970, and what was spent in each.
     :ivar blocked_until: when it may call again; 0.0 where it may.
@@ -73,8 +75,7 @@ class Meter:
         :param again: whether this call has been counted for that number before.
         """
         limits = self.limits
-        others = {run.call for run in self.runs.values()} - {call}
-        if limits.calls and len(others) >= limits.calls:
+        if limits.calls and len({run.call for run in self.runs.values()} - {call}) >= limits.calls:
             return f"calls {limits.calls}", False
         if limits.spend_per_day and self.pay(0.0, now) >= limits.spend_per_day:
             return f"spend_per_day {limits.spend_per_day:g}", True
@@ -92,6 +93,7 @@ class Meter:
 
     def count(self, number: str, now: float) -> None:
         """A call to a number begins."""
+        self._forget(now)
         self.begun.append(now)
         if self.known.pop(number, None) is None:
             self.fresh.append(now)
@@ -131,8 +133,12 @@ class Meter:
         }
 
     def _forget(self, now: float) -> None:
-        self.begun = [when for when in self.begun if when > now - MINUTE]
-        self.fresh = [when for when in self.fresh if when > now - HOUR]
+        """What is too old, and what no limit asks for: a gateway begins as many calls in an hour as
+        it likes."""
+        limits = self.limits
+        most = max(limits.per_minute, KNOWN), max(limits.new_per_hour, KNOWN)
+        del self.begun[: max(bisect_right(self.begun, now - MINUTE), len(self.begun) - most[0])]
+        del self.fresh[: max(bisect_right(self.fresh, now - HOUR), len(self.fresh) - most[1])]
 
     def _in_sequence(self, number: str, now: float) -> int:
         """How many numbers next to each other, this one among them, were dialled in an hour; in
