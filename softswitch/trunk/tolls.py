@@ -19,7 +19,7 @@ import attrs
 from softswitch.plugin.numbering import PLAIN, Numbering
 from softswitch.plugin.tolls import TollLimits
 from softswitch.sip.message import Field
-from softswitch.trunk.destinations import Destinations, read
+from softswitch.trunk.destinations import Destinations
 from softswitch.trunk.meter import Meter, Run, restored
 from softswitch.wheel import Clock, Timer
 
@@ -66,8 +66,9 @@ class Outgoing:
     :ivar name: of that identity.
     :ivar forwarded_by: URI of who has; "" for nobody.
     :ivar call: id of the call.
-    :ivar number: that is called, as the trunk is told it.
-    :ivar dialled: as it was dialled.
+    :ivar number: that is called, as the trunk is told it: user part of a URI, None where it has
+        none.
+    :ivar dialled: likewise, as it was dialled.
     :ivar trunk: its name.
     :ivar numbering: the trunk's.
     :ivar home: that of whoever has numbers dialled over it.
@@ -77,8 +78,8 @@ class Outgoing:
     name: str
     forwarded_by: str
     call: str
-    number: str
-    dialled: str
+    number: str | None
+    dialled: str | None
     trunk: str
     numbering: Numbering = PLAIN
     home: Numbering = PLAIN
@@ -137,7 +138,9 @@ class Tolls:
         if limits is None:
             return ""
         account = f"{kind} {name}"
-        number, which = self._which(rules, out)
+        number, which = rules.destinations.called(
+            out.trunk, out.number, out.dialled, out.numbering, out.home
+        )
         if which in limits.closed:
             return self._refuse(rules, account, f"closed {which}")
         holders = {account: limits} if limits.counts else {}
@@ -249,16 +252,6 @@ class Tolls:
         return broken
 
     # Helpers.
-
-    def _which(self, rules: TollRules, out: Outgoing) -> tuple[str, str]:
-        """The number that counts, and its class."""
-        number = read(out.number, out.numbering, out.home)
-        which = rules.destinations.of(number)
-        if which == "local":
-            dialled = read(out.dialled, out.home)
-            if (other := rules.destinations.of(dialled)) != "local":
-                return dialled, other
-        return number, which
 
     def _refuse(self, rules: TollRules, holder: str, limit: str, until: float = 0.0) -> Refusal:
         refusal = Refusal(rules.status, f"{holder}: {limit}", holder, until)

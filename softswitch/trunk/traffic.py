@@ -7,7 +7,6 @@ that nothing it counts under is ever left behind.
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
-from urllib.parse import unquote as unescape
 
 import attrs
 
@@ -145,7 +144,7 @@ class Traffic:
             return ""
         if is_emergency(trunk.state.around.emergency, *dialled):
             return ""
-        asked, told = (unescape(each or "") for each in dialled)
+        asked, told = dialled
         numbering, home = trunk.numbering, trunk.home
         out = Outgoing(
             who.kind, who.name, forwarded_by, call, told, asked, trunk.name, numbering, home

@@ -38,8 +38,8 @@ def stage():
     """A stage where numbers go over a trunk; two phones, and the carrier."""
     stages = []
 
-    def make(fraud=None, users=None, plug_ins=(), policies=(), **tables):
-        rule = {"match": r"\+?[0-9]{3,}", "trunk": "carrier"}
+    def make(fraud=None, users=None, plug_ins=(), policies=(), rule=r"\+?[0-9]{3,}", **tables):
+        rule = {"match": rule, "trunk": "carrier"}
         made = Stage(
             {
                 "switch": {"emergency": [EMERGENCY]},
@@ -102,6 +102,37 @@ def test_what_is_closed_until_it_is_opened(stage, number, which):
     assert not carrier.lines
     assert brief(alice, carrier, HOME) == 200
     assert limits(made) == [(403, f"user alice: closed {which}"), (200, "")]
+
+
+@pytest.mark.parametrize(
+    ("number", "which"),
+    [
+        ("00881612345678999999", "satellite"),
+        ("+00881612345678", "satellite"),
+        ("+%2B881612345678", "satellite"),
+        ("0-0881%20612345678", "satellite"),
+        ("6212345678;phone-context=+881", "satellite"),
+        ("%2331%2300881612345678", "satellite"),
+        ("090987900001234", "premium"),
+        ("+44909879000012", "premium"),
+        ("0030123456789012345678901234", "international"),
+    ],
+)
+def test_what_is_closed_by_whatever_name(stage, number, which):
+    """Exchanges ignore digits too many; zeros, separators and codes before a number make it no
+    other one, nor does a context (RFC 3966 5.1.5)."""
+    made, alice, _, carrier = stage(rule=r".{3,}")
+    line = alice.call(f"sip:{number}@{made.address[0]}")
+    assert line.statuses == [403]
+    assert not carrier.lines
+    assert made.records[0].limit == f"user alice: closed {which}"
+
+
+def test_a_number_with_digits_too_many_is_the_same(stage):
+    """For the count of new destinations, too."""
+    _, alice, _, carrier = stage({"new_per_hour": 1})
+    numbers = [HOME, f"{HOME}1", f"{HOME}99", OTHER]
+    assert [brief(alice, carrier, number) for number in numbers] == [200, 200, 200, 403]
 
 
 def test_opened_for_a_group_and_for_a_user(stage):
