@@ -93,7 +93,6 @@ class Meter:
 
     def count(self, number: str, now: float) -> None:
         """A call to a number begins."""
-        self._forget(now)
         self.begun.append(now)
         if self.known.pop(number, None) is None:
             self.fresh.append(now)

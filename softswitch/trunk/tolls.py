@@ -148,7 +148,9 @@ class Tolls:
             holders[f"{account} {which}"] = rules.by_class[which]
         now, again = self._now(), number in counted
         for holder, each in holders.items():
-            meter = self._meters.setdefault(holder, Meter())
+            meter = self._meters.get(holder)
+            if meter is None:
+                meter = self._meters[holder] = Meter()
             meter.limits = each
             if meter.blocked_until > now:
                 said = datetime.fromtimestamp(meter.blocked_until, UTC).isoformat(" ", "seconds")
