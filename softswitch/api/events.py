@@ -84,10 +84,18 @@ class Events(Observer):
     """All that is told, and who is told.
 
     :ivar dropped: events that somebody was too slow to hear.
+    :ivar trying: calls for which nobody has rung yet.
+    :ivar ringing: calls that ring.
+    :ivar talking: calls that were answered.
+    :ivar begun: calls that have begun.
+    :ivar answered: those of them that were answered.
+    :ivar unanswered: those of them that have ended without an answer.
     """
 
     def __init__(self, house: House) -> None:
         self.dropped = 0
+        self.trying = self.ringing = self.talking = 0
+        self.begun = self.answered = self.unanswered = 0
         self._house = house
         self._clock = house.clock
         self._listeners: list[Listener] = []
@@ -153,24 +161,43 @@ class Events(Observer):
 
     def call_started(self, record: CallRecord) -> None:
         """An INVITE was admitted."""
+        self.begun += 1
+        self.trying += 1
         if self._awake:
             self._call("call_started", record, "trying")
 
     def call_ringing(self, record: CallRecord) -> None:
         """The first target rings."""
+        self.trying -= 1
+        self.ringing += 1
         if self._awake:
             self._call("call_ringing", record, "ringing")
 
     def call_answered(self, record: CallRecord) -> None:
         """The caller was told of the answer."""
+        self.answered += 1
+        self.talking += 1
+        self._left_setup(record)
         if self._awake:
             self._call("call_answered", record, "talking")
 
     def call_ended(self, record: CallRecord) -> None:
         """The call is over."""
+        if record.answered is not None:
+            self.talking -= 1
+        else:
+            self.unanswered += 1
+            self._left_setup(record)
         if self._awake:
             state: CallState = "trying" if record.answered is None else "talking"
             self._call("call_ended", record, state)
+
+    def _left_setup(self, record: CallRecord) -> None:
+        """A call tries, or rings, no more."""
+        if record.ringing is None:
+            self.trying -= 1
+        else:
+            self.ringing -= 1
 
     def media_noticed(self, notice: MediaNotice, record: CallRecord) -> None:
         """A leg of a call is not heard."""

@@ -9,12 +9,14 @@ from softswitch.api.bans import Bans
 from softswitch.api.calls import Calls
 from softswitch.api.document import document
 from softswitch.api.events import Events
+from softswitch.api.figures import FigureOperations
 from softswitch.api.gate import ApiSettings, Gate, Source
 from softswitch.api.house import House
 from softswitch.api.ladders import Ladders
 from softswitch.api.listening import Listening
 from softswitch.api.moving import Moving
 from softswitch.api.operation import Operations
+from softswitch.api.page import Page
 from softswitch.api.registrations import Registrations
 from softswitch.api.running import Doings, Running
 from softswitch.api.server import ApiFactory, Audit
@@ -31,6 +33,7 @@ class Api:
 
     :ivar operations: all that can be asked for.
     :ivar events: what goes on, for those who listen.
+    :ivar figures: the switch at a glance.
     :ivar factory: serves connections; ``ports`` brings them.
     :param settings: who may call.
     :param doings: what the service does for it.
@@ -44,6 +47,7 @@ class Api:
         self._version = doings.version
         self.events = Events(house)
         house.observe(Policy("events", self.events))
+        self.figures = FigureOperations(house, self.events)
         calls = Calls(house)
         groups = (
             calls,
@@ -54,7 +58,9 @@ class Api:
             TrunkOperations(house),
             Bans(house),
             Listening(self.events),
+            self.figures,
             Running(house, doings, lambda: self.document),
+            Page(),
         )
         self.operations = Operations(each for group in groups for each in group.operations())
         self._gate = Gate(settings, house.clock, self._failed)

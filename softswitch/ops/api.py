@@ -3,9 +3,11 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from softswitch import __version__
+from softswitch.api.figures import SAMPLE_SECONDS
 from softswitch.api.interface import Api
 from softswitch.api.ports import SOCKET, ApiPorts
 from softswitch.api.running import Doings, Reloaded
@@ -52,6 +54,8 @@ class ApiService:
         )
         self.api = Api(house, config.api.settings(), doings, self._audit.note, reactor)
         self._ports = ApiPorts(self.api.factory, reactor)
+        self._sampling = LoopingCall(self.api.figures.keep)
+        self._sampling.clock = reactor
 
     def start(self) -> None:
         """Serve it.
@@ -76,6 +80,11 @@ class ApiService:
                 )
         except TransportError as error:
             raise ConfigError(f"{config.file}: api.{key}", str(error)) from error
+        self._sampling.start(SAMPLE_SECONDS, now=False)
+
+    def late(self, seconds: float) -> None:
+        """A timer was so late."""
+        self.api.figures.lag(seconds)
 
     def renew(self, config: Config) -> None:
         """The configuration has been read anew."""
@@ -84,6 +93,8 @@ class ApiService:
     def stop(self) -> "Deferred[None]":
         """Serve it no more, and write what waits; what is told when its sockets have gone."""
         self.api.stop()
+        if self._sampling.running:
+            self._sampling.stop()
         self._audit.close()
         return self._ports.stop()
 

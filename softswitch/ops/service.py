@@ -108,13 +108,12 @@ class SwitchService(Service):
         self.house.premises.stir.fetch_with(self._fetch)
         # A time that is set back must not make an overload last.
         self.house.transport.overload.seconds = reactor.seconds
-        self._wheel.late = self.house.transport.overload.woken_late
+        self._wheel.late = self._late
         #: What Prometheus is told; None where the configuration does without.
         self.metrics: Metrics | None = None
         if config.metrics.enabled:
             self.metrics = Metrics(self.house, self._wheel, self._waiting)
             self.house.observe(Policy("metrics", self.metrics.meter))
-            self._wheel.late = self._late
         self._watchdog = Watchdog(reactor, self.house.attention)
         self._user_file = UserFile(config.user_file)
         self._users = StoredUsers(self.house, config.user_file)
@@ -271,6 +270,7 @@ class SwitchService(Service):
     def _late(self, seconds: float) -> None:
         """The wheel was woken so late."""
         self.house.transport.overload.woken_late(seconds)
+        self._api.late(seconds)
         if self.metrics is not None:
             self.metrics.measure_lag(seconds)
 
