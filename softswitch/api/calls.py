@@ -28,6 +28,7 @@ HUNG_UP: Final = "Hung up by the operator"
 STATUS: Final = 480
 
 _FILTERS: Final = (
+    Parameter("id", "only the call of this id"),
     Parameter("state", "only calls in this state", choices=get_args(CallState)),
     Parameter("number", "only calls whose caller or called URI holds this"),
     Parameter("identity", "only calls of the user, trunk or phone of this name"),
@@ -79,6 +80,8 @@ class Calls:
         """See ``operations``."""
         query, limit = asked.query, asked.query["limit"]
         after = read_cursor(query["cursor"], bool, float, str)
+        if query["id"] is not None:
+            return Answer(body=CallPage(self._one(query), None, self._total))
         found: list[CallSummary] = []
         last: list[Any] = []
         for looked, (record, state) in enumerate(self._newest_first(after)):
@@ -88,6 +91,14 @@ class Calls:
             if _is_wanted(record, state, query):
                 found.append(summary(record, state))
         return Answer(body=CallPage(found, None, self._total))
+
+    def _one(self, query: Mapping[str, Any]) -> list[CallSummary]:
+        """The call of an id, where there is one that fits."""
+        try:
+            record, state, _ = self.find(query["id"])
+        except ProblemError:
+            return []
+        return [summary(record, state)] if _is_wanted(record, state, query) else []
 
     def show(self, asked: Asked) -> Answer:
         """See ``operations``."""

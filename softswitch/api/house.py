@@ -12,6 +12,7 @@ from softswitch.plugin.views import User
 from softswitch.policy.chain import Policy
 from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
+from softswitch.scope import Auditor
 from softswitch.transport.layer import TransportLayer
 from softswitch.trunk.registrations import UpstreamRegistrations
 from softswitch.trunk.traffic import Traffic
@@ -34,6 +35,7 @@ class House(Protocol):
     proxy: Forwarder
     bindings: Bindings
     transport: TransportLayer
+    auditor: Auditor
     traffic: Traffic
     upstream: UpstreamRegistrations
     recorder: Recorder | None

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Final
 
+import attrs
+
 from softswitch.api.operation import Answer, Asked, Operation
 from softswitch.api.problem import ProblemError
 
@@ -26,6 +28,16 @@ POLICY: Final = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
 }
+
+
+@attrs.frozen
+class Greeting:
+    """What everybody may know.
+
+    :ivar token_wanted: whether who asks needs a token for anything else.
+    """
+
+    token_wanted: bool
 
 
 class Page:
@@ -62,6 +74,15 @@ class Page:
                 answers={200: str},
                 refusals=(404,),
                 kinds=tuple(KINDS.values()),
+            ),
+            Operation(
+                "greeting",
+                "GET",
+                "/api/v1/greeting",
+                "Whether a token is wanted, so that a page can ask for it before it is refused.",
+                lambda asked: Answer(body=Greeting(not asked.caller.name)),
+                None,
+                answers={200: Greeting},
             ),
         )
 

@@ -184,6 +184,8 @@ class Exchange:
             self._caller = Caller("", "view", str(self._source()))
             self._caller = factory.gate.caller(self._source(), headers)
             see_role(self._caller, operation.role)
+        else:
+            self._caller = factory.gate.guest(self._source(), headers)
         if self._http.body is None:
             raise ProblemError(413, f"a body of {LONGEST} bytes at most is wanted")
         see_accept(headers.get("accept", "*/*"), operation.kinds)

@@ -12,7 +12,7 @@ def asked(desk, operation):
     """Method and path of an operation, its names filled in with what is not there."""
     path = operation.path
     for name in operation.names:
-        path = path.replace(f"{{{name}}}", "nobody")
+        path = path.replace(f"{{{name}}}", "index.html" if name == "file" else "nobody")
     return operation.method, path
 
 
@@ -27,7 +27,7 @@ def operations(desk, role=True):
 
 
 def test_every_operation_without_a_token(desk):
-    """401, a challenge, and a line of the audit; those of health alone want none."""
+    """401, a challenge, and a line of the audit; only health and the page want none."""
     for operation in operations(desk):
         method, path = asked(desk, operation)
         desk.audit.clear()
@@ -38,7 +38,9 @@ def test_every_operation_without_a_token(desk):
         assert response.headers["www-authenticate"].startswith("Bearer")
         assert response.field == "Authorization"
         assert [(line[0], line[3]) for line in desk.audit] == [(operation.name, 401)]
-    assert {each.name for each in operations(desk, role=False)} == {"live", "ready", "openapi"}
+    assert {each.name for each in operations(desk, role=False)} == {
+        *("live", "ready", "openapi", "page", "page_file", "greeting")
+    }
     for operation in operations(desk, role=False):
         assert desk.ask(*asked(desk, operation), role=None).status == 200
 

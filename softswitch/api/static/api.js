@@ -41,6 +41,23 @@ function wantToken(why) {
   return asking;
 }
 
+// Ask for a token before anything else, where one is wanted and none is there.
+export async function greet() {
+  for (;;) {
+    try {
+      const response = await fetch(`${BASE}/greeting`);
+      if (response.ok) {
+        if ((await response.json()).token_wanted && !hasToken()) await wantToken("");
+        return;
+      }
+    } catch {
+      // It is not there; the frame says so once it has tried to listen.
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
 // A path of parts, each as it is.
 export function path(...parts) {
   return "/" + parts.map(encodeURIComponent).join("/");
@@ -98,13 +115,12 @@ export function keep(blob, name) {
 }
 
 // Server-sent events, again and again after each failure, until `stop` is called. `told` is handed
-// name and data of each; `state` "open" or "lost". Without `again` it ends with the first end.
+// name and data of each; `state` "open", "lost", or "refused" and why.
 export class Stream {
-  constructor(where, told, state = () => {}, again = true) {
+  constructor(where, told, state = () => {}) {
     this._where = where;
     this._told = told;
     this._state = state;
-    this._again = again;
     this._last = "";
     this._stopped = false;
     this._run();
@@ -121,11 +137,10 @@ export class Stream {
       try {
         await this._read(() => { wait = 500; });
       } catch (error) {
-        if (!this._again && error instanceof Problem && error.status) return;
+        if (error instanceof Problem && error.status && !this._stopped) this._state("refused", error);
       }
       if (this._stopped) return;
       this._state("lost");
-      if (!this._again) return;
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(wait * 1.6, 5000);
     }

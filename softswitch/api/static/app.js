@@ -1,6 +1,6 @@
 // The frame: which view is shown, whose token it is, whether the switch is there.
 
-import { Stream, Problem, forgetToken, get, hasToken } from "./api.js";
+import { Stream, Problem, forgetToken, get, greet, hasToken } from "./api.js";
 import { failure } from "./dialogs.js";
 import { make, put, refill, say } from "./dom.js";
 import * as bans from "./bans.js";
@@ -84,7 +84,7 @@ function linked(state) {
   outage.hidden = connected;
   say(outage, connected ? "" : "The switch does not answer. What is shown is from before; this page goes on by itself when it is back.");
   if (back) {
-    greet();
+    introduce();
     shown?.again?.();
   }
 }
@@ -96,7 +96,7 @@ function happened(name, data) {
 }
 
 // Who are we?
-async function greet() {
+async function introduce() {
   try {
     const me = await get("/me");
     const changed = me.role !== frame.role;
@@ -123,5 +123,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 addEventListener("hashchange", show);
+await greet();
 show();
 new Stream("/events", happened, linked);

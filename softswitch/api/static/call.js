@@ -55,43 +55,56 @@ class Call {
 
   // The ladder.
 
-  async _begin() {
+  _begin() {
     this._follow?.stop();
-    const rows = [];
-    let ready = false;
-    const where = path("calls", this._id, "ladder");
     const take = (name, data) => {
-      if (name === "ended") this._refresh();
-      if (name !== "row") return;
-      if (ready) this._grow(data);
-      else rows.push(data);
+      if (name === "ladder") this._drawLadder(data);
+      else if (name === "row") {
+        this._ladder.add(data.row, data.participants);
+        if (data.row.kind !== "message") this._refresh();
+      } else if (name === "ended" || name === "refused") {
+        // What the record knows of its end stands in the ladder from now on.
+        this._follow.stop();
+        this._over = this._over || (name === "ended" && Boolean(this._shown));
+        setTimeout(() => this._left || this._redraw(), 700);
+      }
     };
-    this._follow = new Stream(`${where}/events`, take, () => {}, false);
+    const state = (how, problem) => {
+      if (how === "refused" && problem.status !== 503) {
+        this._follow.stop();
+        this._without(problem);
+      }
+    };
+    this._follow = new Stream(`${path("calls", this._id, "ladder")}/events`, take, state);
+  }
+
+  async _redraw() {
     try {
-      const ladder = await get(where);
-      if (this._left) return;
-      this._ladder.show(ladder);
-      this._drawn = true;
-      refill(this._note, ladder.dropped
-        ? make("p", { class: "note" }, `${ladder.dropped} things from between are not kept any more.`) : null);
-      const last = ladder.rows.at(-1)?.at ?? "";
-      ready = true;
-      for (const data of rows) if (Date.parse(read(data).at) > Date.parse(last)) this._grow(data);
-      if (ladder.ended) this._follow.stop();
-      this._tools();
-      this._verdicts();
+      this._drawLadder(await get(path("calls", this._id, "ladder")));
+      this._refresh();
     } catch (error) {
-      if (this._left || !error.status) return;
-      this._ladder.element.hidden = true;
-      refill(this._note, error.status === 404
-        ? make("p", { class: "note" }, "The ladder of this call is not kept any more; what the record says of it stands here.")
-        : failure(error, () => this._begin()));
+      if (error.status && !this._drawn) this._without(error);
     }
   }
 
-  _grow(data) {
-    this._ladder.add(read(data), data.participants);
-    this._refresh();
+  _drawLadder(ladder) {
+    if (this._left) return;
+    this._ladder.show(ladder);
+    this._ladder.element.hidden = false;
+    this._drawn = true;
+    refill(this._note, ladder.dropped
+      ? make("p", { class: "note" }, `${ladder.dropped} things from between are not kept any more.`) : null);
+    this._tell();
+  }
+
+  _without(problem) {
+    if (this._left) return;
+    this._ladder.element.hidden = !this._drawn;
+    if (this._drawn) return;
+    refill(this._note, problem.status === 404
+      ? make("p", { class: "note" }, "The ladder of this call is not kept any more; what its record says stands here.")
+      : failure(problem, () => this._begin()));
+    this._tell();
   }
 
   _read(row, from, to) {
@@ -106,30 +119,28 @@ class Call {
 
   async _look() {
     try {
-      this._shown = await get(path("calls", this._id));
-      if (this._left) return;
+      const known = this._shown?.summary.id ?? this._id;
+      const live = !this._record && (await get("/calls", { id: known })).calls.length > 0;
+      if (live) this._shown = await get(path("calls", known));
+      else await this._lookUp(known);
     } catch (error) {
-      if (this._left || error.status !== 404) {
-        if (!this._left && error.status) refill(this._state, failure(error, () => this._look()));
-        return;
-      }
-      if (this._shown || !this._record) await this._lookUp();
+      // It may end between the two.
+      if (error.status === 404) this._refresh();
+      else if (!this._left && error.status) refill(this._state, failure(error, () => this._look()));
+      return;
     }
     if (!this._left) this._tell();
   }
 
-  async _lookUp() {
-    try {
-      const record = await get(path("records", this._shown?.summary.id ?? this._id));
-      this._record = record;
-      this._shown = null;
-    } catch (error) {
-      if (error.status !== 404) return;
-      if (this._shown) {
-        // It has just ended, and is not written yet.
-        setTimeout(() => this._left || this._refresh(), 1000);
-        this._over = true;
-      }
+  async _lookUp(id) {
+    if (this._record) return;
+    const { records } = await get("/records", { group: id, limit: 200 });
+    this._record = records.find((record) => record.id === id) ?? null;
+    if (this._record) this._shown = null;
+    else if (this._shown) {
+      // It has just ended, and is not written yet.
+      this._over = true;
+      setTimeout(() => this._left || this._refresh(), 1000);
     }
   }
 
@@ -255,11 +266,6 @@ class Call {
     const seen = recorded.length ? recorded : this._ladder.rows.filter((row) => row.kind === "decision").map((row) => row.label);
     refill(this._verdictList, seen.length ? seen.map((each) => make("li", {}, each)) : make("li", { class: "none" }, "None has decided anything."));
   }
-}
-
-// A row and who takes part, as the stream tells it.
-function read(data) {
-  return data.row ?? data;
 }
 
 function box(title, ...content) {

@@ -1,0 +1,73 @@
+"""Takes the pictures of the page; ``scripts/pictures`` runs it."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from pages import Scene
+from phones import claimed_network
+from playwright.sync_api import Page
+
+WIDE = {"width": 1280, "height": 800}
+NARROW = {"width": 360, "height": 740}
+
+
+def visit(page: Page, view: str) -> None:
+    """Show a view, and let it come to rest."""
+    if view == "call":
+        page.goto(page.url.partition("#")[0] + "#/calls")
+        page.locator("tr.talking th a").nth(4).click()
+        page.locator(".arrow").first.click()
+    elif view == "failed":
+        page.goto(page.url.partition("#")[0] + "#/records?status=5xx")
+        page.locator("tbody th a").first.click()
+        page.locator(".arrow.bad").first.click()
+    else:
+        page.goto(page.url.partition("#")[0] + f"#/{view}")
+    page.wait_for_timeout(2500)
+
+
+def main(folder: Path) -> None:
+    """Take them all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        ExitStack() as stack,
+        tempfile.TemporaryDirectory() as state,
+        claimed_network() as network,
+    ):
+        scene = Scene(Path(state), network, stack.callback)
+        scene.callee(rings=2500)
+        scene.refuser(503, "Service Unavailable")
+        scene.register("alice", "bob", "carol")
+        scene.caller(6, 1000, service="8610").wait(20)
+        scene.caller(300, 22_000, rate=2, name="Reception")
+        looks = {
+            (size, scheme): scene.look(
+                scene.context(viewport=WIDE if size == "wide" else NARROW, color_scheme=scheme)
+            )
+            for size, scheme in (("wide", "light"), ("wide", "dark"), ("narrow", "light"))
+        }
+        first = looks["wide", "light"]
+        first.request.post(
+            f"{scene.url}/api/v1/bans",
+            data={"network": "203.0.113.0/24", "seconds": 86400, "why": "scans for users"},
+            headers={"Authorization": "Bearer softswitch-admin"},
+        )
+        first.wait_for_timeout(70_000)
+        for (size, scheme), page in looks.items():
+            end = f"{'' if size == 'wide' else '-narrow'}{'-dark' if scheme == 'dark' else ''}"
+            for view in (
+                *("now", "calls", "call", "failed"),
+                *("records", "registrations", "trunks", "bans"),
+            ):
+                if end == "-dark" and view not in ("now", "call"):
+                    continue
+                if end == "-narrow" and view not in ("now", "calls", "call"):
+                    continue
+                visit(page, view)
+                page.screenshot(path=folder / f"page-{view}{end}.png")
+        print(scene.noise)
+
+
+main(Path(sys.argv[1]))
