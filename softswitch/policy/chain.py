@@ -58,6 +58,9 @@ _SHUT: Final = {
 #: What an observer is told of.
 FACTS: Final = ("call_started", "call_ringing", "call_answered", "call_ended")
 
+#: On which terms the switch's own observers are told.
+_UNBOUNDED: Final = Terms(busy_share=0.0)
+
 #: Policies that are still to be asked, and their method.
 _Rest: TypeAlias = Iterator[tuple[Asked, Callable[..., Any]]]
 
@@ -147,8 +150,9 @@ class PolicyChain:
                 self._tell(each)
 
     def observe(self, observer: Policy) -> None:
-        """Tell one more ICallObserver, after those that are told already."""
-        self._tell(self._entered(observer))
+        """Tell one more ICallObserver, after those that are told already. It is one of the switch's
+        own, and told whatever it takes: a call would have no record, or never end."""
+        self._tell(self._entered(attrs.evolve(observer, terms=_UNBOUNDED)))
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """For an operator: what each policy has cost, and how often it failed at what."""

@@ -114,7 +114,8 @@ class Archive(Observer):
         )
 
     def _begun(self, export: Export) -> Exporter:
-        former = next((each for each in self._ending if each.name == export.name), None)
+        # The last of its name: that one waits for those before it.
+        former = next((each for each in reversed(self._ending) if each.name == export.name), None)
         exporter = Exporter(
             export.name,
             self._path,

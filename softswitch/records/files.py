@@ -98,7 +98,8 @@ class Files:
         done = self._written(state)
         period = self._period()
         end = file.seek(0, os.SEEK_END)
-        if end and self._is_over(state, period, end):
+        was_begun_since = state.get("inode", _inode(self._path)) != _inode(self._path)
+        if end and not was_begun_since and self._is_over(state, period, end):
             self._turn()
             file, end = self._lines.current(), 0
         lines = [self._form.line(each.text) for each in batch if each.id not in done]
@@ -124,10 +125,12 @@ class Files:
             return self._found_in_the_end()
         if _inode(self._path) == inode:
             return self._found_behind(self._path, size)
+        # A file that has been begun since may hold this batch, too.
+        found = self._found_behind(self._path, 0)
         for path in self._path.parent.glob(f"{self._path.stem}*"):
             if _inode(path) == inode:
-                return self._found_behind(path, size)
-        return set()
+                return found | self._found_behind(path, size)
+        return found
 
     def _found_behind(self, path: Path, size: int) -> set[str]:
         left_behind = path.stat().st_size - size

@@ -1,9 +1,9 @@
 """A thread that writes, so that signalling never waits for a disk.
 
 What is handed over waits in memory and is written in groups. A disk that is full or locked is
-tried again until it takes what waits; the log says so once, and once more when it does. The
-thread starts with the first item: a service that becomes a daemon forks before, and threads do
-not survive a fork.
+tried again until it takes what waits; the log says so once, and once more when it does. An item
+that no disk can ever take is lost alone, and the log says why. The thread starts with the first
+item: a service that becomes a daemon forks before, and threads do not survive a fork.
 """
 
 import sqlite3
@@ -39,7 +39,8 @@ class Sink(Protocol[_Item_contra]):
 class Writer(Generic[Item]):
     """Hands items to a sink, in their order, in a thread of its own.
 
-    :ivar dropped: items that were lost because too many waited, or the sink failed to the end.
+    :ivar dropped: items that were lost because too many waited, the sink failed to the end, or
+        could not write this one.
     :param name: what is written, for the log and the thread's name.
     :param limit: items that may wait; beyond it new ones are dropped.
     :param gather: seconds to wait for company after the first item; a wake-up costs more than
@@ -103,7 +104,7 @@ class Writer(Generic[Item]):
                 group = dict(islice(self._waiting.items(), _GROUP))
                 last = self._closing
             try:
-                self._sink.write(list(group.values()))
+                self._write(list(group.values()))
             except WRITE_ERRORS as error:
                 if not failing:
                     _log.error(
@@ -122,6 +123,24 @@ class Writer(Generic[Item]):
                         if self._waiting[key] is item:
                             del self._waiting[key]
         self._sink.close()
+
+    def _write(self, items: Sequence[Item]) -> None:
+        """Write them, and lose none of them for one that cannot be written.
+
+        :raises OSError: the disk takes nothing now; likewise
+        :raises sqlite3.Error: this.
+        """
+        try:
+            self._sink.write(items)
+        except WRITE_ERRORS:
+            raise
+        except Exception:
+            if len(items) > 1:
+                for half in (items[: len(items) // 2], items[len(items) // 2 :]):
+                    self._write(half)
+                return
+            self.dropped += 1
+            _log.failure("cannot write one of {name}: it is lost", name=self._name)
 
     def _wait(self, failing: bool) -> bool:
         """Wait until there is something to write and it is time; False when all is done."""

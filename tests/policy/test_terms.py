@@ -9,6 +9,7 @@ from zope.interface import implementer
 from softswitch.errors import ConfigError
 from softswitch.plugin.decisions import PassOn, Reject, Route, Target
 from softswitch.plugin.interfaces import ICallObserver, IRedirectPolicy, IRouter
+from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import CallView
 from softswitch.policy.chain import Policy, PolicyChain
@@ -265,6 +266,25 @@ def test_a_coroutine_hears_of_what_it_waits_for_and_is_cancelled(chain, asks, cl
     clock.run(2)
     assert told == [Reject(500)]
     assert heard == ["lookup", "end"]
+
+
+def test_the_switchs_own_observers_are_always_told(clock, time):
+    """Who keeps the records never rests, also on a machine that is held up: no call is without
+    one."""
+    told = []
+
+    class Slow(Observer):
+        def call_ended(self, record):
+            time.now += 0.5
+            told.append(record)
+
+    chain = PolicyChain([], clock, challenge_fields=list, time=time)
+    chain.observe(Policy("records", Slow()))
+    record = CallRecord("7", "c", "t", "user", "alice", "sip:a@x", "sip:b@x", 0.0)
+    for _ in range(40):
+        chain.call_ended(record)
+    assert told == [record] * 40
+    assert not chain.failures
 
 
 def test_observers_have_a_share_too(clock, time):

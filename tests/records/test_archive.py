@@ -3,6 +3,7 @@
 import json
 from threading import Event
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -104,6 +105,43 @@ def test_a_reload_takes_them_elsewhere(make, call, tmp_path):
     assert ids(goes.path) == ["call-1"]
     assert (ids(moves.path), ids(moved.path)) == (["call-1"], ["call-2"])
     assert ids(new.path) == ["call-1", "call-2"]
+
+
+@attrs.frozen
+class HeldUp:
+    """A place to which records go once somebody lets them."""
+
+    number: int
+    go_on: Event = attrs.field(factory=Event, eq=False)
+    name: str = "place"
+    begin: str = "first"
+    batch: int = 10
+
+    def outlet(self, reactor):
+        return lambda: self
+
+    def carry(self, batch, state):
+        assert self.go_on.wait(PATIENCE)
+        return {}
+
+    def close(self):
+        """There is nothing to let go of."""
+
+
+def test_reloads_while_a_place_is_held_up(make, call):
+    """Of one name, one exporter is at work, however often it is moved while the first is held up:
+    each waits for the one before it, else records would arrive twice."""
+    places = [HeldUp(number) for number in range(3)]
+    archive = make(places[0])
+    archive.call_ended(call(1))
+    archive.renew(places[1:2])
+    archive.renew(places[2:])
+    first, second = archive._ending
+    (third,) = archive._exporters.values()
+    assert (second._former, third._former) == (first, second)
+    for place in places:
+        place.go_on.set()
+    end(archive)
 
 
 def test_what_is_too_old_goes_now_and_then(make, call, path, tmp_path):

@@ -152,6 +152,26 @@ def test_a_crash_behind_the_write(file, form, batch, aside):
         assert ids(file) == names(1, 2, 3, 4)
 
 
+def test_a_crash_behind_the_write_into_a_new_file(file, form, batch):
+    """An hour has passed, a new file begun and the lines are in it, but that they are is not
+    remembered: they are known there, too, half a line is taken back, and no third file begins."""
+    now = Time()
+    files = Files(file, form, Turnover("hourly"), now)
+    state = files.carry(batch(1), {})
+    now.now += 3600
+    files.carry(batch(2, 3), state)
+    files.close()
+    with file.open("ab") as torn:
+        torn.write(form.line(batch(4)[0].text)[:20])
+    files = Files(file, form, Turnover("hourly"), now)
+    state = files.carry(batch(2, 3, 4), state)
+    files.carry(batch(5), state)
+    files.close()
+    (aside,) = file.parent.glob(f"{file.stem}-*")
+    assert ids(aside) == names(1)
+    assert ids(file) == names(2, 3, 4, 5)
+
+
 def test_what_others_have_left_stays(file, form, batch):
     """Half a line that somebody else has written stays alone in its line."""
     file.write_bytes(b"torn")

@@ -150,3 +150,27 @@ def test_without_items_there_is_no_thread():
     writer.close()
     assert disk.threads == set()
     assert disk.groups == []
+
+
+def test_what_cannot_be_written_ever_takes_nothing_else_with_it(log):
+    """An item at which the sink breaks is lost, counted and told of; all others are written, those
+    of its own group and those that come later."""
+
+    class Picky(Disk):
+        def write(self, items):
+            if 666 in items:
+                raise OverflowError("Python int too large")
+            super().write(items)
+
+    disk = Picky()
+    writer = Writer("numbers", disk, gather=0)
+    numbers = [*range(10), 666, *range(10, 20)]
+    with writer._changed:  # all in one group
+        for number in numbers:
+            writer._waiting[number] = number
+    writer.put(20, 20)
+    writer.close()
+    assert disk.written == list(range(21))
+    assert writer.dropped == 1
+    assert log == ["cannot"]
+    assert disk.closed
