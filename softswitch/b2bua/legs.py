@@ -146,13 +146,14 @@ class Legs:
         for leg in self._data.legs.values():
             if leg.kind == "user":
                 self._shared.lamps.leg_changed(leg)
-        bridge = self.bridges.get(self._data.joined)
-        if bridge is not None:
-            self._data.record.session_id = bridge.b.session.data.dialog.session_id
         self.watch()
 
     def watch(self) -> None:
-        """Have it seen whether those who talk now are heard."""
+        """For the record, by which name others know who talks now; and have it seen whether they
+        are heard."""
+        bridge = self.bridges.get(self._data.joined)
+        if bridge is not None:
+            self._data.record.session_id = bridge.b.session.data.dialog.session_id
         if self._shared.witness is not None:
             self._shared.witness.answered(self._data.id, record=self._data.recorded)
 

@@ -186,7 +186,8 @@ class CallRecord:
     :ivar call_group: id of the first of the calls that belong together, since one has taken over a
         leg of another (RFC 3891) or was transferred to it; its own id for all others.
     :ivar session_id: by which the other systems on the way know the call (RFC 7989), as the callee
-        is told: the caller's UUID, then ";remote=" and the callee's; "" where none is told.
+        is told: the caller's UUID, then ";remote=" and the callee's; of a call that was transferred
+        those of who talked last; "" where none is told.
     :ivar user: name of the user of ours who called, be it through a PBX; "" for none.
     :ivar verdicts: which policies have decided about it, and what, in their order.
     :ivar causes: values of the Reason field (RFC 3326) of what has ended it: a BYE, CANCEL or

@@ -53,7 +53,8 @@ def over(stage, line, other):
 
 
 def test_a_blind_transfer(three):
-    """The transferee keeps its dialog; the transferor is told, and dismissed."""
+    """The transferee keeps its dialog; the transferor is told, and dismissed. The record bears the
+    Session-ID of those who talked in the end (RFC 7989 10.4)."""
     stage, line, other, carol = three
     other.refer(other.phone.uri("carol"))
     stage.run(3)
@@ -67,6 +68,7 @@ def test_a_blind_transfer(three):
     over(stage, line, carol.line)
     (record,) = stage.records
     assert [attempt.status for attempt in record.attempts] == [200, 200]
+    assert carol.line.got("BYE").get("Session-ID") == record.session_id
     if other.call_id == record.attempts[0].call_id_b:
         first, second = record.attempts
         assert first.ended < second.ended == record.ended
