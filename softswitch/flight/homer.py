@@ -36,6 +36,9 @@ ROOM: Final = 16 * 1024 * 1024
 SECONDS: Final = 0.1
 BATCH: Final = 500
 
+#: Seconds that a collector gets at the end to read what it was sent.
+FAREWELL: Final = 1.0
+
 #: Seconds until a name that could not be found is sought again, or a connection tried, at most.
 LONGEST_WAIT: Final = 60.0
 
@@ -119,9 +122,14 @@ class Homer:
             self._datagrams.transport.stopListening()
         if self._connections is None:
             return None
-        if self._lines is not None and self._lines.paused:
-            self._lines.abort()
         done: Deferred[None] = self._connections.stopService()
+        if self._lines is not None:
+            if self._lines.paused:
+                self._lines.abort()
+            else:
+                # It may read no more, or not answer the end of TLS.
+                late = self._reactor.callLater(FAREWELL, self._lines.abort)
+                done.addBoth(lambda _: late.active() and late.cancel())
         return done
 
     def figures(self) -> dict[str, Any]:
@@ -140,7 +148,8 @@ class Homer:
         text = visible(formatEvent(event) or "")
         place = ("127.0.0.1", 0)
         at = float(event.get("log_time", 0.0))
-        packet = Packet(at, LOG, place, place, text.encode("utf-8", "replace"), call)
+        name = self._recorder.name_of(call)
+        packet = Packet(at, LOG, place, place, text.encode("utf-8", "replace"), name)
         self._keep(len(packet.payload), packet)
 
     def _heard(self, tape: Tape, entry: Entry) -> None:

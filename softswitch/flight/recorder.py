@@ -136,6 +136,12 @@ class Recorder(Observer):
                     return tape
         return found
 
+    def name_of(self, call_id: str) -> str:
+        """The id of the call one leg of which has a Call-ID; itself where there is none. Any thread
+        may ask."""
+        tape = self._owners.get(call_id)
+        return call_id if tape is None else tape.id
+
     def before(self, tape: Tape) -> list[Entry]:
         """What came with its Call-IDs when it was no call yet, or was one no more."""
         return [entry for entry in self._others if call_id_of(entry[3]) in tape.legs]
