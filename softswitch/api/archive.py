@@ -1,9 +1,11 @@
-"""Call records: looked up in the archive of the switch, in threads."""
+"""Call records: looked up in the archive of the switch, in threads, which write the answer, too: it
+may be long, and the reactor also carries the calls."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from time import monotonic
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -12,15 +14,23 @@ from twisted.internet.threads import deferToThreadPool
 from softswitch.api.operation import Answer, Asked, Operation, Parameter
 from softswitch.api.paging import LIMIT
 from softswitch.api.problem import ProblemError
+from softswitch.api.shapes import to_json
 from softswitch.errors import ConfigError
 from softswitch.records import filters, query
 from softswitch.store.snapshot import reading
 from softswitch.wheel import Clock
 
-T = TypeVar("T")
-
 #: Look-ups at one time: each has a thread and the disk.
 MOST: Final = 3
+
+#: Seconds that one may take.
+SECONDS: Final = 10.0
+
+#: Steps of SQLite between two looks at the time.
+_STEPS: Final = 100_000
+
+#: Lines of statistics in one answer.
+LINES: Final = 5000
 
 _FILTERS: Final = tuple(Parameter(word, about) for word, about in filters.WORDS.items())
 
@@ -119,7 +129,11 @@ class Records:
 
         def look(connection: sqlite3.Connection) -> Answer:
             by = {"by_trunk": terms["by_trunk"], "by_hour": terms["by_hour"]}
-            return Answer(body=StatsFound(query.stats(connection, wanted, **by)))
+            found = query.stats(connection, wanted, **by)
+            if len(found) > LINES:
+                shorter = f"a shorter time is wanted, or no hours: these are {len(found)} lines"
+                raise ProblemError(400, shorter, "since")
+            return Answer(body=StatsFound(found))
 
         return self._look(look)
 
@@ -144,7 +158,7 @@ class Records:
         except filters.FilterError as error:
             raise ProblemError(400, error.wanted, error.field) from None
 
-    def _look(self, look: Callable[[sqlite3.Connection], T]) -> "Deferred[T]":
+    def _look(self, look: Callable[[sqlite3.Connection], Answer]) -> "Deferred[Answer]":
         """Have somebody look into the archive, in a thread.
 
         :raises ProblemError: 404 without an archive, 503 while too many look.
@@ -156,14 +170,20 @@ class Records:
             raise ProblemError(503, "too many look up records already", "", {"Retry-After": "1"})
         self._busy += 1
 
-        def work() -> T:
+        def work() -> Answer:
+            until = monotonic() + SECONDS
             try:
                 with reading(path) as connection:
-                    return look(connection)
+                    connection.set_progress_handler(lambda: monotonic() > until, _STEPS)
+                    answer = look(connection)
             except filters.FilterError as error:
                 raise ProblemError(400, error.wanted, error.field) from None
             except (ConfigError, sqlite3.Error) as error:
-                raise ProblemError(503, f"the records cannot be read: {error}") from None
+                detail = f"the records cannot be read: {error}"
+                if monotonic() > until:
+                    detail = f"this takes longer than {SECONDS:g} s: ask for a shorter time"
+                raise ProblemError(503, detail) from None
+            return attrs.evolve(answer, body=to_json(answer.body))
 
         found = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
         return found.addBoth(self._looked)

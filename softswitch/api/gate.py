@@ -81,7 +81,10 @@ class Gate:
         :raises ProblemError: 401 without a token that is good, 403 for a page from elsewhere, 429
             for who has sent too many wrong ones.
         """
-        see_origin(headers)
+        try:
+            see_origin(headers)
+        except ProblemError as problem:
+            raise self._counted(source, problem) from None
         if not source.host:
             return Caller("local", "admin", str(source))
         scheme, _, presented = headers.get("authorization", "").partition(" ")
@@ -112,14 +115,18 @@ class Gate:
         )
 
     def _refused(self, source: Source, detail: str, error: str = "") -> ProblemError:
-        stranger = self._strangers.heard(source_of(source.host), self._clock.seconds())
-        if not stranger.take(self._clock.seconds(), PER_SECOND, BURST):
-            self.turned_away += 1
-            wait = {"Retry-After": str(round(1 / PER_SECOND))}
-            return ProblemError(429, "too many requests without a good token", "", wait)
         challenge = 'Bearer realm="softswitch"' + (f', error="{error}"' if error else "")
         wanted = {"WWW-Authenticate": challenge}
-        return ProblemError(401, detail, "Authorization", wanted)
+        return self._counted(source, ProblemError(401, detail, "Authorization", wanted))
+
+    def _counted(self, source: Source, problem: ProblemError) -> ProblemError:
+        """What somebody is told whom nobody knows: too much of it fills no audit."""
+        stranger = self._strangers.heard(source_of(source.host), self._clock.seconds())
+        if stranger.take(self._clock.seconds(), PER_SECOND, BURST):
+            return problem
+        self.turned_away += 1
+        wait = {"Retry-After": str(round(1 / PER_SECOND))}
+        return ProblemError(429, "too many requests without a good token", "", wait)
 
 
 def see_role(caller: Caller, role: Role) -> None:

@@ -36,7 +36,8 @@ SWALLOWED: Final = 16 * LONGEST
 #: Seconds that a connection may be silent while nothing is asked for, or a request comes.
 IDLE_SECONDS: Final = 60
 
-#: Connections at one time.
+#: Connections at one time, over TCP; over the unix socket as many again, so that strangers do not
+#: shut out who sits at the machine.
 CONNECTIONS: Final = 256
 
 #: What every answer bears: nobody keeps it, frames it or takes it for what it is not.
@@ -59,7 +60,7 @@ Audit = Callable[[str, Caller, str, int, str], None]
 class ApiFactory(HTTPFactory):
     """Makes a connection of each that comes.
 
-    :ivar open: how many there are.
+    :ivar open: how many there are: over TCP, and over the unix socket.
     :param bars: whether nothing is taken from an address.
     """
 
@@ -75,21 +76,22 @@ class ApiFactory(HTTPFactory):
         self.operations = operations
         self.gate = gate
         self.audit = audit
-        self.open = 0
+        self.open = {"tcp": 0, "unix": 0}
         self._bars = bars
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """None, which closes the connection, for who is banned, or one too many."""
         host = getattr(addr, "host", "")
-        if self.open >= CONNECTIONS or (host and self._bars(host)):
+        way = "tcp" if host else "unix"
+        if self.open[way] >= CONNECTIONS or (host and self._bars(host)):
             return None
         channel: Any = super().buildProtocol(addr)
         channel.requestFactory = partial(ApiRequest, self)
-        self.open += 1
+        self.open[way] += 1
         lost = channel.connectionLost
 
         def closed(reason: Failure) -> None:
-            self.open -= 1
+            self.open[way] -= 1
             lost(reason)
 
         channel.connectionLost = closed

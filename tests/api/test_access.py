@@ -3,6 +3,7 @@
 import pytest
 
 from softswitch.api.interface import Api
+from softswitch.api.server import CONNECTIONS
 from softswitch.api.tokens import Token, hashed
 
 ROLES = ("view", "operate", "admin")
@@ -118,6 +119,24 @@ def test_who_guesses_is_put_off(stage, desk):
     assert guess("192.0.2.98").status == 401
     stage.run(10)
     assert guess().status == 401
+
+
+def test_who_comes_from_elsewhere_time_and_again_is_put_off(desk):
+    """A stranger fills no audit with pages of other origins either."""
+    headers = {"Origin": "http://evil.example.org"}
+    answers = [desk.get("/api/v1/stats", role=None, headers=headers).status for _ in range(15)]
+    assert answers == [403] * 10 + [429] * 5
+    assert len(desk.audit) == 10
+
+
+def test_strangers_do_not_shut_out_who_sits_at_the_machine(desk, line):
+    """All connections over TCP are taken: the unix socket is served all the same."""
+    lines = [line(f"198.51.100.{number % 250}") for number in range(CONNECTIONS + 1)]
+    assert [each.protocol is None for each in lines] == [False] * CONNECTIONS + [True]
+    assert desk.get("/api/v1/stats", role=None, host="").status == 200
+    for each in lines[:-1]:
+        each.hang_up()
+    assert desk.get("/api/v1/stats").status == 200
 
 
 def test_wrong_tokens_count_towards_a_ban(stage, desk):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from softswitch.api import archive
 from softswitch.plugin.record import CallRecord
 from softswitch.records.keeping import Keeper, Retention
 
@@ -93,3 +94,19 @@ def test_explain(desk):
         ({**wish, "every": 1}, "every"),
     ):
         assert desk.ask("POST", "/api/v1/explain", body).field == field
+
+
+def test_a_look_up_that_takes_too_long(desk, monkeypatch):
+    """It is given up, with 503 and what would be faster: else its thread would hold up those that
+    follow, and the end of the switch."""
+    monkeypatch.setattr(archive, "SECONDS", -1.0)
+    monkeypatch.setattr(archive, "_STEPS", 1)
+    response = desk.get(f"{RECORDS}/stats")
+    assert response.status == 503
+    assert "a shorter time" in response.json["detail"]
+
+
+def test_statistics_have_an_end(desk, monkeypatch):
+    """More lines than anybody reads are refused, and the term is named that makes them fewer."""
+    monkeypatch.setattr(archive, "LINES", 0)
+    assert desk.get(f"{RECORDS}/stats?by_trunk=false").field == "since"
