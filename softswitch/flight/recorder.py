@@ -20,9 +20,9 @@ import attrs
 from softswitch.errors import StateError
 from softswitch.flight.ladder import Drawing, Ladder, Participant, Row
 from softswitch.flight.pcap import capture
-from softswitch.flight.tape import ENTRY_BYTES, RECORD_BYTES, Tape, Told, call_id_of
+from softswitch.flight.tape import CALL_ID, ENTRY_BYTES, RECORD_BYTES, Tape, Told, call_id_of
 from softswitch.flight.verdicts import in_words
-from softswitch.journal import DECIDED, RECEIVED, SENT, Entry, Note
+from softswitch.journal import DECIDED, SENT, Entry, Note
 from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 
@@ -31,6 +31,10 @@ UNSORTED: Final = 16384
 
 #: So many of them are sorted when a call begins, be it early.
 MANY: Final = 2048
+
+#: Where a body begins; and bytes of a Call-ID's field before its value.
+_BODY: Final = b"\r\n\r\n"
+_LENGTH: Final = len(CALL_ID)
 
 #: Who may follow calls at once.
 FOLLOWERS: Final = 200
@@ -107,8 +111,8 @@ class Recorder(Observer):
         self._journal: deque[Entry] = deque(maxlen=UNSORTED)
         self.note: Note = self._journal.append
         self._tapes: dict[str, Tape] = {}
-        # By the ids of calls and by the Call-IDs of their legs.
-        self._owners: dict[str, Tape] = {}
+        # By the ids of calls; and by the Call-IDs of their legs, as bytes of messages.
+        self._owners: dict[bytes | str, Tape] = {}
         self._live: OrderedDict[str, Tape] = OrderedDict()
         self._good: deque[Tape] = deque()
         self._failed: deque[Tape] = deque()
@@ -129,7 +133,7 @@ class Recorder(Observer):
         """The call of that id, or one leg of which has that Call-ID, or whose Session-ID has that
         UUID; None where there is none any more."""
         self.sort()
-        found = self._owners.get(name)
+        found = self._owner(name)
         if found is None and len(name) == 32:
             for tape in self._tapes.values():
                 if tape.record is not None and name in tape.record.session_id:
@@ -139,7 +143,7 @@ class Recorder(Observer):
     def name_of(self, call_id: str) -> str:
         """The id of the call one leg of which has a Call-ID; itself where there is none. Any thread
         may ask."""
-        tape = self._owners.get(call_id)
+        tape = self._owner(call_id)
         return call_id if tape is None else tape.id
 
     def before(self, tape: Tape) -> list[Entry]:
@@ -220,7 +224,7 @@ class Recorder(Observer):
         """A call has one more leg."""
         tape = self._tape(call)
         tape.legs[call_id] = leg
-        self._owners[call_id] = tape
+        self._owners[call_id.encode()] = tape
         if len(self._journal) > MANY:
             self.sort()
 
@@ -230,7 +234,7 @@ class Recorder(Observer):
         tape.record = record
         if record.call_id_a not in tape.legs:
             tape.legs[record.call_id_a] = "a"
-            self._owners[record.call_id_a] = tape
+            self._owners[record.call_id_a.encode()] = tape
 
     def call_ended(self, record: CallRecord) -> None:
         """A call is over; what its last transactions do is noted still."""
@@ -250,28 +254,46 @@ class Recorder(Observer):
     def sort(self) -> None:
         """Give what was noted to the calls that it is about, and drop what is too old or too
         much."""
-        journal, owners, most = self._journal, self._owners, self.settings.call_memory
-        added = 0
+        journal, owner, most = self._journal, self._owners.get, self.settings.call_memory
+        half, taps, added = most // 2, self.taps, 0
+        # What each message costs is written out here.
         for _ in range(len(journal)):
             entry = journal.popleft()
             about = entry[3]
-            tape = owners.get(about if isinstance(about, str) else call_id_of(about))
-            if tape is None:
-                if entry[1] is RECEIVED or entry[1] is SENT:
+            if isinstance(about, bytes):
+                tape, place = None, about.find(CALL_ID)
+                # What we write has it in the head; what others do might have it in a body alone.
+                if place >= 0 and (entry[1] is SENT or about.find(_BODY, 0, place + 2) < 0):
+                    place += _LENGTH
+                    tape = owner(about[place : about.find(b"\r", place)])
+                if tape is None and (tape := owner(call_id_of(about).encode())) is None:
                     self._keep_other(entry)
-                continue
-            if entry[1] is DECIDED:
-                policy, decision = entry[2]
-                entry = entry[0], DECIDED, f"{policy} {in_words(decision)}", about
-            added += tape.add(entry, most)
-            for told in tape.followers:
-                told(tape, entry)
-            for told in self.taps:
-                told(tape, entry)
+                    continue
+            else:
+                tape = self._owner(about)
+                if tape is None:
+                    continue
+                if entry[1] is DECIDED:
+                    policy, decision = entry[2]
+                    entry = entry[0], DECIDED, f"{policy} {in_words(decision)}", about
+            size = ENTRY_BYTES + len(about)
+            if tape.tail is None and tape.size + size <= half:
+                tape.head += entry
+                tape.size += size
+                added += size
+            else:
+                added += tape.add(entry, most)
+            if taps or tape.followers:
+                for told in (*tape.followers, *taps):
+                    told(tape, entry)
         self.size += added
         self._age()
         if self.size > self.settings.memory:
             self._make_room()
+
+    def _owner(self, name: str) -> Tape | None:
+        """By the id of a call, or the Call-ID of a leg."""
+        return self._owners.get(name) or self._owners.get(name.encode("utf-8", "replace"))
 
     def _tape(self, call: str) -> Tape:
         tape = self._tapes.get(call)
@@ -310,7 +332,8 @@ class Recorder(Observer):
     def _drop(self, tape: Tape) -> None:
         self.size -= tape.size
         del self._tapes[tape.id]
-        for name in (tape.id, *tape.legs):
+        names: list[bytes | str] = [tape.id, *(each.encode() for each in tape.legs)]
+        for name in names:
             if self._owners.get(name) is tape:
                 del self._owners[name]
         self._following -= len(tape.followers)

@@ -18,6 +18,9 @@ ENTRY_BYTES: Final = 120
 #: Bytes that the record of a call takes, and its tape, about.
 RECORD_BYTES: Final = 4096
 
+#: How the field of a Call-ID begins, as nearly everybody writes it.
+CALL_ID: Final = b"\r\nCall-ID: "
+
 #: Values of an entry.
 _WIDTH: Final = 4
 
@@ -39,20 +42,23 @@ class Tape:
     :ivar ended: when the call was over, by the clock; None while it lives.
     :ivar failed: whether it ended otherwise than it should.
     :ivar followers: are told of what is added.
+    :ivar head: the beginning, flat.
+    :ivar tail: the end, likewise, once there is something between them that is not kept, or might
+        be; None before.
     """
 
     __slots__ = (
-        "_head",
-        "_tail",
         "_tail_size",
         "dropped",
         "ended",
         "failed",
         "followers",
+        "head",
         "id",
         "legs",
         "record",
         "size",
+        "tail",
     )
 
     def __init__(self, name: str) -> None:
@@ -64,8 +70,8 @@ class Tape:
         self.ended: float | None = None
         self.failed = False
         self.followers: list[Told] = []
-        self._head: list[Any] = []
-        self._tail: deque[Any] | None = None
+        self.head: list[Any] = []
+        self.tail: deque[Any] | None = None
         self._tail_size = 0
 
     def add(self, entry: Entry, most: int) -> int:
@@ -76,13 +82,13 @@ class Tape:
         """
         before = self.size
         added = ENTRY_BYTES + len(entry[3])
-        tail = self._tail
+        tail = self.tail
         if tail is None:
-            if before + added <= most // 2 or not self._head:
-                self._head.extend(entry)
+            if before + added <= most // 2 or not self.head:
+                self.head.extend(entry)
                 self.size = before + added
                 return added
-            tail = self._tail = deque()
+            tail = self.tail = deque()
         tail.extend(entry)
         self.size += added
         self._tail_size += added
@@ -101,17 +107,17 @@ class Tape:
         :returns: bytes that this has freed.
         """
         freed = self._tail_size + sum(
-            ENTRY_BYTES + len(what) for what in self._head[_WIDTH - 1 :: _WIDTH]
+            ENTRY_BYTES + len(what) for what in self.head[_WIDTH - 1 :: _WIDTH]
         )
-        self.dropped += (len(self._head) + len(self._tail or ())) // _WIDTH
-        self._head = []
-        self._tail, self._tail_size = None, 0
+        self.dropped += (len(self.head) + len(self.tail or ())) // _WIDTH
+        self.head = []
+        self.tail, self._tail_size = None, 0
         self.size -= freed
         return freed
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries, in order."""
-        for half in (self._head, self._tail or ()):
+        for half in (self.head, self.tail or ()):
             values = iter(half)
             yield from zip(values, values, values, values, strict=True)
 
@@ -120,8 +126,8 @@ def call_id_of(message: bytes | str) -> str:
     """The Call-ID of a message as the parser reads it; "" where it has none. A text is one."""
     if isinstance(message, str):
         return message
-    start = message.find(b"\r\nCall-ID: ") + 11
-    if start < 11 or message.find(b"\r\n\r\n", 0, start) >= 0:
+    start = message.find(CALL_ID) + len(CALL_ID)
+    if start < len(CALL_ID) or message.find(b"\r\n\r\n", 0, start) >= 0:
         found = _CALL_ID.search(message.partition(b"\r\n\r\n")[0])
         return "" if found is None else found[1].strip().decode("utf-8", "replace")
     end = message.find(b"\r\n", start)

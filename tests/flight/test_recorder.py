@@ -203,6 +203,15 @@ def test_the_call_id_is_found_as_the_parser_finds_it(head):
     assert not list(made.find("two"))
 
 
+def test_a_call_id_that_is_the_name_of_a_call():
+    """Whoever calls his call as we call another one gets nothing onto that one's tape."""
+    made, _ = recorder()
+    play(made, "one")
+    made.note((9.0, RECEIVED, FLOW, message("one")))
+    (tape,) = made
+    assert len(list(tape)) == 1
+
+
 def test_a_good_end_is_kept_for_minutes_and_a_failure_for_longer():
     """As the configuration says; then nothing of it is left."""
     made, clock = recorder(keep_seconds=300, keep_failed_seconds=3600)
@@ -289,7 +298,7 @@ def test_the_collector_has_nothing_to_follow():
     play(made, "one", messages=20)
     tape = made.find("one")
     gc.collect()
-    tracked = [each for each in gc.get_referents(tape._head) if gc.is_tracked(each)]
+    tracked = [each for each in gc.get_referents(tape.head) if gc.is_tracked(each)]
     assert all(each is FLOW for each in tracked)
 
 
