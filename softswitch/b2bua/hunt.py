@@ -10,6 +10,7 @@ from functools import partial
 from weakref import proxy
 
 from softswitch.b2bua import crossing, diversion
+from softswitch.b2bua.expense import NOBODY, charge
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.outgoing import begin
 from softswitch.b2bua.shared import Shared
@@ -37,13 +38,12 @@ from softswitch.plugin.decisions import (
 )
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.plugin.record import Attempt
-from softswitch.plugin.views import CallView, Identity, RequestView
+from softswitch.plugin.views import CallView, RequestView
 from softswitch.sip import forks
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 from softswitch.sip.uri import Uri
 from softswitch.transport.layer import Destination
-from softswitch.trunk.tolls import REFUSED
 
 #: Provisional answers after which somebody may pick up: the phone rings, or the call is queued.
 RINGING = frozenset((180, 182, 183))
@@ -349,10 +349,12 @@ class Hunt:
         trunk, registered = target.trunk, shared.registered(target)
         if registered and trunk is None and not self._has_room(trial, registered):
             return
+        if not registered and trunk is None and not self._is_afforded(trial, flow):
+            return
         trial.leg = trial.attempt.leg = f"b{number}"
         peer = ("user", registered) if trunk is None else ("trunk", trunk)
         far = shared.profile(*peer).changed(target.dialog)
-        who = self._view.identity or _NOBODY
+        who = self._view.identity or NOBODY
         past_us = "bypass" in (self._near.media, far.media)
         relayed = shared.engine is not None and not past_us
         begun = begin(shared, target, flow, invite, who, self._near, far, relayed)
@@ -385,20 +387,22 @@ class Hunt:
         if asked and self._is_kept_back(trial, trunk, flow):
             return False
         if over is None:
-            who, dialled = self._view.identity or _NOBODY, self._dialled(target)
-            by = trial.diversions[-1].by if trial.diversions else ""
-            toll = traffic.charge(target, dialled, who, by, self._call_id, data.counted)
-            if isinstance(toll, str):
-                trial.toll = toll
+            afforded = self._is_afforded(trial, flow)
+            if afforded:
                 traffic.tried(target, flow)
-                return True
-            trial.attempt.limit = toll.limit
-            self.failed(trial, Failure(toll.status, "", fields=[REFUSED]))
-            return False
+            return afforded
         status, trial.attempt.limit = over
         data.keep(lambda each: each.trunk != trunk)
         self.failed(trial, Failure(status, ""))
         return False
+
+    def _is_afforded(self, trial: Trial, flow: Flow) -> bool:
+        """Whether somebody may pay for what goes out over a trunk, or to one without a word."""
+        who, dialled = self._view.identity or NOBODY, self._dialled(trial.target)
+        refused = charge(self._shared.traffic, self.data, trial, flow, who, dialled, self._call_id)
+        if refused is not None:
+            self.failed(trial, refused)
+        return refused is None
 
     def _is_kept_back(self, trial: Trial, trunk: str, flow: Flow) -> bool:
         """Whether a trunk's member has asked for fewer calls, and this one is too many; the trial
@@ -443,7 +447,3 @@ class Hunt:
         if trial is not None:
             leg.session.cancel()
             self.failed(trial, failure)
-
-
-#: Who calls where no admission policy has said so.
-_NOBODY = Identity("peer", "")

@@ -352,7 +352,7 @@ class Legs:
         if leg.data.kind == "user":
             self._shared.lamps.leg_ended(leg.data)
             self._shared.occupancy.leg_ended(leg.data)
-        elif leg.data.counts:
+        if leg.data.counts or leg.data.toll:
             self._shared.traffic.leg_ended(leg.data)
         leg.end()
 

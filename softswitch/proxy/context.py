@@ -276,7 +276,7 @@ class ResponseContext:
         record = call.data.record
         who = Identity(record.identity_kind, record.identity)
         numbers = (called.user, Uri.parse(target.uri).user)
-        toll = self._core.traffic.charge(target, numbers, who, "", record.id, call.data.counted)
+        toll = self._core.traffic.charge(target, "", numbers, who, (), record.id, call.data.counted)
         return (None, toll) if isinstance(toll, str) else ((toll.status, toll.limit), "")
 
     def _stop(self, fields: list[Field]) -> None:

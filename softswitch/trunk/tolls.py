@@ -9,7 +9,7 @@ transfers it. A call that is tried at several places counts once.
 Emergency calls meet no limit, and count nowhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
@@ -64,7 +64,8 @@ class Outgoing:
 
     :ivar kind: of the identity that pays, unless somebody has forwarded the call.
     :ivar name: of that identity.
-    :ivar forwarded_by: URI of who has; "" for nobody.
+    :ivar forwarded_by: URIs of those who have, the last one first: the last that is a user of ours
+        pays, whoever has redirected it since.
     :ivar call: id of the call.
     :ivar number: that is called, as the trunk is told it: user part of a URI, None where it has
         none.
@@ -76,7 +77,7 @@ class Outgoing:
 
     kind: str
     name: str
-    forwarded_by: str
+    forwarded_by: Sequence[str]
     call: str
     number: str | None
     dialled: str | None
@@ -132,8 +133,10 @@ class Tolls:
         if rules is None:
             return ""
         kind, name = out.kind, out.name
-        if out.forwarded_by and (payer := rules.payer(out.forwarded_by)):
-            kind, name = "user", payer
+        for by in out.forwarded_by:
+            if payer := rules.payer(by):
+                kind, name = "user", payer
+                break
         limits = rules.limits(kind, name)
         if limits is None:
             return ""

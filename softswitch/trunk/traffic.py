@@ -5,7 +5,7 @@ it failed, that a leg to or from the trunk has begun or ended. Every leg that be
 that nothing it counts under is ever left behind.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -127,19 +127,22 @@ class Traffic:
     def charge(
         self,
         target: Target,
+        host: str,
         dialled: tuple[str | None, str | None],
         who: Identity,
-        forwarded_by: str,
+        forwarded_by: Sequence[str],
         call: str,
         counted: list[str],
     ) -> Refusal | str:
-        """Have somebody pay for a call over a target's trunk, see ``Tolls.take``.
+        """Have somebody pay for a call over a target's trunk, see ``Tolls.take``. A target that is
+        at a trunk without naming it, as what a phone has redirected to, costs the same.
 
+        :param host: address at which the target is; "" where it names its trunk.
         :param dialled: what was dialled, and the number that the trunk is told.
         :param who: has called.
-        :param forwarded_by: URI of who has sent the call on; "" for nobody.
+        :param forwarded_by: URIs of those who have sent the call on, the last one first.
         """
-        trunk = self.named(target.trunk)
+        trunk = self.named(target.trunk) if target.trunk else self._trunks.at(host)
         if self.tolls is None or trunk is None:
             return ""
         if is_emergency(trunk.state.around.emergency, *dialled):

@@ -8,6 +8,7 @@ from softswitch.machine import unexpected
 from softswitch.plugin.decisions import Proxy, Target
 from softswitch.plugin.interfaces import IPriceList, IRouter
 from softswitch.plugin.views import User
+from softswitch.sip import compose
 from softswitch.sip.digest import ha1
 from softswitch.testing.stage import CONFIG, Stage
 
@@ -372,6 +373,57 @@ def test_who_forwards_a_call_pays_for_it(stage):
     other = made.trunk("other")
     assert other.call("alice").statuses[-1] == 403
     assert made.records[0].limit == "user alice: closed international"
+
+
+def redirect(phone, number):
+    """It says that a number at the carrier is to be called instead (RFC 3261 21.3.3)."""
+    contact = [("Contact", f"<sip:{number}@{CARRIER}>")]
+    phone.send(compose.response(phone.line.invite, 302, to_tag="far", fields=contact))
+
+
+def test_who_forwards_pays_wherever_it_is_redirected(stage):
+    """alice has her calls forwarded to a carrier, who redirects them: it is still at her expense,
+    not at that of the stranger who calls."""
+    users = {
+        "alice": {
+            "password": "alice",
+            "forward_always": f"sip:{HOME}@carrier",
+            "fraud": {"per_minute": 2},
+        }
+    }
+    policies = [{"use": "forwarding"}, {"use": "follow", "domains": [CARRIER]}]
+    made, _, _, carrier = stage(users=users, policies=policies)
+    other = made.trunk("other")
+    line = other.call("alice")
+    redirect(carrier, ABROAD)
+    assert line.statuses[-1] == 403
+    assert made.records[0].attempts[-1].limit == "user alice: closed international"
+
+
+def test_a_redirection_to_a_gateway_is_a_call_over_it(stage):
+    """bob's phone redirects to the address of a carrier that takes calls from us: that is a call
+    over a trunk, though it names none, and at the expense of bob. It is counted until it ends."""
+    users = {"bob": {"password": "bob", "fraud": {"calls": 1}}}
+    made, alice, bob, carrier = stage(
+        users=users, policies=[{"use": "follow", "domains": [CARRIER]}]
+    )
+
+    def redirected(number):
+        line = alice.call("bob")
+        redirect(bob, number)
+        return line
+
+    assert redirected(ABROAD).statuses[-1] == 403
+    assert made.records[0].attempts[-1].limit == "user bob: closed international"
+    line = redirected(HOME)
+    carrier.answer()
+    assert line.statuses[-1] == 200
+    assert redirected(HOME).statuses[-1] == 403
+    line.request("BYE")
+    line = redirected(HOME)
+    carrier.answer()
+    assert line.statuses[-1] == 200
+    line.request("BYE")
 
 
 def test_who_transfers_a_call_pays_for_it(stage):
