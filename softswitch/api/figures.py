@@ -15,6 +15,7 @@ from softswitch.api.house import House
 from softswitch.api.operation import Answer, Asked, Operation, Parameter
 from softswitch.api.shapes import utc
 from softswitch.api.tokens import Role
+from softswitch.trunk.group import Trunk
 
 #: Seconds between two samples, and for which they are kept.
 SAMPLE_SECONDS: Final = 5
@@ -169,7 +170,7 @@ class FigureOperations:
         """See ``operations``."""
         house = self._house
         trunks = [house.traffic.named(name) for name in house.traffic.names]
-        up = sum(each is not None and (each.pbx is not None or each.state.is_up) for each in trunks)
+        up = sum(each is not None and _takes_calls(each) for each in trunks)
         bans = len(house.transport.door.bans)
         figures = Figures(self._sample(), bans, house.auditor.leaks, len(trunks), up)
         return Answer(body=figures)
@@ -197,3 +198,9 @@ class FigureOperations:
             len(house.bindings),
             round(self.lag.worst, 4),
         )
+
+
+def _takes_calls(trunk: Trunk) -> bool:
+    """Whether a call may go out on it now, as the list of trunks has it."""
+    members = trunk.state
+    return trunk.pbx is not None or any(map(members.can_be_tried, members.states))

@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         scene.refuser(503, "Service Unavailable")
         scene.register("alice", "bob", "carol")
         scene.caller(6, 1000, service="8610").wait(20)
-        scene.caller(300, 22_000, rate=2, name="Reception")
+        scene.caller(300, 7_000, rate=2, name="Reception")
         looks = {
             (size, scheme): scene.look(
                 scene.context(viewport=WIDE if size == "wide" else NARROW, color_scheme=scheme)
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
             data={"network": "203.0.113.0/24", "seconds": 86400, "why": "scans for users"},
             headers={"Authorization": "Bearer softswitch-admin"},
         )
-        first.wait_for_timeout(70_000)
+        first.wait_for_timeout(45_000)
         for (size, scheme), page in looks.items():
             end = f"{'' if size == 'wide' else '-narrow'}{'-dark' if scheme == 'dark' else ''}"
             for view in (

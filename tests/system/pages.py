@@ -157,6 +157,7 @@ class Scene:
     def look(self, context: BrowserContext, role: str = "admin") -> Page:
         """Open the page and give it the token of a role."""
         page = context.new_page()
+        page.set_default_timeout(15_000)
         page.on("console", lambda message: self.noise.append((message.type, message.text)))
         page.on("pageerror", lambda error: self.noise.append(("exception", str(error))))
         page.goto(self.url)

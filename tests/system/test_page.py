@@ -78,12 +78,13 @@ def test_what_a_peer_writes_is_text(scene: Scene):
     scene.callee()
     page = scene.look(scene.context())
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-    scene.caller(1, 60_000, service="49<b>x</b>", name=evil)
+    scene.caller(1, 60_000, service="49%3Cb%3E", name=evil)
     page.goto(f"{scene.url}/#/calls")
     page.locator("tr.talking th a").click()
     page.locator(".arrow").first.click()
     expect(page.locator(".message pre")).to_contain_text(evil)
-    assert page.locator("main img, main script, main b:text-is('x')").count() == 0
+    expect(page.get_by_role("heading", level=1)).to_contain_text("49<b>")
+    assert page.locator("main img, main script").count() == 0
     assert quiet(scene), scene.noise
 
 
@@ -102,7 +103,7 @@ def test_roles(scene: Scene):
         page.get_by_text("Deskphone").wait_for()
         expect(page.get_by_role("button", name="Remove")).to_have_count(count)
         page.goto(f"{scene.url}/#/trunks")
-        page.get_by_text("carrier", exact=True).wait_for()
+        page.get_by_role("heading", name="carrier").wait_for()
         expect(page.get_by_role("button", name="Take out: ", exact=False)).to_have_count(5 * count)
         page.goto(f"{scene.url}/#/bans")
         page.get_by_text("Nobody is banned").wait_for()
@@ -121,7 +122,7 @@ def test_what_an_operator_does(scene: Scene):
     page.get_by_role("button", name=f"Put back: {first}").click()
     page.get_by_role("button", name=f"Take out: {first}").wait_for()
     page.goto(f"{scene.url}/#/registrations")
-    page.get_by_role("button", name="of sip:alice", exact=False).click()
+    page.get_by_role("button", name="Remove sip:alice").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("1 contact", exact=True)).to_be_visible()
     page.goto(f"{scene.url}/#/bans")
@@ -148,7 +149,6 @@ def test_everybody_can_use_it(scene: Scene, size: str, scheme: str):
     found = {}
     for view in VIEWS:
         page.goto(f"{scene.url}/#/{view}")
-        page.wait_for_load_state("networkidle") if view == "records" else None
         page.get_by_role("heading", level=1).wait_for()
         expect(page.get_by_text("Loading …")).to_have_count(0)
         found[view] = faults(page)

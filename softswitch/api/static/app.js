@@ -30,6 +30,10 @@ const frame = {
     clearTimeout(this._silence);
     this._silence = setTimeout(() => { said.textContent = ""; }, 6000);
   },
+  // The same of what everybody else sees anyway.
+  whisper(text) {
+    document.getElementById("heard").textContent = text;
+  },
 };
 
 let shown = null;

@@ -112,7 +112,7 @@ class Call {
     refill(this._about, `${from} → ${to}`);
     this._message.textContent = row.text;
     if (matchMedia("(max-width: 60rem)").matches) this._open.scrollIntoView({ block: "nearest" });
-    this._frame.tell(`Message opened: ${row.label}`);
+    this._frame.whisper(`Message opened: ${row.label}`);
   }
 
   // What is known of it.

@@ -187,7 +187,7 @@ class Row {
     this._to.title = call.target ?? call.called;
     say(this._over, call.trunk ?? (call.target ? short(call.target) : "–"));
     if (!over) say(this._lasts, lasting(since(call.answered ?? call.invited)));
-    say(this._media, call.silences ? `${call.silences} not heard` : call.answered ? "heard" : "–");
+    say(this._media, call.silences ? `${call.silences} not heard` : call.answered ? "nothing noticed" : "–");
     this._media.classList.toggle("bad", call.silences > 0);
   }
 }

@@ -87,7 +87,7 @@ export class Chart {
     this._plot = new uPlot({
       width, height: this._height,
       legend: { show: false }, cursor: { show: false }, select: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       scales: { x: { time: true, auto: false, range: (_, min, max) => [min, max] }, y: { auto: false, range: (_, min, max) => [min, max] } },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map(clock) },

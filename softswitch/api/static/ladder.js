@@ -108,7 +108,7 @@ export class Ladder {
       draw("rect", { class: "hit", x: Math.min(x, end), y: y - 22, width: Math.abs(end - x), height: ROW - 4, rx: 4 }),
       draw("line", { x1: x, x2: end - 7 * step, y1: y, y2: y }),
       draw("path", { d: `M${end} ${y} l${-9 * step} -4.5 v9 z` }),
-      draw("text", { x: (x + end) / 2, y: y - 7, "text-anchor": "middle" }, cut(row.label, room)),
+      draw("text", { x: (x + end) / 2, y: y - 7, "text-anchor": "middle" }, cut(this._narrow ? brief(row.label) : row.label, room)),
     );
     return [when, group];
   }
@@ -167,6 +167,11 @@ function colour(row) {
   const first = row.label[0];
   if (!/\d/.test(first)) return "request";
   return { 1: "wait", 2: "good", 3: "wait" }[first] ?? "bad";
+}
+
+// A label where there is little room: the method, or the status without the method that it answers.
+function brief(label) {
+  return /^\d/.test(label) ? label.replace(/ \([^)]*\)$/, "") : label.split(" ")[0];
 }
 
 function cut(text, room) {

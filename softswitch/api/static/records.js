@@ -88,7 +88,7 @@ class Records {
     }
     const chosen = [...groups.values()].sort((a, b) => calls(b.stats) - calls(a.stats)).slice(0, COLOURS.length);
     const first = hour(all[0]);
-    const last = Math.max(hour(all.at(-1)), first + 3600);
+    const last = hour(all.at(-1));
     const hours = [];
     for (let at = first; at <= last && hours.length < 800; at += 3600) hours.push(at);
     const lines = chosen.map((group, place) => ({ label: group.label, colour: COLOURS[place] }));
@@ -96,7 +96,7 @@ class Records {
       ["Answer-seizure ratio", "asr", percent, 1 / 1.1], ["Average call duration", "acd", lasting, 10],
       ["Post-dial delay", "pdd", (value) => `${rounded(value, 1)} s`, 1], ["MOS", "mos", (value) => rounded(value, 1), 4.5 / 1.1],
     ]) {
-      const chart = new Chart(name, lines.map((line) => ({ ...line })), { written, least, points: true, height: 140 });
+      const chart = new Chart(name, lines.map((line) => ({ ...line })), { written, least, points: true });
       const found = chosen.map(({ stats }) => {
         const at = new Map(stats.map((stat) => [hour(stat), stat[key]]));
         return hours.map((each) => at.get(each) ?? null);

@@ -82,7 +82,7 @@ class Trunks {
 
   _member(trunk, member) {
     const ill = member.gateways.filter((each) => each.state !== "up");
-    const said = member.taken_out ? "taken out" : member.up ? "up" : "out";
+    const said = member.taken_out ? "taken out" : !member.up ? "out" : ill.length ? "up for a try" : "up";
     return make("tr", {},
       make("th", { scope: "row" }, member.address),
       make("td", { class: member.up ? "" : "bad" }, said,
