@@ -118,7 +118,10 @@ class Moving:
             else:
                 told.errback(ProblemError(409, f"it was refused: {status} {reason}", "to"))
 
-        ordered.transfer(call, leg, uri, answered)
+        try:
+            ordered.transfer(call, leg, uri, answered)
+        except SipSyntaxError as error:
+            raise ProblemError(400, f"nobody can be called there: {error.reason}", "to") from None
         return told
 
     def originate(self, asked: Asked) -> "Deferred[Answer]":

@@ -42,23 +42,28 @@ _KPML: Final = re.compile(rb"(\bdigits[ \t]*=[ \t]*)(\"[^\"]*\"|'[^']*')", re.I)
 _DIGITS: Final = re.compile(rb"[0-9A-Da-d*#,\s]+")
 _TEXT: Final = re.compile(rb"[^\r\n]")
 
+#: What is not plain to see, perhaps.
+_ODD: Final = re.compile(r"[^\n\x20-\x7e]")
+
 
 def masked(message: bytes, *, hide_messages: bool = True) -> bytes:
     """A message as it may be shown.
 
     :param hide_messages: whether the body of a MESSAGE is hidden, too.
     """
-    if b"uth" in message or b"UTH" in message:
+    if b"uth" in message.lower():
         message = _CREDENTIALS.sub(_without_proof, message)
     if b":" in message and b"@" in message:
         message = _URI_PASSWORD.sub(_second, message)
     for sign, keys in _KEYS:
         if sign in message or sign in message.lower():
             message = keys.sub(_second, message)
-    head, end, body = message.partition(b"\r\n\r\n")
+    # Line breaks may stand before a message (RFC 3261 7.5).
+    begun = len(message) - len(message.lstrip(b"\r\n"))
+    head, end, body = message[begun:].partition(b"\r\n\r\n")
     if body:
         body = _masked_body(head, body, hide_messages)
-    return head + end + body
+    return message[:begun] + head + end + body
 
 
 def _masked_body(head: bytes, body: bytes, hide_messages: bool) -> bytes:
@@ -106,10 +111,7 @@ def _closed(*shown: bytes) -> Callable[[re.Match[bytes]], bytes]:
 def visible(text: str) -> str:
     """A text in which nothing moves the cursor, turns the direction of writing or is not to be
     seen: such characters are written as Python writes them. Lines end with "\\n"."""
-    return "".join(
-        each if each == "\n" or each.isprintable() else _escaped(each)
-        for each in text.replace("\r\n", "\n")
-    )
+    return _ODD.sub(_seen, text.replace("\r\n", "\n"))
 
 
 def shown(message: bytes, *, hide_messages: bool = True) -> str:
@@ -117,5 +119,8 @@ def shown(message: bytes, *, hide_messages: bool = True) -> str:
     return visible(masked(message, hide_messages=hide_messages).decode("utf-8", "backslashreplace"))
 
 
-def _escaped(character: str) -> str:
-    return "    " if character == "\t" else repr(character)[1:-1]
+def _seen(found: re.Match[str]) -> str:
+    character = found[0]
+    if character == "\t":
+        return "    "
+    return character if character.isprintable() else repr(character)[1:-1]

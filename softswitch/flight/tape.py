@@ -128,7 +128,8 @@ def call_id_of(message: bytes | str) -> str:
         return message
     start = message.find(CALL_ID) + len(CALL_ID)
     if start < len(CALL_ID) or message.find(b"\r\n\r\n", 0, start) >= 0:
-        found = _CALL_ID.search(message.partition(b"\r\n\r\n")[0])
+        # Line breaks may stand before it (RFC 3261 7.5).
+        found = _CALL_ID.search(message.lstrip(b"\r\n").partition(b"\r\n\r\n")[0])
         return "" if found is None else found[1].strip().decode("utf-8", "replace")
     end = message.find(b"\r\n", start)
     return message[start : end if end >= 0 else None].strip().decode("utf-8", "replace")

@@ -95,6 +95,7 @@ def test_before_the_answer(stage, desk):
         ({"to": "sip:a@b?Replaces=x"}, 400, "to"),
         ({"to": "sip:a@b>\r\nX: y"}, 400, "to"),
         ({"to": "sip:a@b>;x=<c"}, 400, "to"),
+        ({"to": "sip:a@b;method=BYE"}, 400, "to"),
         ({"to": "x" * 600}, 400, "to"),
         ({"to": "carol", "leg": "z"}, 404, "leg"),
     ],

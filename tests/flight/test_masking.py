@@ -20,7 +20,9 @@ def request(*lines, body="", method="INVITE"):
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "proxy-AUTHORIZATION "])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Proxy-Authorization", "proxy-AUTHORIZATION ", "aUThorization"]
+)
 @pytest.mark.parametrize(
     "value",
     [
@@ -46,6 +48,16 @@ def test_credentials(name, value):
         assert b"N0nce" in hidden
         assert b'username="alice"' in hidden
         assert b"nc=00000001" in hidden
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\r\n\r\n"])
+def test_line_breaks_before_a_message(before):
+    """They hide nothing from the mask (RFC 3261 7.5)."""
+    digit = request("Content-Type: application/dtmf-relay", body="Signal=7\r\n", method="INFO")
+    assert b"=7" not in masked(before + digit)
+    text = request("Content-Type: text/plain", body="5ec2e7", method="MESSAGE")
+    assert b"5ec2e7" not in masked(before + text)
+    assert masked(before + text).startswith(before + b"MESSAGE")
 
 
 def test_what_a_server_proves():

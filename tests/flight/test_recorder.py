@@ -191,6 +191,7 @@ def test_what_becomes_of_the_media(make_stage):
         b"BYE sip:x SIP/2.0\r\ni: one@a\r\n\r\nCall-ID: two@b\r\nX: y\r\n\r\n",
         b"BYE sip:x SIP/2.0\r\nCall-ID: one@a\r\n\r\n\r\nCall-ID: two@b\r\n",
         b"SIP/2.0 200 OK\r\nCall-ID: one@a",
+        b"\r\n\r\nBYE sip:x SIP/2.0\r\nCall-ID: one@a\r\n\r\n",
     ],
 )
 def test_the_call_id_is_found_as_the_parser_finds_it(head):
