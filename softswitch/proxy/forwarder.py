@@ -40,6 +40,7 @@ from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.forks import ForkLimits, breadth
 from softswitch.sip.message import Field, Request, Response
+from softswitch.sip.names import METHODS
 from softswitch.sip.uri import Uri
 from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.layer import TransactionLayer
@@ -244,7 +245,9 @@ class Forwarder:
     def _context(
         self, came: Arrived, request: Request, transaction: InviteServer | Server
     ) -> ResponseContext:
-        self.counters[f"{request.method} forwarded"] += 1
+        # Anybody can make up a method's name.
+        method = request.method if request.method in METHODS else "another method"
+        self.counters[f"{method} forwarded"] += 1
         scope = Scope(f"forwarded {request.method} of {request.call_id}", self._auditor)
         loop = self._marks.loop(request)
         context = ResponseContext(self, came, request, transaction, loop, scope)

@@ -11,6 +11,7 @@ from softswitch.errors import TransportError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
 from softswitch.sip.message import Request, Response
+from softswitch.sip.names import METHODS
 from softswitch.transaction.transaction import Event, Home, Repeat, Transaction
 from softswitch.transport.large import LARGEST
 from softswitch.wheel import Timer
@@ -90,6 +91,8 @@ class ClientTransaction(Transaction):
 
     def _send_again(self) -> None:
         method = self.key.rpartition(" ")[2]
+        if method not in METHODS:  # a proxy forwards what anybody has made up
+            method = "other"
         self._home.repeats[Repeat("sent", method, self.flow.transport)] += 1
         self._send()
 

@@ -88,6 +88,24 @@ def test_what_passes_within_the_dialog_is_not_touched(proxying):
     assert line.over
 
 
+def test_no_figure_bears_a_name_that_a_caller_makes_up(proxying):
+    """Methods that we do not know are counted together, forwarded or sent again: the figures do not
+    grow by what somebody writes."""
+    stage = proxying("bob")
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    bob.line.answers["FROBNICATE"] = 0
+    line.request("FROBNICATE")
+    stage.run(40)
+    house = stage.house
+    assert house.proxy.counters["another method forwarded"] == 1
+    assert not any("FROB" in name for name in house.proxy.counters)
+    assert house.transactions.repeats["sent", "other", "UDP"]
+    assert not any("FROB" in repeat.method for repeat in house.transactions.repeats)
+    alice.hang_up()
+
+
 @pytest.mark.parametrize("state", ["silent", "trying", "ringing"])
 def test_the_caller_gives_up(proxying, state):
     """A CANCEL is answered by us and sent on, with its Reason, once the callee has said anything;
