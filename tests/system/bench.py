@@ -26,6 +26,7 @@ import bench_parse
 import bench_rates
 import bench_relay
 import bench_scrape
+import bench_slow
 from phones import claimed_network
 from processes import Process, Sipp, Switch, is_bound
 
@@ -312,8 +313,8 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        help="calls, registrations, features, hold, overload, rates, relay, parse, auth, scrape; "
-        "or all",
+        help="calls, registrations, features, hold, overload, rates, relay, parse, auth, scrape, "
+        "slow; or all",
     )
     parser.add_argument("--only", choices=("softswitch", "sippy"), help="measure this one alone")
     parser.add_argument(
@@ -334,7 +335,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [wish.only] if wish.only else ["softswitch", "sippy"]
     every = ["calls", "registrations", "features", "hold", "overload", "rates", "relay", "parse"]
-    every += ["auth", "scrape"]
+    every += ["auth", "scrape", "slow"]
     parts = wish.parts or every
     with claimed_network() as wish.network:
         if not wish.against:
@@ -366,6 +367,9 @@ def play_all(
                     continue
                 if part == "scrape":
                     missed += bench_scrape.measure()
+                    continue
+                if part == "slow":
+                    missed += bench_slow.measure(Path(place), wish.network)
                     continue
                 if part == "parse":
                     missed += bench_parse.measure()

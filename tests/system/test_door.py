@@ -3,17 +3,17 @@
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 import pytest
 from namespaces import World
-from phones import Phone, claimed_network
+from phones import claimed_network
 from processes import Process, Switch
 from siege import Siege
+from slow import Beside
 
 #: Floods are measured beside good calls.
 pytestmark = pytest.mark.alone
@@ -207,34 +207,15 @@ def test_a_ban_is_in_a_set_of_nftables(networks: World, stack: ExitStack, tmp_pa
     switch.until(lambda: "127.0.1.0/24" in shown(), 10)
 
 
-def sockets(switch: Switch) -> int:
-    """How many sockets a switch has open."""
-    found = 0
-    for path in Path(f"/proc/{switch.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            found += path.readlink().name.startswith("socket:")
-    return found
-
-
 def test_two_thousand_slow_connections(stack: ExitStack, tmp_path: Path, network: str):
-    """They begin a message and never end it. A good phone on a connection is answered within 200 ms
-    all the same, taking the median; when their time is over, their sockets are gone."""
-    further = "[limits.connections]\nsilent_seconds = 20\nmessage_seconds = 20\n"
-    siege = Siege(stack, tmp_path, network, phones=1, further=further)
-    before = sockets(siege.switch)
-    for number in range(2000):
-        line = stack.enter_context(socket.socket())
-        line.bind((f"{network}.{70 + number % 40}", 0))
-        line.connect((f"{network}.1", 5060))
-        line.sendall(b"INVITE sip:slow")
-    phone = Phone("new0", f"{network}.40", (f"{network}.1", 5060), "tcp")
-    stack.callback(phone.close)
-    took = []
-    for _ in range(21):
-        begun = time.monotonic()
-        assert phone.register().status == 200
-        took.append(time.monotonic() - begun)
-    assert siege.switch.stats()["connections"] > 1000
-    assert median(took) < 0.2, took
-    print(f"a REGISTER and its challenge take {median(took):.4f} s, {max(took):.4f} s at most")
-    siege.switch.until(lambda: sockets(siege.switch) == before + 1, 60)
+    """Half messages and half handshakes, and messages of a byte a second, over TCP and TLS. They do
+    not delay a good phone that connects over TLS, registers and asks by more than 200 ms, taking
+    the median; when their time is over, the switch has the descriptors that it had before."""
+    beside = Beside(stack, tmp_path, network, 30)
+    alone = beside.measure(11)
+    beside.slow_down(2000)
+    slowed = beside.measure(21)
+    assert beside.siege.switch.stats()["connections"] > 1000
+    assert median(slowed) - median(alone) < 0.2, (alone, slowed)
+    print(f"{median(alone):.4f} s alone, {median(slowed):.4f} s beside, {max(slowed):.4f} at most")
+    beside.siege.switch.until(lambda: beside.descriptors() == beside.before, 120)
