@@ -212,7 +212,8 @@ class RegistrationShown:
     :ivar q: preference, 0 to 1.
     :ivar registered_at: when.
     :ivar expires_at: when it ends.
-    :ivar reachable: whether its connection still stands.
+    :ivar reachable: whether its connection still stands and, behind NAT on UDP, whether it answers
+        when it is asked.
     :ivar registrar: the trunk to whose PBX its REGISTER was passed on; "" where we are it.
     """
 

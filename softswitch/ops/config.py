@@ -25,6 +25,7 @@ from softswitch.ops import (
     flight_tables,
     fraud_tables,
     record_tables,
+    registration_tables,
     stir_tables,
     upstream,
 )
@@ -38,6 +39,7 @@ from softswitch.ops.listen_tables import ListenTable, WebSocketTable
 from softswitch.ops.media_profiles import media_faults, wanted
 from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.record_tables import RecordsTable
+from softswitch.ops.registration_tables import RegistrationTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
@@ -91,6 +93,7 @@ class Config:
     records: RecordsTable = attrs.field(factory=RecordsTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
     fraud: FraudTable = attrs.field(factory=FraudTable)
+    registration: RegistrationTable = attrs.field(factory=RegistrationTable)
     subscriptions: SubscriptionsTable = attrs.field(factory=SubscriptionsTable)
     stir: StirTable = attrs.field(factory=StirTable)
     door: DoorTable = attrs.field(factory=DoorTable)
@@ -416,6 +419,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     yield from door_tables.contradictions(config.door, config.limits.connections)
     yield from api_tables.contradictions(config.api)
     yield from record_tables.contradictions(config.records)
+    yield from registration_tables.contradictions(config.registration)
     for index, policy in enumerate(config.policy):
         if not isinstance(policy.get("use"), str):
             yield f"policy[{index}].use", "the name of a policy, in quotes, is wanted"

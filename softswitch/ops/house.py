@@ -44,6 +44,7 @@ from softswitch.proxy.forwarder import Forwarder
 from softswitch.registrar.bindings import Bindings
 from softswitch.registrar.front import Fronts
 from softswitch.registrar.handler import RegisterHandler
+from softswitch.registrar.keepalive import KeepAlive
 from softswitch.registrar.moves import Moves
 from softswitch.registrar.notifier import Registrations
 from softswitch.registrar.registrar import Registrar
@@ -61,7 +62,6 @@ from softswitch.trunk.registering import RegistrationData, World
 from softswitch.trunk.registrations import UpstreamRegistrations
 from softswitch.trunk.tolls import Tolls
 from softswitch.trunk.traffic import Traffic
-from softswitch.trunk.veils import Veils
 from softswitch.wheel import Clock
 
 USER_AGENT = f"softswitch/{__version__}"
@@ -85,6 +85,7 @@ class House:
     :ivar proxy: what it forwards.
     :ivar fronts: registrations that it passes on.
     :ivar bindings: its registrations.
+    :ivar keep_alive: keeps those behind NAT open.
     :ivar whereabouts: the same as policies see them.
     :ivar auditor: its proof that nothing leaks.
     :cvar chain: what asks the policies; ``explain`` has one that notes what they say.
@@ -152,7 +153,7 @@ class House:
         self.recorder = Recorder(flight.settings(), clock.seconds) if flight.recorder else None
         self.premises = Premises(config, self)
         self.guard.renew(self.premises)
-        self.transactions.veils = self._veils(self.premises)
+        self.transactions.veils = self.premises.veils(engine is not None)
         self.policies = self._chain(self.premises, None)
         listeners = self.transport.listeners
         names = look_up_service, look_up_pointers, self.random, clock, config.dns.settings()
@@ -209,6 +210,14 @@ class House:
         self._registering = RegisterHandler(registrar, self.fronts, self.policies)
         self.agent.handlers["REGISTER"] = self._registering.received
         Moves(self.bindings, self.agent, lambda name: name in self.premises.accounts)
+        self.keep_alive = KeepAlive(
+            self.bindings,
+            self.transactions,
+            self._ways.contact,
+            shared.own_fields,
+            config.registration.settings(),
+            self.random,
+        )
         self.tolls = Tolls(clock)
         self.traffic = Traffic(self.premises.trunks, config.switch.no_trunk_status, self.tolls)
         self.traffic.throttles = self.guard.throttles
@@ -243,7 +252,10 @@ class House:
         self.tolls.rules = toll_rules(self.premises, self.policies.policies)
         self.passage = self._passage(shared)
         self._shared = shared
-        self._record()
+        if self.recorder is not None:
+            self.transport.note = self.transactions.note = self.recorder.note
+            shared.journal = self.recorder
+            self.observe(Policy("flight", self.recorder))
         self._noticed = noticed
         if shared.witness is not None:
             shared.witness.listen(self._media_noticed)
@@ -264,7 +276,7 @@ class House:
         # Nothing below can fail.
         self._retire()
         self.premises, self.policies = premises, policies
-        self.transactions.veils = self._veils(premises)
+        self.transactions.veils = premises.veils(self.engine is not None)
         self.transport.limits = config.datagram_limits()
         self.transport.stream_limits = config.stream_limits()
         self._resolver.settings = config.dns.settings()
@@ -277,6 +289,7 @@ class House:
         self.tolls.rules = toll_rules(premises, policies.policies)
         self.upstream.renew(premises.trunks)
         self.checks.renew(premises.trunks, config.switch.try_seconds)
+        self.keep_alive.renew(config.registration.settings())
         premises.nonces.lifetime = config.auth.nonce_seconds
         self.agent.gate = self._registering.policies = policies
         self._shared = self._shared.renewed(
@@ -328,14 +341,16 @@ class House:
 
     def start(self) -> None:
         """Begin with what the switch does by itself, once it has its ports: register at trunks, ask
-        whether their members are there."""
+        whether their members are there, and phones behind NAT."""
         self.upstream.start(self.premises.trunks, self._world)
         self.checks.start()
+        self.keep_alive.start()
 
     def stop(self) -> None:
         """End that, before the ports are closed: un-register, ask no more."""
         self.upstream.stop()
         self.checks.stop()
+        self.keep_alive.stop()
 
     def close(self) -> list[Deferred[None]]:
         """All calls have ended: close the ports, tell of the records that wait for media figures,
@@ -349,6 +364,7 @@ class House:
         """Figures for an operator: what lives, what was counted, what leaked."""
         counters: Counter[str] = self.switch.counters + self.guard.counters
         counters += self.transactions.counters + self.proxy.counters + self.fronts.counters
+        counters += self.keep_alive.counters
         return {
             "calls": len(self.switch.calls),
             "calls_forwarded": len(self.proxy.ledger),
@@ -380,24 +396,6 @@ class House:
         record = self.switch.media_noticed(notice)
         if record is not None:
             self._noticed(notice, record)
-
-    def _record(self) -> None:
-        """Have what happens in calls noted for the recorder."""
-        recorder = self.recorder
-        if recorder is not None:
-            self.transport.note = self.transactions.note = recorder.note
-            self._shared.journal = recorder
-            self.observe(Policy("flight", recorder))
-
-    def _veils(self, premises: Premises) -> Veils | None:
-        """What hides from others what lies behind the trunks; None for nothing."""
-        veils = Veils(
-            premises.trunks,
-            self.transport.listeners,
-            premises.config.switch.domains,
-            sessions=self.engine is not None and not premises.config.bypasses,
-        )
-        return veils if veils.needed else None
 
     def _passage(self, shared: Shared) -> Passage:
         """What serves requests outside of calls; with the events of which we are the notifier."""

@@ -36,6 +36,7 @@ from softswitch.trunk.credentials import credentials
 from softswitch.trunk.group import Trunk, Trunks
 from softswitch.trunk.registered import located
 from softswitch.trunk.registrations import UpstreamRegistrations
+from softswitch.trunk.veils import Veils
 from softswitch.trunk.whose import whose
 from softswitch.wheel import Clock
 
@@ -111,6 +112,19 @@ class Premises:
         """The networks that always come in: those of trunks, and what the operator trusts."""
         of_trunks = [network for trunk in self.trunks for network in trunk.sources()]
         return [*self.config.door.trusted, *of_trunks]
+
+    def veils(self, sessions: bool) -> Veils | None:
+        """What hides from others what lies behind the trunks; None for nothing.
+
+        :param sessions: whether a media engine carries what is not bypassed.
+        """
+        veils = Veils(
+            self.trunks,
+            self._house.listeners,
+            self.config.switch.domains,
+            sessions=sessions and not self.config.bypasses,
+        )
+        return veils if veils.needed else None
 
     def credentials(self, name: str, host: str, hop: str) -> Credentials | None:
         """What answers the challenges of the trunk of that name; None where nothing does.

@@ -68,7 +68,8 @@ class Binding:
         called over one of them (RFC 5626 4.2); 0 for a binding like any other.
     :ivar user_agent: the phone's User-Agent, or "".
     :ivar path: URIs of the Path to the phone (RFC 3327); none as yet.
-    :ivar reachable: whether its flow can still be used; a closed connection's cannot.
+    :ivar reachable: whether its flow can still be used: a closed connection's cannot, nor one whose
+        keep-alives are answered no more.
     :ivar grant: of the PBX to whose registrar the phone's REGISTER was passed on; None where we
         are the registrar.
     """
@@ -160,6 +161,12 @@ class Bindings:
         kept = [binding for binding in before if contact and binding.contact != contact]
         self._commit(aor, kept)
         return len(before) - len(kept)
+
+    def drop(self, aor: str, flow: Flow, contact: str, reg_id: int) -> None:
+        """Remove the contact that ``aor`` has on a flow: its phone is not there any more."""
+        dead = flow, (contact, reg_id)
+        kept = [each for each in self._bindings.get(aor, ()) if (each.flow, each.key) != dead]
+        self._commit(aor, kept)
 
     def lookup(self, aor: str) -> list[Binding]:
         """The contacts on which ``aor`` can be reached now: highest q first, then the newest.

@@ -71,8 +71,11 @@ class Transport(Protocol):
     def large(self) -> "Large":
         """Finds connections for requests that are too large for a datagram."""
 
-    def send(self, data: bytes, flow: Flow) -> None:
-        """:raises TransportError: when the message cannot leave on that flow."""
+    def send(self, data: bytes, flow: Flow, noted: bool = True) -> None:
+        """
+        :param noted: whether what is recorded of calls has it.
+        :raises TransportError: when the message cannot leave on that flow.
+        """
 
     def facing(self, flow: Flow) -> Facing:
         """What the flow's peer sees of us; for the sent-by of a Via."""

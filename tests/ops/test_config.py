@@ -15,6 +15,7 @@ from softswitch.ops.fraud_tables import FraudTable
 from softswitch.ops.listen_tables import ListenTable
 from softswitch.ops.operator_tables import LogTable, MetricsTable
 from softswitch.ops.record_tables import RecordsTable
+from softswitch.ops.registration_tables import RegistrationTable
 from softswitch.ops.stir_tables import StirTable
 from softswitch.ops.tables import (
     AuthTable,
@@ -92,6 +93,7 @@ def test_the_commented_file_shows_every_key():
         "records": RecordsTable,
         "limits": LimitsTable,
         "fraud": FraudTable,
+        "registration": RegistrationTable,
         "subscriptions": SubscriptionsTable,
         "door": DoorTable,
         "overload": OverloadTable,
