@@ -83,7 +83,9 @@ class FraudTable:
     @property
     def limits(self) -> TollLimits:
         """Those of whoever has no others."""
-        cells = {each.name: getattr(self, each.name) for each in attrs.fields(TollLimits)}
+        cells = {
+            each.name: getattr(self, each.name) for each in attrs.fields(TollLimits) if each.init
+        }
         return TollLimits(**cells)
 
     @property

@@ -28,6 +28,7 @@ class TollLimits:
     :ivar max_seconds: that one call may last from its answer.
     :ivar block_seconds: for which nothing may be called after one of the limits but ``calls`` and
         ``max_seconds`` was reached.
+    :ivar counts: whether anything is to be counted.
     """
 
     closed: tuple[str, ...] = CLOSED
@@ -38,6 +39,11 @@ class TollLimits:
     spend_per_day: float = 0.0
     max_seconds: float = 0.0
     block_seconds: float = 3600.0
+    counts: bool = attrs.field(init=False, eq=False, repr=False)
+
+    @counts.default
+    def _counts(self) -> bool:
+        return any(getattr(self, name) for name in NUMBERS if name != "block_seconds")
 
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: a limit is no number from 0 on."""
@@ -48,11 +54,8 @@ class TollLimits:
             if not isfinite(value) or value < 0:
                 raise ValueError(f"{name}: 0 or more is wanted")
 
-    @property
-    def counts(self) -> bool:
-        """Whether anything is to be counted."""
-        return any(getattr(self, name) for name in NUMBERS if name != "block_seconds")
-
 
 #: The limits that are numbers.
-NUMBERS: Final = tuple(each.name for each in attrs.fields(TollLimits) if each.name != "closed")
+NUMBERS: Final = tuple(
+    each.name for each in attrs.fields(TollLimits) if each.init and each.name != "closed"
+)
