@@ -76,6 +76,7 @@ class Api:
     def renew(self, settings: ApiSettings) -> None:
         """The configuration has been read anew."""
         self._gate.settings = settings
+        self.factory.look_again()
 
     def stop(self) -> None:
         """Nothing is told any more."""

@@ -61,6 +61,7 @@ class ApiFactory(HTTPFactory):
     """Makes a connection of each that comes.
 
     :ivar open: how many there are: over TCP, and over the unix socket.
+    :ivar streams: answers that go on.
     :param bars: whether nothing is taken from an address.
     """
 
@@ -77,6 +78,7 @@ class ApiFactory(HTTPFactory):
         self.gate = gate
         self.audit = audit
         self.open = {"tcp": 0, "unix": 0}
+        self.streams: set[Exchange] = set()
         self._bars = bars
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -96,6 +98,11 @@ class ApiFactory(HTTPFactory):
 
         channel.connectionLost = closed
         return channel
+
+    def look_again(self) -> None:
+        """Others may call now than before: end the streams of those who may no more."""
+        for exchange in list(self.streams):
+            exchange.see_caller()
 
     def startFactory(self) -> None:  # noqa: N802
         """No log of requests: what matters stands in the audit."""
@@ -139,6 +146,7 @@ class ApiRequest(Request):
     def connectionLost(self, reason: Failure) -> None:
         """Whoever asked has gone."""
         self.exchange.gone = True
+        self.exchange.forget()
         Request.connectionLost(self, reason)
 
 
@@ -266,7 +274,22 @@ class Exchange:
             self._http.finish()
             return
         self._http.write(b"")
+        self._factory.streams.add(self)
         stream.begin(self._http)
+
+    def forget(self) -> None:
+        """Whoever listened has gone."""
+        self._factory.streams.discard(self)
+
+    def see_caller(self) -> None:
+        """Whoever listens goes on only if he might begin now."""
+        operation = self._operation
+        try:
+            caller = self._factory.gate.caller(self._source(), self._headers())
+            if operation is not None and operation.role is not None:
+                see_role(caller, operation.role)
+        except ProblemError:
+            self._http.channel.transport.abortConnection()
 
     def _failed(self, failure: Failure) -> None:
         if isinstance(failure.value, ProblemError):

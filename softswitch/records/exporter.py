@@ -152,15 +152,17 @@ class Exporter:
         if self._former is not None:
             self._former.join()
             self._former = None
-        outlet = self._make()
+        outlet: Outlet | None = None
         try:
+            outlet = self._make()
             while not self._carry_all(outlet):
                 self._rest()
         except Exception:
             self.progress.error = "has ended by a fault of its own: see the log"
             _log.failure("exporter {name} has ended", name=self.name)
         finally:
-            outlet.close()
+            if outlet is not None:
+                outlet.close()
 
     def _carry_all(self, outlet: Outlet) -> bool:
         """Carry what there is, and what comes, until something fails.

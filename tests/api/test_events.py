@@ -238,3 +238,20 @@ def test_nobody_listens(stage, desk):
     alice.hang_up()
     assert desk.api.events._number == 0
     assert desk.api.events._timer is None
+
+
+def test_a_token_that_is_taken_away_ends_what_it_has_begun(desk, page):
+    """A reload without it: nothing more is told to who listens with it. Others go on listening."""
+    kept, gone = page(role="rule"), page(role="look")
+    settings = desk.api._gate.settings
+    tokens = tuple(each for each in settings.tokens if each.role == "admin")
+    desk.api.renew(type(settings)(tokens))
+    assert not gone.connection.wire.connected
+    gone.connection.hang_up()
+    assert kept.connection.wire.connected
+    assert len(desk.api.events) == 1
+    desk.api.events._tell("bans", "ban_made", {"number": 1})
+    assert kept.names == ["hello", "ban_made"]
+    assert len(desk.api.factory.streams) == 1
+    kept.connection.hang_up()
+    assert not desk.api.factory.streams

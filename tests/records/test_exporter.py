@@ -235,3 +235,16 @@ def test_a_fault_of_its_own_is_shown(make, keep):
     shelf = Shelf()
     end(make(shelf))
     assert shelf.taken == ["call-1"]
+
+
+def test_an_outlet_that_cannot_be_made_is_shown(path, keep):
+    """That its thread has ended before it began is shown, too."""
+
+    def broken():
+        raise LookupError("no such thing")
+
+    keep(1)
+    exporter = Exporter("shelf", path, broken, Bell())
+    exporter.start()
+    assert exporter.join(PATIENCE)
+    assert "fault of its own" in exporter.figures()["error"]
