@@ -349,7 +349,7 @@ class Hunt:
         trunk, registered = target.trunk, shared.registered(target)
         if registered and trunk is None and not self._has_room(trial, registered):
             return
-        if not registered and trunk is None and not self._is_afforded(trial, flow):
+        if trunk is None and target.call_to is None and not self._is_afforded(trial, flow):
             return
         trial.leg = trial.attempt.leg = f"b{number}"
         peer = ("user", registered) if trunk is None else ("trunk", trunk)

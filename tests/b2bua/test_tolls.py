@@ -5,7 +5,7 @@ import pytest
 from zope.interface import implementer
 
 from softswitch.machine import unexpected
-from softswitch.plugin.decisions import Proxy, Target
+from softswitch.plugin.decisions import Proxy, Route, Target
 from softswitch.plugin.interfaces import IPriceList, IRouter
 from softswitch.plugin.views import User
 from softswitch.sip import compose
@@ -424,6 +424,22 @@ def test_a_redirection_to_a_gateway_is_a_call_over_it(stage):
     carrier.answer()
     assert line.statuses[-1] == 200
     line.request("BYE")
+
+
+@implementer(IRouter)
+class Finds:
+    """Knows where bob is, but no flow to him."""
+
+    def route(self, invite):
+        place = "sip:bob@127.88.0.102"
+        return Route([Target(place, call_to="sip:bob@softswitch")]) if invite.uri.user else None
+
+
+def test_a_user_among_gateways_costs_nothing(stage):
+    """A user of ours who is called at an address of a trunk's is still a user."""
+    made, alice, _, _ = stage({"per_minute": 1}, plug_ins=[Finds()])
+    phone = made.trunk("other")
+    assert [brief(alice, phone, "bob") for _ in range(3)] == [200] * 3
 
 
 def test_who_transfers_a_call_pays_for_it(stage):
