@@ -145,12 +145,12 @@ class Hunt:
         data = self.data
         number = next(key for key, value in data.trials.items() if value is trial)
         del data.trials[number]
-        attempt = trial.attempt
-        attempt.ended = self._shared.clock.seconds()
-        attempt.status, attempt.reason = failure.status, failure.reason
-        failure.rang = failure.rang or attempt.ringing is not None
-        failure.trunk = trial.target.trunk or ""
+        trial.ended(failure, self._shared.clock.seconds())
         self._user.end_leg(trial.leg)
+        spare = trial.over_another_flow(failure)
+        if spare is not None:
+            self._try(spare)
+            return
         if trial.places and failure.elsewhere:
             data.best = failure.better(data.best)
             turn = Turn([], trial.depth, trial.diversions)

@@ -147,6 +147,24 @@ class Trial:
     breadth: int = BREADTH
     toll: str = ""
 
+    def ended(self, failure: Failure, now: float) -> None:
+        """Write down how it failed, for the record and for whoever judges it."""
+        attempt = self.attempt
+        attempt.ended = now
+        attempt.status, attempt.reason = failure.status, failure.reason
+        failure.rang = failure.rang or attempt.ringing is not None
+        failure.trunk = self.target.trunk or ""
+
+    def over_another_flow(self, failure: Failure) -> Turn | None:
+        """The same phone over its next flow, where this one has failed: it is broken, nothing at
+        all was heard on it, or it ends at a proxy that says so (RFC 5626 5.3, 6)."""
+        silent = not failure.told and not self.heard and failure.elsewhere
+        if not self.target.spare or not (silent or failure.status == 430):
+            return None
+        (uri, flow), *rest = self.target.spare
+        again = attrs.evolve(self.target, uri=uri, flow=flow, spare=tuple(rest))
+        return Turn([again], self.depth, self.diversions)
+
 
 @attrs.define
 class HuntData:

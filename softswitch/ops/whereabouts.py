@@ -22,7 +22,15 @@ class Whereabouts:
     def locate(self, user: str, domain: str) -> list[BindingView]:
         """Where a user can be reached now, the preferred contact first."""
         found = self._bindings.lookup(f"{user}@{domain}")
-        return [_view(binding) for binding in found if self._is_alive(binding.flow)]
+        return [self._seen(binding) for binding in found if self._is_alive(binding.flow)]
+
+    def _seen(self, binding: Binding) -> BindingView:
+        view = _view(binding)
+        if not binding.reg_id:
+            return view
+        others = self._bindings.spare(binding)
+        spare = [(each.contact, each.flow) for each in others if self._is_alive(each.flow)]
+        return attrs.evolve(view, spare=tuple(spare))
 
     def registered_on(self, flow: Flow) -> list[BindingView]:
         """Who has registered on a flow."""

@@ -119,6 +119,8 @@ class Target:
     :ivar headers: fields to add to the new INVITE, name -> value.
     :ivar flow: send on this flow instead of resolving the URI: the one on which a phone
         registered.
+    :ivar spare: URI and flow of the same phone's further flows: each in turn is tried where the one
+        before is broken, or nothing at all is heard on it (RFC 5626 6).
     :ivar route: Route field values that the first request bears, the first hop first: it goes
         there unless a flow is named.
     :ivar call_to: URI of the new leg's To; None for the target's own.
@@ -144,6 +146,7 @@ class Target:
     callee: str = ""
     route: tuple[str, ...] = attrs.field(default=(), converter=as_route)
     attestation: Attestation | Literal[""] = ""
+    spare: tuple[tuple[str, Flow], ...] = ()
 
 
 def as_targets(targets: str | Target | Iterable[str | Target]) -> tuple[Target, ...]:

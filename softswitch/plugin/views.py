@@ -168,6 +168,7 @@ class BindingView:
     :ivar instance: its ``+sip.instance``, or "".
     :ivar registrar: name of the trunk whose registrar has granted it; "" for our own.
     :ivar proved: whether that registrar has accepted credentials that came on this flow.
+    :ivar spare: contact and flow of the same phone's further flows (RFC 5626), the newest first.
     """
 
     aor: str
@@ -179,6 +180,7 @@ class BindingView:
     instance: str = ""
     registrar: str = ""
     proved: bool = False
+    spare: tuple[tuple[str, Flow], ...] = ()
 
 
 class RequestView:

@@ -85,6 +85,7 @@ def ring(
                 q,
                 flow=binding.flow,
                 call_to=address_of_record,
+                spare=binding.spare,
             )
             for group, (q, equals) in enumerate(groupby(bindings, lambda found: found.q), 1)
             for binding in equals

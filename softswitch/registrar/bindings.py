@@ -188,6 +188,17 @@ class Bindings:
                 once.append(binding)
         return once
 
+    def spare(self, binding: Binding) -> list[Binding]:
+        """The further flows of a binding's phone that can be used, the newest first."""
+        found = [
+            each
+            for each in self.contacts(binding.aor)
+            if each.reg_id not in (0, binding.reg_id)
+            and each.reachable
+            and each.instance == binding.instance
+        ]
+        return sorted(found, key=lambda each: -each.registered_at)
+
     def contacts(self, aor: str) -> list[Binding]:
         """All contacts of ``aor`` that have not expired, reachable or not."""
         now = self._now()
