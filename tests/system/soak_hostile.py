@@ -2,11 +2,14 @@
 running one beside good calls, and atheris, which looks for branches of the parser that nothing has
 reached yet."""
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from math import ceil
 from multiprocessing import Pool
 from pathlib import Path
@@ -16,8 +19,9 @@ from hostile import MESSAGES, besiege, corpus
 
 #: Growth of the memory of a process after its first quarter that is taken for noise.
 GREATEST_GROWTH = 0.05
-#: Switches that have been besieged before all caches are full.
-SETTLED = 100
+#: Switches that one process has besieged before all its caches are full: below that, nothing is
+#: said of its memory.
+SETTLED = 40
 
 FUZZER = """
 import sys
@@ -55,32 +59,54 @@ def at_the_switch(count: int, seed: int) -> list[str]:
     :returns: what did not hold.
     """
     faults, sent, begun = [], 0, time.monotonic()
-    sizes: list[int] = []
+    sizes: defaultdict[int, list[int]] = defaultdict(list)
     with Pool() as pool:
         seeds = range(seed, seed + ceil(count / MESSAGES))
-        for number, size, fault in pool.imap_unordered(_besieged, seeds):
+        for done, (process, number, size, fault) in enumerate(
+            pool.imap_unordered(_besieged, seeds), 1
+        ):
             sent += number
-            sizes.append(size)
             faults += [fault] if fault else []
-            if len(sizes) % 100 == 0:
+            if not fault:
+                sizes[process].append(size)
+            if done % 100 == 0:
                 spent = time.monotonic() - begun
                 print(
                     f"{sent} of {count} messages, {spent:.0f} s, {len(faults)} faults", flush=True
                 )
-    quarter = len(sizes) // 4
-    if quarter and max(sizes[quarter:]) > (1 + GREATEST_GROWTH) * max(sizes[:quarter]):
-        faults.append(
-            f"the memory grew from {max(sizes[:quarter])} to {max(sizes[quarter:])} bytes"
-        )
-    return faults
+    print(
+        f"{sent} mutated messages at the whole switch in {time.monotonic() - begun:.0f} s, by "
+        f"{len(sizes)} processes, {len(faults)} faults"
+    )
+    return faults + [fault for each in sizes.values() for fault in _grown(each)]
 
 
-def _besieged(seed: int) -> tuple[int, int, str]:
+def _grown(sizes: Sequence[int]) -> Iterator[str]:
+    """Print by how much the memory of a process has grown, if it has been at it for long enough.
+
+    :param sizes: bytes after each switch, in order.
+    :returns: what did not hold.
+    """
+    settled = max(SETTLED, len(sizes) // 4)
+    if len(sizes) < 2 * SETTLED:
+        print(f"a process has besieged {len(sizes)} switches: too few to say that its memory grows")
+        return
+    before, after = max(sizes[:settled]), max(sizes[settled:])
+    words = (
+        f"memory {before / 2**20:.1f} MiB in the first {settled} of {len(sizes)} switches of a "
+        f"process, at most {after / 2**20:.1f} MiB from then on: {after / before - 1:+.1%}"
+    )
+    print(words)
+    if after > (1 + GREATEST_GROWTH) * before:
+        yield words
+
+
+def _besieged(seed: int) -> tuple[int, int, int, str]:
     try:
-        return (*besiege(seed), "")
+        return (os.getpid(), *besiege(seed), "")
     except BaseException as error:
         said = "".join(traceback.format_exception(error))
-        return 0, 0, f"hostile messages with seed {seed}: {said}"
+        return os.getpid(), 0, 0, f"hostile messages with seed {seed}: {said}"
 
 
 def on_the_wire(count: int, seed: int) -> list[str]:
