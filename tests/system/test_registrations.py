@@ -14,7 +14,7 @@ from phones import Phone, claimed_network, talk
 from processes import Switch
 
 from softswitch.sip.digest import parse_challenges
-from softswitch.sip.message import Response
+from softswitch.sip.message import Request, Response
 
 DOMAIN = "example.test"
 
@@ -116,6 +116,36 @@ def test_bindings_outlive_a_restart(tmp_path: Path):
             assert switch.stats()["registrations"] == 1
             talk(caller, phone, f"sip:200@{network}.1")
         assert phone.register(0).status == 200
+        assert switch.stop() == 0
+
+
+class BehindNat(Phone):
+    """A phone that says to be at an address of its own network."""
+
+    contact = "sip:200@10.0.0.2:5060"
+
+
+def test_a_phone_behind_nat_is_kept_open(tmp_path: Path):
+    """It is sent OPTIONS along its flow within the interval, again and again, also by a switch that
+    was started anew and knows it from its store."""
+    with ExitStack() as stack:
+        network = stack.enter_context(claimed_network())
+        text = CONFIGURATION.format(network=network, free=0)
+        text += "[registration]\nkeep_alive_seconds = 5\n"
+        switch = Switch(text, tmp_path)
+        stack.callback(switch.kill)
+        phone = BehindNat("200", f"{network}.20", (f"{network}.1", 5060))
+        stack.callback(phone.close)
+        assert phone.register().status == 200
+        for _ in range(2):
+            for _ in range(2):
+                asked = phone.receive(10)
+                assert isinstance(asked, Request), asked
+                assert (asked.method, asked.uri) == ("OPTIONS", BehindNat.contact)
+                phone.answer(asked, 200)
+            assert switch.stop() == 0
+            switch = Switch(text, tmp_path)
+            stack.callback(switch.kill)
         assert switch.stop() == 0
 
 
