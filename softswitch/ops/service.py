@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -296,30 +297,18 @@ class SwitchService(Service):
     def _heed_stops(self) -> None:
         """SIGTERM and Ctrl-C stop in order, with exit status 0: left to itself, twistd would end
         as one killed."""
-
-        def stop(number: int, frame: object) -> None:
-            self._reactor.callFromThread(self._stop_reactor)
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        self._heed(signal.SIGTERM, self._stop_reactor)
+        self._heed(signal.SIGINT, self._stop_reactor)
 
     def _heed_wishes(self) -> None:
         """SIGHUP reloads, SIGUSR1 writes the figures, SIGUSR2 does what ``softswitch ban`` wishes
         for; before the reactor runs, it is done as soon as it does."""
-        from_signal = self._reactor.callFromThread
+        self._heed(signal.SIGHUP, self._reload)
+        self._heed(signal.SIGUSR2, self._banning.serve)
+        self._heed(signal.SIGUSR1, self._write_stats)
 
-        def write(number: int, frame: object) -> None:
-            from_signal(self._write_stats)
-
-        def ban(number: int, frame: object) -> None:
-            from_signal(self._banning.serve)
-
-        def reload(number: int, frame: object) -> None:
-            from_signal(self._reload)
-
-        signal.signal(signal.SIGHUP, reload)
-        signal.signal(signal.SIGUSR2, ban)
-        signal.signal(signal.SIGUSR1, write)
+    def _heed(self, number: signal.Signals, serve: Callable[[], object]) -> None:
+        signal.signal(number, lambda *_: self._reactor.callFromThread(serve))
 
     def _stop_reactor(self) -> None:
         """Begin to stop; a second signal means that nobody wants to wait for the calls."""

@@ -288,6 +288,8 @@ RANDOM = [
     (re.compile(r";tag=[0-9a-f]{16}(?=[;\r])"), ";tag=TAG"),
     (re.compile(r"(?m)^Call-ID: [0-9a-f]{24}@"), "Call-ID: RANDOM@"),
     (re.compile(r"(?m)^X-Softswitch-Mark: [0-9a-f]{16}(?=\r)"), "X-Softswitch-Mark: MARK"),
+    (re.compile(r"(?m)^Session-ID: (?!0{32})[0-9a-f]{32}(?=;remote=)"), "Session-ID: UUID"),
+    (re.compile(r"(?m)(?<=;remote=)(?!0{32})[0-9a-f]{32}(?=\r)"), "UUID"),
     (re.compile(r'nonce="[^"]+"'), 'nonce="NONCE"'),
     (re.compile(r"(?m)^(o=\S+) [0-9]+ "), r"\1 SESSION "),
     # The number of digits in a session's name is drawn, too.

@@ -2,6 +2,7 @@
 registration that cannot be read back, which stops nothing."""
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -16,6 +17,9 @@ from twisted.internet.testing import MemoryReactorClock
 
 from softswitch.ops.config import load
 from softswitch.ops.service import SwitchService
+
+#: What a switch heeds from its start on.
+WISHES = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 LISTEN = '[[listen]]\ntransport = "udp"\nbind = "{host}"\n'
 
@@ -109,8 +113,11 @@ def test_a_port_that_is_taken_after_it_was_tried(tmp_path: Path, capfd: pytest.C
         service = SwitchService(load(file, tmp_path), MemoryReactorClock())
         with socket.socket(type=socket.SOCK_DGRAM) as other:
             other.bind((f"{network}.1", 5060))
+            heeded = {number: signal.getsignal(number) for number in WISHES}
             with pytest.raises(SystemExit) as end:
                 service.startService()
+            for number, handler in heeded.items():
+                signal.signal(number, handler)
     assert end.value.code == 2
     assert capfd.readouterr().err == (
         f"softswitch: {file}: listen[0].port: {network}.1:5060: Address already in use\n"

@@ -100,15 +100,17 @@ export class Ladder {
     const step = end > x ? 1 : -1;
     const room = Math.abs(end - x) - 16;
     const kind = colour(row);
+    const shown = cut(this._narrow ? brief(row.label) : row.label, room);
+    const said = row.label.includes(shown) ? row.label : `${shown}, ${row.label}`;
     const group = draw("g", {
       class: `arrow ${kind}${row.again ? " again" : ""}`, tabindex: place === this._current() ? "0" : "-1", role: "button",
-      "aria-label": `${after.toFixed(3)} seconds: ${row.label}, from ${this._name(row.source)} to ${this._name(row.target)}${row.again ? ", once more" : ""}`,
+      "aria-label": `${after.toFixed(3)} seconds: ${said}, from ${this._name(row.source)} to ${this._name(row.target)}${row.again ? ", once more" : ""}`,
       "data-place": place, onclick: () => this._open(row, place),
     },
       draw("rect", { class: "hit", x: Math.min(x, end), y: y - 22, width: Math.abs(end - x), height: ROW - 4, rx: 4 }),
       draw("line", { x1: x, x2: end - 7 * step, y1: y, y2: y }),
       draw("path", { d: `M${end} ${y} l${-9 * step} -4.5 v9 z` }),
-      draw("text", { x: (x + end) / 2, y: y - 7, "text-anchor": "middle" }, cut(this._narrow ? brief(row.label) : row.label, room)),
+      draw("text", { x: (x + end) / 2, y: y - 7, "text-anchor": "middle" }, shown),
     );
     return [when, group];
   }

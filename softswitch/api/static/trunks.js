@@ -92,12 +92,12 @@ class Trunks {
   }
 
   _button(trunk, member, isOut) {
-    const what = member?.address ?? `all of ${trunk.name}`;
-    const text = isOut ? "Put back" : "Take out";
+    const what = member?.address ?? trunk.name;
+    const text = `${isOut ? "Put back" : "Take out"}${member ? "" : " all of it"}`;
     return make("button", {
       type: "button", id: `trunk-${trunk.name}-${member?.address ?? "all"}`, "aria-label": `${text}: ${what}`,
       onclick: () => (isOut ? this._putBack(trunk, member) : this._takeOut(trunk, member)),
-    }, member ? text : `${text} all of it`);
+    }, text);
   }
 
   async _takeOut(trunk, member) {
