@@ -6,7 +6,7 @@ Plain data, which whoever shows it draws: the terminal, an image, a page, a prog
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -86,17 +86,6 @@ class Ladder:
     rows: tuple[Row, ...]
     dropped: int = 0
     ended: bool = False
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it; times are ISO 8601 in UTC."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "participants": [attrs.asdict(each) for each in self.participants],
-            "rows": [{**attrs.asdict(row), "at": iso(row.at)} for row in self.rows],
-            "dropped": self.dropped,
-            "ended": self.ended,
-        }
 
 
 def iso(at: float) -> str:
