@@ -6,13 +6,13 @@ the ground floor because the options of a policy are read as the configuration i
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from json import dumps
 from math import isfinite
 from operator import eq
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
 from cattrs import (
@@ -58,9 +58,18 @@ def reader(
     shape: type[T], hooks: Mapping[Any, Hook] | None = None
 ) -> Callable[[object, str, str], T]:
     """What reads many tables of one shape: table, file and path as ``structure`` takes them."""
-    converter = _converter(hooks or {})
+    # mypy takes a type[T] for something that has no hash.
+    made: Callable[[object, str, str], T] = _reader(cast(Any, shape), tuple((hooks or {}).items()))
+    return made
 
-    def read(table: object, file: str, path: str) -> T:
+
+@lru_cache(maxsize=64)
+def _reader(shape: Any, hooks: tuple[tuple[Any, Hook], ...]) -> Callable[[object, str, str], Any]:
+    """The same, kept: cattrs compiles what it makes for a class. Classes that a reload has
+    replaced are forgotten in time."""
+    converter = _converter(hooks)
+
+    def read(table: object, file: str, path: str) -> Any:
         return _structured(converter, table, shape, file, path)
 
     return read
@@ -99,7 +108,7 @@ def key_path(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _converter(hooks: Mapping[Any, Hook]) -> Converter:
+def _converter(hooks: Iterable[tuple[Any, Hook]]) -> Converter:
     """A converter that tests types instead of coercing; the last registered is asked first."""
     converter = Converter(structure_fallback_factory=lambda _: _not_from_a_file)
     for kind, words in ((int, "a whole number"), (str, "text in quotes"), (bool, "true or false")):
@@ -132,7 +141,7 @@ def _converter(hooks: Mapping[Any, Hook]) -> Converter:
         (Literal, of_literal),
     ):
         converter.register_structure_hook_factory(partial(_originates, origin), factory)
-    for wanted, hook in hooks.items():
+    for wanted, hook in hooks:
         converter.register_structure_hook_func(partial(eq, wanted), partial(_told, hook))
     return converter
 
