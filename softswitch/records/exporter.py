@@ -3,7 +3,8 @@
 An exporter is a thread that reads what has been kept, from its own position in the file, and
 stores that position once the records have arrived. Where nobody knows whether they have (it broke
 off in between), the same records go there once more, and are known by their ids. What cannot be
-reached costs the calls nothing: the exporter waits, and catches up later.
+reached costs the calls nothing: the exporter waits, and catches up later. One record that is
+refused for what stands in it does not hold up the others for ever.
 """
 
 import json
@@ -26,10 +27,16 @@ _log = Logger()
 #: Seconds before records that could not be carried are tried again; each time twice as long.
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
+#: Seconds for which a record that is refused for what stands in it holds up the others.
+REFUSED_SECONDS: Final = 3600.0
 
 
 class CarryError(Exception):
     """The records could not be carried now; the text says why."""
+
+
+class RefusedError(CarryError):
+    """Something that stands in them will not be taken, now or ever; none of them has been."""
 
 
 @attrs.frozen
@@ -55,6 +62,8 @@ class Outlet(Protocol):
         :param state: what it has answered last time; {} the first time.
         :raises CarryError: they have not arrived, or only perhaps; likewise
         :raises OSError: this.
+        :raises RefusedError: fewer of them may be taken; what else is raised is a fault of ours,
+            and is treated alike.
         """
 
     def close(self) -> None:
@@ -67,12 +76,14 @@ class Progress:
 
     :ivar position: of the last record that has arrived.
     :ivar carried: records that have, since the start.
+    :ivar passed_over: records that were refused for too long, likewise.
     :ivar failures: in a row.
     :ivar error: why the last attempt has failed; "" where it has not.
     """
 
     position: int = 0
     carried: int = 0
+    passed_over: int = 0
     failures: int = 0
     error: str = ""
 
@@ -89,6 +100,7 @@ class Exporter:
     :param from_now: whether one that begins leaves out what was kept before.
     :param gather: seconds for which records are gathered.
     :param first_wait: seconds before the first new attempt after a failure.
+    :param refused_seconds: a record that has been refused for so long is passed over.
     :param former: one of the same name that is about to end, which this one waits for.
     """
 
@@ -103,6 +115,7 @@ class Exporter:
         from_now: bool = False,
         gather: float = 0.5,
         first_wait: float = FIRST_WAIT,
+        refused_seconds: float = REFUSED_SECONDS,
         former: "Exporter | None" = None,
     ) -> None:
         self.name = name
@@ -110,10 +123,12 @@ class Exporter:
         self._path = path
         self._make = outlet
         self._bell = bell
-        self._batch = batch
+        self._batch = self._most = batch
         self._from_now = from_now
         self._gather = gather
         self._first_wait = first_wait
+        self._refused_seconds = refused_seconds
+        self._refused_since: float | None = None
         self._former = former
         self._stopping = False
         self._thread = Thread(target=self._run, name=f"export {name}", daemon=True)
@@ -144,6 +159,7 @@ class Exporter:
         return {
             "carried": progress.carried,
             "waiting": self.waiting,
+            "passed_over": progress.passed_over,
             "failures_in_a_row": progress.failures,
             "error": progress.error,
         }
@@ -173,7 +189,7 @@ class Exporter:
             with closing(_Place(self._path, self.name, self._from_now)) as place:
                 self.progress.position = place.position
                 while True:
-                    batch = place.next(self._batch)
+                    batch = place.next(self._most)
                     if batch:
                         self._carry(outlet, place, batch)
                     elif self._stopping:
@@ -185,13 +201,51 @@ class Exporter:
             return self._stopping
 
     def _carry(self, outlet: Outlet, place: "_Place", batch: list[Entry]) -> None:
-        place.arrived(batch, outlet.carry(batch, place.state))
+        try:
+            state = outlet.carry(batch, place.state)
+        except RefusedError as error:
+            self._refused(place, batch, error)
+            return
+        except (CarryError, OSError):
+            raise
+        except Exception as error:
+            if self._refused_since is None:
+                _log.failure("exporter {name} has a fault of its own", name=self.name)
+            self._refused(place, batch, RefusedError(f"{type(error).__name__}: {error}"))
+            return
+        place.arrived(batch, state)
+        self._most, self._refused_since = min(self._batch, 2 * self._most), None
         progress = self.progress
         if progress.error:
             _log.info("exporter {name} works again", name=self.name)
         progress.position = place.position
         progress.carried += len(batch)
         progress.failures, progress.error = 0, ""
+
+    def _refused(self, place: "_Place", batch: list[Entry], error: RefusedError) -> None:
+        """Look for the one that is refused, wait whether somebody mends that, and pass it over.
+
+        :raises RefusedError: it has been found, and holds up the others for now.
+        """
+        place.broke_up()
+        self._refused_since = self._refused_since or monotonic()
+        if len(batch) > 1:
+            self._most = len(batch) // 2
+            return
+        if monotonic() - self._refused_since < self._refused_seconds:
+            raise error
+        _log.error(
+            "exporter {name} passes over record {id}, which was refused for {seconds:.0f} s: "
+            "{error}; it stands in the records still",
+            name=self.name,
+            id=batch[0].id,
+            seconds=self._refused_seconds,
+            error=str(error),
+        )
+        place.arrived(batch, place.state)
+        self._refused_since = None
+        self.progress.position = place.position
+        self.progress.passed_over += 1
 
     def _failed(self, error: Exception) -> None:
         progress = self.progress
@@ -278,6 +332,13 @@ class _Place:
         :raises sqlite3.Error: that cannot be written down.
         """
         self._store(batch[-1].position, state, 0)
+
+    def broke_up(self) -> None:
+        """None of those under way has been taken: fewer may go another time.
+
+        :raises sqlite3.Error: likewise.
+        """
+        self._store(self.position, self.state, 0)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from softswitch.records.columns import COLUMNS, cells
-from softswitch.records.exporter import CarryError, Entry
+from softswitch.records.exporter import CarryError, Entry, RefusedError
 
 if TYPE_CHECKING:
     import psycopg
@@ -64,6 +64,7 @@ class PostgresqlTable:
         """Insert what is not there yet, all or nothing.
 
         :raises CarryError: the server cannot be reached, or will not have it.
+        :raises RefusedError: a value does not fit the table.
         """
         # Loaded by those who use it: it takes 10 MB, and is an extra.
         import psycopg
@@ -79,6 +80,8 @@ class PostgresqlTable:
             connection = self._connected()
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.executemany(insert, [row(each.text) for each in batch])
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise RefusedError(f"PostgreSQL: {error}") from error
         except (psycopg.Error, OSError) as error:
             self.close()
             raise CarryError(f"PostgreSQL: {error}") from error

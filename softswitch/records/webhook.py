@@ -16,13 +16,16 @@ from twisted.internet.threads import blockingCallFromThread
 from softswitch.plugin.version import API
 from softswitch.policy.courier import signature
 from softswitch.policy.webhook import HttpPost
-from softswitch.records.exporter import CarryError, Entry
+from softswitch.records.exporter import CarryError, Entry, RefusedError
 
 #: Posts a body with header fields; status and body of the answer.
 Post = Callable[[bytes, dict[str, str]], Deferred[tuple[int, bytes]]]
 
 #: Connections that are kept open to the server.
 _CONNECTIONS: Final = 1
+
+#: Answers by which a server refuses what a request holds, and not the request (RFC 9110 15.5).
+_REFUSALS: Final = frozenset((400, 413, 422))
 
 
 class WebServer:
@@ -42,6 +45,7 @@ class WebServer:
         """Post a batch.
 
         :raises CarryError: it was not taken, as far as can be known.
+        :raises RefusedError: it holds something that the server does not take, or too much.
         """
         body = f'{{"version": "{API}", "records": [{",".join(each.text for each in batch)}]}}'
         posted: Callable[[bytes, str], Any] = self._posted
@@ -55,7 +59,8 @@ class WebServer:
             text = " ".join(f"{type(error).__name__} {error}".split())
             raise CarryError(f"the web server cannot be reached: {text}") from error
         if not 200 <= status < 300:
-            raise CarryError(f"the web server answered {status}")
+            kind = RefusedError if status in _REFUSALS else CarryError
+            raise kind(f"the web server answered {status}")
         return {}
 
     def close(self) -> None:

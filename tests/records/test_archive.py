@@ -113,6 +113,7 @@ class HeldUp:
 
     number: int
     go_on: Event = attrs.field(factory=Event, eq=False)
+    begun: Event = attrs.field(factory=Event, eq=False)
     name: str = "place"
     begin: str = "first"
     batch: int = 10
@@ -121,6 +122,7 @@ class HeldUp:
         return lambda: self
 
     def carry(self, batch, state):
+        self.begun.set()
         assert self.go_on.wait(PATIENCE)
         return {}
 
@@ -134,6 +136,7 @@ def test_reloads_while_a_place_is_held_up(make, call):
     places = [HeldUp(number) for number in range(3)]
     archive = make(places[0])
     archive.call_ended(call(1))
+    assert places[0].begun.wait(PATIENCE)
     archive.renew(places[1:2])
     archive.renew(places[2:])
     first, second = archive._ending

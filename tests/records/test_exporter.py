@@ -5,8 +5,9 @@ from random import Random
 from threading import Event
 
 import pytest
+from twisted.logger import globalLogPublisher
 
-from softswitch.records.exporter import CarryError, Exporter
+from softswitch.records.exporter import CarryError, Exporter, RefusedError
 from softswitch.records.keeping import Bell
 from softswitch.records.schema import open_records
 
@@ -86,6 +87,7 @@ def test_in_order_and_batches(make, keep):
     assert exporter.figures() == {
         "carried": 25,
         "waiting": 0,
+        "passed_over": 0,
         "failures_in_a_row": 0,
         "error": "",
     }
@@ -221,20 +223,69 @@ def test_one_that_takes_anothers_place_waits(make, keep, path):
     assert not set(first.taken) & set(second.taken)
 
 
-def test_a_fault_of_its_own_is_shown(make, keep):
-    """It ends, and says so: nothing is lost, for its position stays."""
-    keep(1)
+class Picky(Shelf):
+    """Takes no batch with one of these in it.
 
-    def fail():
-        raise ZeroDivisionError
+    :ivar bad: ids.
+    :ivar mended: set for it to take them, too.
+    :ivar alone: set when one came alone.
+    """
 
-    exporter = make(Shelf(fail))
-    assert exporter.join(PATIENCE)
-    assert "fault of its own" in exporter.figures()["error"]
-    assert exporter.figures()["waiting"] == 1
-    shelf = Shelf()
-    end(make(shelf))
-    assert shelf.taken == ["call-1"]
+    def __init__(self, *bad, error=RefusedError):
+        super().__init__()
+        self.bad = bad
+        self.error = error
+        self.mended = Event()
+        self.alone = Event()
+
+    def carry(self, batch, state):
+        found = [entry.id for entry in batch if entry.id in self.bad]
+        if found and not self.mended.is_set():
+            if len(batch) == 1:
+                self.alone.set()
+            raise self.error(f"a strange {found[0]}")
+        return super().carry(batch, state)
+
+
+@pytest.mark.parametrize("error", [RefusedError, ZeroDivisionError])
+def test_a_record_that_is_refused(make, keep, error):
+    """Those before it arrive at once, those behind it when it has been passed over; once again the
+    batches are whole. What the outlet itself stumbles over is no different."""
+    keep(*range(60))
+    passed = []
+
+    def observe(event):
+        if "passes over" in event.get("log_format", ""):
+            passed.append(event["id"])
+
+    globalLogPublisher.addObserver(observe)
+    shelf = Picky("call-3", "call-21", error=error)
+    exporter = make(shelf, batch=16, refused_seconds=0.0)
+    end(exporter)
+    globalLogPublisher.removeObserver(observe)
+    rest = [number for number in range(60) if number not in (3, 21)]
+    assert shelf.taken == [f"call-{number}" for number in rest]
+    assert max(map(len, shelf.batches)) == 16
+    figures = exporter.figures()
+    assert (figures["carried"], figures["passed_over"], figures["waiting"]) == (58, 2, 0)
+    assert figures["error"] == ""
+    assert passed == ["call-3", "call-21"]
+
+
+def test_a_table_is_mended_in_time(make, keep):
+    """Nothing is passed over before the hour is up; what holds it up is shown meanwhile."""
+    keep(*range(5))
+    shelf = Picky("call-3")
+    exporter = make(shelf)
+    assert shelf.alone.wait(PATIENCE)
+    while not exporter.figures()["error"]:
+        pass
+    assert exporter.figures()["error"].endswith("a strange call-3")
+    assert shelf.taken == ["call-0", "call-1", "call-2"]
+    shelf.mended.set()
+    end(exporter)
+    assert shelf.taken == [f"call-{number}" for number in range(5)]
+    assert exporter.figures()["passed_over"] == 0
 
 
 def test_an_outlet_that_cannot_be_made_is_shown(path, keep):

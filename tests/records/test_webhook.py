@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 
 from softswitch.records import webhook
-from softswitch.records.exporter import CarryError, Entry
+from softswitch.records.exporter import CarryError, Entry, RefusedError
 from softswitch.records.webhook import WebServer
 
 BATCH = [Entry(1, "a", '{"id": "a"}'), Entry(2, "b", '{"id": "b", "reason": "ü"}')]
@@ -100,3 +100,11 @@ def test_what_is_not_taken_comes_again(posts, answer, said):
     (first, body), (second, again) = posts.heard
     assert first["Idempotency-Key"] == second["Idempotency-Key"]
     assert body == again
+
+
+@pytest.mark.parametrize("answer", [400, 413, 422])
+def test_what_is_refused_for_its_content(posts, answer):
+    """The exporter may try fewer records at once."""
+    posts.answers = [answer]
+    with pytest.raises(RefusedError, match=f"answered {answer}"):
+        WebServer("http://x", "", 10.0, Reactor()).carry(BATCH, {})
