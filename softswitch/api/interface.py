@@ -14,6 +14,7 @@ from softswitch.api.gate import ApiSettings, Gate, Source
 from softswitch.api.house import House
 from softswitch.api.ladders import Ladders
 from softswitch.api.listening import Listening
+from softswitch.api.media import Media
 from softswitch.api.moving import Moving
 from softswitch.api.operation import Operations
 from softswitch.api.page import Page
@@ -51,6 +52,7 @@ class Api:
         calls = Calls(house)
         groups = (
             calls,
+            Media(house, calls),
             Moving(house, calls),
             Ladders(house),
             Records(doings.records, house.clock, reactor),

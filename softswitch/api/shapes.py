@@ -200,6 +200,19 @@ class CallShown:
 
 
 @attrs.frozen
+class CallMedia:
+    """What has become of the packets of a call that goes on.
+
+    :ivar streams: one for each leg and line of media, as under `media` in a record; none where
+        nobody measures them, or nobody has answered.
+    :ivar recording: name of the file in which it is recorded; "" for none.
+    """
+
+    streams: list[dict[str, Any]]
+    recording: str
+
+
+@attrs.frozen
 class RegistrationShown:
     """A contact of a user.
 

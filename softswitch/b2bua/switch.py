@@ -1,7 +1,7 @@
 """The switch: new INVITEs become calls; what runs is known, counted and ended. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from softswitch.dialog.refresh import too_brief
 from softswitch.dialog.usage import Life, unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Proxy, Routing
-from softswitch.plugin.media import MediaNotice
+from softswitch.plugin.media import MediaNotice, MediaReport
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
@@ -157,6 +157,14 @@ class Switch:
             fields: tuple[Field, ...] = (("Reason", f'Q.850;cause=102;text="{why}"'),)
             ending.fire(Event.HUNG_UP, None, None, why, 0, *fields)
             return
+
+    def snapshot(self, call: str, tell: Callable[[MediaReport], None]) -> None:
+        """Tell what has become of a call's packets until now: once, now, later or never."""
+        witness = self._shared.witness
+        if witness is None:
+            tell(MediaReport())
+        else:
+            witness.snapshot(call, tell)
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""

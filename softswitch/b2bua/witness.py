@@ -58,6 +58,10 @@ class Witness:
         """Both sides of a call talk from now on."""
         self._engine.answered(session, record)
 
+    def snapshot(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """What has become of the packets of a call until now; see ``IMediaWitness``."""
+        self._engine.snapshot(session, tell)
+
     def conclude(self, session: str) -> None:
         """An answered call has ended: its ports are given back, and its figures asked for. Its
         record is to be delivered in the same breath."""

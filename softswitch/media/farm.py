@@ -16,22 +16,20 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from softswitch.errors import MediaError, SdpSyntaxError
-from softswitch.media.path import Counters
 from softswitch.media.process import RelaySettings
 from softswitch.media.wire import (
     Answered,
     Ask,
     Conclude,
     Drop,
-    Figures,
     Release,
     Sessions,
+    Snapshot,
     answer_from_wire,
     question_to_wire,
     report_from_wire,
 )
 from softswitch.media.worker import RelayWorker
-from softswitch.plain import from_plain
 from softswitch.plugin.media import (
     IMediaEngine,
     IMediaWitness,
@@ -152,6 +150,18 @@ class RelayFarm:
 
         self.workers[known.worker].send(Conclude, told, session=session)
 
+    def snapshot(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """Likewise."""
+        known = self._sessions.get(session)
+        if known is None:
+            tell(MediaReport())
+            return
+
+        def told(response: dict[str, Any] | None) -> None:
+            tell(report_from_wire(response["report"]) if response else MediaReport())
+
+        self.workers[known.worker].send(Snapshot, told, session=session)
+
     def load(self) -> Mapping[str, Any]:
         """What each relay has said last."""
         return {f"relay{number}": load for number, load in sorted(self._loads.items())}
@@ -161,19 +171,6 @@ class RelayFarm:
         known = self._sessions.get(session)
         ports = known.ports if known is not None else {}
         return ports.get(leg, 0) if leg else sum(ports.values())
-
-    def figures(self, session: str, tell: Callable[[list[Counters]], None]) -> None:
-        """Have the relay say what the ports of a session have seen; nothing of one that is gone."""
-        known = self._sessions.get(session)
-        if known is None:
-            tell([])
-            return
-
-        def told(response: dict[str, Any] | None) -> None:
-            counters = json.loads(response["counters"]) if response else []
-            tell([from_plain(Counters, each) for each in counters])
-
-        self.workers[known.worker].send(Figures, told, session=session)
 
     def stop(self) -> None:
         """End the relays, and all that they carry."""

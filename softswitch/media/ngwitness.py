@@ -72,14 +72,22 @@ class RtpengineWitness(RtpengineEngine):
         if known is None:
             tell(MediaReport())
             return
-        where = known.instance.place if known.instance is not None else ""
-        recording = f"rtpengine {where}: {known.call}" if watch.recorded else ""
+        recording = _recording(known, watch)
 
         def told(reply: Reply | None) -> None:
             known.close()
-            tell(MediaReport(tuple(streams(reply.values)) if reply else (), recording))
+            tell(_report(reply, recording))
 
         known.inquire(told)
+
+    def snapshot(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """See ``IMediaWitness``; likewise."""
+        known = self._sessions.get(session)
+        if known is None:
+            tell(MediaReport())
+            return
+        recording = _recording(known, self._watches.get(session, _Watch()))
+        known.inquire(lambda reply: tell(_report(reply, recording)))
 
     def release(self, session: str) -> None:
         """Look no more, and let it go."""
@@ -142,6 +150,15 @@ class RtpengineWitness(RtpengineEngine):
                 watch.told.add((leg, found[0]))
                 silence = Silence(leg, *found, self._clock.seconds())
                 self.noticed(MediaNotice(session, silence))
+
+
+def _recording(session: NgSession, watch: _Watch) -> str:
+    where = session.instance.place if session.instance is not None else ""
+    return f"rtpengine {where}: {session.call}" if watch.recorded else ""
+
+
+def _report(reply: Reply | None, recording: str) -> MediaReport:
+    return MediaReport(tuple(streams(reply.values)) if reply else (), recording)
 
 
 def _nobody_listens(notice: MediaNotice) -> None:

@@ -33,12 +33,12 @@ from softswitch.media.wire import (
     Ask,
     Conclude,
     Drop,
-    Figures,
     Hello,
     Loaded,
     Noticed,
     Release,
     Sessions,
+    Snapshot,
     Warned,
     answer_to_wire,
     question_from_wire,
@@ -246,26 +246,28 @@ class RelayProtocol(amp.AMP):
 
     def conclude(self, session: str) -> dict[str, Any]:
         """See ``wire.Conclude``."""
-        reports: list[MediaReport] = []
-        try:
-            self._server.engine.conclude(session, reports.append)
-        except Exception:
-            _log.failure("session {session} cannot be reported", session=session)
-            reports = [MediaReport()]
-        left = self._server.engine.ports_in_use(session)
-        return {"left": left, "report": report_to_wire(reports[0])}
+        report = self._report(session, self._server.engine.conclude)
+        return {"left": self._server.engine.ports_in_use(session), "report": report}
+
+    def snapshot(self, session: str) -> dict[str, bytes]:
+        """See ``wire.Snapshot``."""
+        return {"report": self._report(session, self._server.engine.snapshot)}
 
     def sessions(self, after: str) -> dict[str, list[str]]:
         """See ``wire.Sessions``."""
         names = sorted(name for name in self._server.engine.sessions if name > after)
         return {"names": names[:PAGE]}
 
-    def figures(self, session: str) -> dict[str, bytes]:
-        """See ``wire.Figures``; what does not fit is left out."""
-        counters = self._server.engine.counters(session)
-        while len(written := json.dumps(to_plain(counters)).encode()) > LONGEST:
-            counters.pop()
-        return {"counters": written}
+    def _report(
+        self, session: str, ask: Callable[[str, Callable[[MediaReport], None]], None]
+    ) -> bytes:
+        reports: list[MediaReport] = []
+        try:
+            ask(session, reports.append)
+        except Exception:
+            _log.failure("session {session} cannot be reported", session=session)
+            reports = [MediaReport()]
+        return report_to_wire(reports[0])
 
     Hello.responder(hello)
     Ask.responder(ask)
@@ -274,7 +276,7 @@ class RelayProtocol(amp.AMP):
     Answered.responder(answered)
     Conclude.responder(conclude)
     Sessions.responder(sessions)
-    Figures.responder(figures)
+    Snapshot.responder(snapshot)
 
 
 def _broken(error: BaseException) -> None:

@@ -161,6 +161,10 @@ class WatchedRelay(RelayEngine):
             self.release(session)
         tell(report)
 
+    def snapshot(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """See ``IMediaWitness``; likewise."""
+        tell(self.report(session))
+
     def report(self, session: str) -> MediaReport:
         """What has become of a session's packets so far."""
         watch, described = self._watches.get(session), self._described.get(session)

@@ -62,18 +62,18 @@ class Sessions(amp.Command):
     response = _named(names=amp.ListOf(amp.Unicode()))
 
 
-class Figures(amp.Command):
-    """What each port of a session has seen: a list of ``media.path.Counters``."""
-
-    arguments = _named(session=amp.Unicode())
-    response = _named(counters=amp.String())
-
-
 class Answered(amp.Command):
     """Both sides of a session talk from now on."""
 
     arguments = _named(session=amp.Unicode(), record=amp.Boolean())
     response = _named()
+
+
+class Snapshot(amp.Command):
+    """What has become of a session's packets until now; ``report`` as in ``Conclude``."""
+
+    arguments = _named(session=amp.Unicode())
+    response = _named(report=amp.String())
 
 
 class Conclude(amp.Command):

@@ -180,6 +180,10 @@ class IMediaWitness(Interface):
         :param record: whether what they say is to be recorded.
         """
 
+    def snapshot(session: str, tell: Callable[[MediaReport], None]) -> None:
+        """Tell what has become of the packets of a session until now: once, now, later or, when
+        that cannot be known any more, never. It goes on as it was."""
+
     def conclude(session: str, tell: Callable[[MediaReport], None]) -> None:
         """As ``release``, for a session that was ``answered``; and tell what has become of its
         packets: once, now, later or, when that cannot be known any more, never."""

@@ -6,7 +6,7 @@ it. Times in it are text, ``2026-01-31T12:00:00.000000Z``.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -121,7 +121,7 @@ def as_json(record: CallRecord, found: Summary) -> str:
     plain = _record.read(record)
     plain["call_group"] = record.call_group or record.id
     plain["attempts"] = [_attempt.read(each) for each in record.attempts]
-    plain["media"] = [_stream.read(each) for each in record.media]
+    plain["media"] = streams(record.media)
     plain["silences"] = [_silence.read(each) for each in record.silences]
     plain["verdicts"] = [_verdict.read(each) for each in record.verdicts]
     plain.update(_summary.read(found))
@@ -129,6 +129,11 @@ def as_json(record: CallRecord, found: Summary) -> str:
     if text.isascii() and "\x7f" not in text:
         return text
     return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", clean(text))
+
+
+def streams(media: Iterable[MediaStream]) -> list[dict[str, Any]]:
+    """Those of a call as they stand in its record."""
+    return [_stream.read(each) for each in media]
 
 
 def clean(text: str) -> str:

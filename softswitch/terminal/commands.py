@@ -8,6 +8,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--trunk", help="only those that go out on this trunk")
     parser.add_argument("--all", action="store_true", help=f"more than {MOST}")
 
-    parser = _command(commands, "show", "one call: its legs, what was tried", _show)
+    parser = _command(commands, "show", "one call: its legs, what was tried, how it sounds", _show)
     parser.add_argument("id", help="of the call, or how it begins")
 
     about = "what has happened in a call, as a ladder; also for a while after its end"
@@ -116,7 +117,10 @@ def _calls(client: Client, chosen: Namespace) -> int:
 
 
 def _show(client: Client, chosen: Namespace) -> int:
-    found = client.get("calls", find(client, chosen.id))
+    name = find(client, chosen.id)
+    found = {**client.get("calls", name), "media": []}
+    with suppress(ApiError):  # nobody knows how it sounds
+        found["media"] = client.get("calls", name, "media")["streams"]
     if chosen.json:
         return _print(found)
     tables.show(*tables.call(found))

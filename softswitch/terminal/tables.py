@@ -80,7 +80,8 @@ def calls(found: Iterable[dict[str, Any]], now: datetime | None = None) -> Table
 
 
 def call(found: dict[str, Any]) -> list[Table]:
-    """One call: what the list says of it, its legs, what was tried, who is not heard."""
+    """One call: what the list says of it, its legs, what was tried, how it sounds, who is not
+    heard."""
     parts = [
         calls([found["summary"]]),
         table(
@@ -105,6 +106,13 @@ def call(found: dict[str, Any]) -> list[Table]:
             ),
         ),
     ]
+    if found["media"]:
+        parts.append(
+            table(
+                ("from", "codec", "packets", "lost", "jitter ms", "MOS", "address"),
+                map(_stream, found["media"]),
+            )
+        )
     if found["silences"]:
         parts.append(
             table(
@@ -113,6 +121,19 @@ def call(found: dict[str, Any]) -> list[Table]:
             )
         )
     return parts
+
+
+def _stream(found: dict[str, Any]) -> Sequence[object]:
+    jitter, mos = found["jitter"], found["mos"]
+    return (
+        found["leg"],
+        f"{found['kind']} {found['codec']}",
+        found["packets"],
+        found["lost"],
+        None if jitter is None else f"{jitter * 1000:.1f}",
+        None if mos is None else f"{mos:.1f}",
+        found["latched"] or found["signalled"],
+    )
 
 
 def registrations(found: Iterable[dict[str, Any]]) -> Table:

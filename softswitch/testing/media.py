@@ -139,6 +139,10 @@ class SeeingEngine(CountingEngine):
         """
         assert self.talks.setdefault(session, record) is record
 
+    def snapshot(self, session: str, tell: Callable[[MediaReport], None]) -> None:
+        """Tell what will be told at its end, in as long."""
+        self._tell(session, tell)
+
     def conclude(self, session: str, tell: Callable[[MediaReport], None]) -> None:
         """Free the session, and tell.
 
@@ -146,6 +150,9 @@ class SeeingEngine(CountingEngine):
         """
         assert session in self.talks
         self.release(session)
+        self._tell(session, tell)
+
+    def _tell(self, session: str, tell: Callable[[MediaReport], None]) -> None:
         report = self.reports.get(session)
         if report is not None and self._delay:
             self._clock.callLater(self._delay, tell, report)

@@ -25,6 +25,9 @@ class Engine:
     def conclude(self, session, tell):
         tell(self.does())
 
+    def snapshot(self, session, tell):
+        tell(self.does())
+
     def ports_by_leg(self, session):
         return {}
 
@@ -47,7 +50,8 @@ def test_a_question_that_breaks_the_relay_is_refused():
     answer = answer_from_wire(protocol.ask(question_to_wire(QUESTION))["answer"])
     assert (answer.token, answer.error.status) == (7, 500)
     assert protocol.answered("call", False) == {}
-    assert report_from_wire(protocol.conclude("call")["report"]) == MediaReport()
+    for ask in (protocol.conclude, protocol.snapshot):
+        assert report_from_wire(ask("call")["report"]) == MediaReport()
 
 
 @pytest.mark.parametrize("size", [LONGEST, 2 * LONGEST])

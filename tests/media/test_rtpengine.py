@@ -338,6 +338,25 @@ def test_weights(make):
     assert [len(play.calls(index)) for index in range(3)] == [20, 10, 0]
 
 
+def test_figures_while_it_talks(make):
+    """What rtpengine knows by now; the call goes on. Nothing of one that nobody knows, or of an
+    rtpengine that has forgotten it."""
+    play = make()
+    play.talk()
+    (call,) = play.calls()
+    call.packets["a"] = 50
+    told = []
+    for session in ("s", "nobody"):
+        play.engine.snapshot(session, told.append)
+    play.clock.run(1)
+    assert [[each.packets for each in report.streams] for report in told] == [[], [50, 0]]
+    assert len(play.calls()) == 1
+    play.fakes[0].restart()
+    play.engine.snapshot("s", told.append)
+    play.clock.run(8)
+    assert told[2].streams == ()
+
+
 def test_a_call_stays_where_it_is(make):
     """Whatever is negotiated, and however busy it is there."""
     play = make(2)

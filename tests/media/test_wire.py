@@ -1,13 +1,8 @@
 """What a switch and its relay say to each other is the same on both sides."""
 
-import json
-
-import attrs
 import pytest
 
 from softswitch.errors import NO_MULTICAST, MediaError, SdpSyntaxError
-from softswitch.media.path import Counters
-from softswitch.media.reports import Reported
 from softswitch.media.wire import (
     LONGEST,
     answer_from_wire,
@@ -15,7 +10,6 @@ from softswitch.media.wire import (
     question_from_wire,
     question_to_wire,
 )
-from softswitch.plain import from_plain, to_plain
 from softswitch.plugin.media import MediaAnswer, MediaNetwork, MediaQuestion
 
 NEAR, FAR = MediaNetwork("127.0.0.1", "203.0.113.7"), MediaNetwork("::1", "2001:db8::7")
@@ -50,13 +44,3 @@ def test_an_answer(error):
     assert type(got.error) is type(error)
     if error is not None:
         assert vars(got.error) == vars(error)
-
-
-def test_figures():
-    """What a port saw, whatever it knows yet."""
-    signalled = ("192.0.2.1", 4000)
-    new = Counters("a", 0, False, 2, 0, 0, 0, 0, 0, None, 0, 0, None, None, 9.5, signalled, None)
-    told = Reported(-1, 0.5, 0.01, None, 9.0)
-    seen = {"ssrcs": (1, 2), "payload_types": (0,), "digits": "1#", "reported": told}
-    for given in (new, attrs.evolve(new, first_at=1.5, learnt=("::1", 5), **seen)):
-        assert from_plain(Counters, json.loads(json.dumps(to_plain(given)))) == given

@@ -59,7 +59,7 @@ match = ".*"
 trunk = "carrier"
 
 [media]
-engine = "bypass"
+engine = "{media}"
 
 [api]
 bind = "{network}.1"
@@ -89,9 +89,12 @@ class Scene:
     :ivar noise: what the browser's console said: kind and text.
     :param network: the first three numbers of its addresses.
     :param end: called with what is to be called in the end.
+    :param media: engine that carries it.
     """
 
-    def __init__(self, folder: Path, network: str, end: Callable[..., object]) -> None:
+    def __init__(
+        self, folder: Path, network: str, end: Callable[..., object], media: str = "bypass"
+    ) -> None:
         self.network = network
         self.url = f"http://{network}.1:8060"
         self.noise: list[tuple[str, str]] = []
@@ -99,7 +102,7 @@ class Scene:
         self._end = end
         self._browser: Any = None
         tokens = "".join(TOKEN.format(role=role, hash=hashed(token(role))) for role in ROLES)
-        self._configuration = CONFIGURATION.format(network=network, tokens=tokens)
+        self._configuration = CONFIGURATION.format(network=network, tokens=tokens, media=media)
         self._phones: list[Phone] = []
         self.switch = self.start()
 

@@ -1,6 +1,9 @@
 """The page of a running switch, in Chromium: SIPp calls are seen, looked into and hung up; the page
 outlives a restart of the switch, and everybody can use it."""
 
+import re
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 from conftest import do_without
 from pages import AXE, Scene, faults
 from phones import claimed_network
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.peer("chromium", "sipp")
 
@@ -55,6 +58,57 @@ def test_a_call_is_seen_looked_into_and_hung_up(scene: Scene):
     page.goto(f"{scene.url}/#/calls")
     expect(page.get_by_text("4 calls go on")).to_be_visible()
     assert quiet(scene), scene.noise
+
+
+def test_how_a_call_sounds(tmp_path: Path):
+    """What comes from either side stands beside the ladder while they talk: a packet in twenty of
+    the caller's is missing."""
+    with ExitStack() as stack, claimed_network() as network:
+        scene = Scene(tmp_path, network, stack.callback, media="relay")
+        scene.callee()
+        page = scene.look(scene.context())
+        scene.caller(1, 60_000)
+        page.goto(f"{scene.url}/#/calls")
+        page.locator("tr.talking th a").click()
+        expect(page.locator(".sound")).to_contain_text("Packets0Expected from")
+        talkers = [
+            Talker(stack, (f"{network}.{host}", port), (f"{network}.1", port_in(page, message)))
+            for host, port, message in ((2, 16400, "200 OK"), (3, 16500, "INVITE sip:"))
+        ]
+        for number in range(100):
+            for talker in talkers:
+                talker.say(lost=talker is talkers[0] and number % 20 == 10)
+            page.wait_for_timeout(20)
+        caller, callee = page.locator(".stream").all()
+        expect(caller).to_contain_text("From the caller audio PCMU")
+        expect(caller).to_contain_text("5 (5.0 %)")
+        expect(callee).to_contain_text("From b1 audio PCMU")
+        expect(callee).to_contain_text("4.4")
+        assert quiet(scene), scene.noise
+
+
+def port_in(page: Page, message: str) -> int:
+    """The port of audio that the switch has shown in the last message of that name."""
+    page.get_by_role("button", name=message, exact=False).last.press("Enter")
+    shown = page.locator(".message pre").inner_text()
+    return int(re.search(r"m=audio (\d+)", shown)[1])  # type: ignore[index]
+
+
+class Talker:
+    """Sends RTP from where SIPp has said that it would."""
+
+    def __init__(self, stack: ExitStack, own: tuple[str, int], to: tuple[str, int]) -> None:
+        self._socket = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._socket.bind(own)
+        self._to = to
+        self._number = 0
+
+    def say(self, *, lost: bool) -> None:
+        """Send a packet of 20 ms, unless it gets lost."""
+        self._number += 1
+        head = struct.pack("!BBHII", 0x80, 0, self._number, 160 * self._number, 7)
+        if not lost:
+            self._socket.sendto(head + b"\xff" * 160, self._to)
 
 
 def test_the_page_outlives_a_restart_of_the_switch(scene: Scene):

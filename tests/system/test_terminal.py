@@ -43,7 +43,7 @@ use = "registration"
 use = "located"
 
 [media]
-engine = "bypass"
+engine = "relay"
 
 [api]
 bind = "{network}.1"
@@ -123,7 +123,10 @@ def test_a_call_is_seen_and_hung_up(operator: Operator):
     assert name in shown.stdout
     assert "1 calls" in shown.stdout
     assert "b1*" in operator.asks("show", name[:8]).stdout
-    assert operator.reads("show", name)["summary"]["id"] == name
+    found = operator.reads("show", name)
+    assert found["summary"]["id"] == name
+    assert [(each["leg"], each["packets"]) for each in found["media"]] == [("a", 0), ("b1", 0)]
+    assert "jitter ms" in operator.asks("show", name).stdout
     told = operator.asks("hangup", name[:8])
     assert told.stdout == f"softswitch: call {name} is hung up\n"
     for phone in (operator.alice, operator.bob):

@@ -11,6 +11,8 @@ import { lasting, milliseconds, moment, percent, rounded, short, since } from ".
 export const TITLE = "Call";
 
 const PACE = 500;
+// Seconds between two times that the switch is asked how a call sounds.
+const LISTEN = 3;
 
 export function show(root, frame, { id, title }) {
   return new Call(root, frame, id, title);
@@ -27,6 +29,8 @@ class Call {
     this._about = make("h2", {}, "Message");
     this._open = make("section", { class: "message", "aria-label": "Message", hidden: true }, this._about, this._message);
     this._side = make("div", { class: "side" });
+    this._sound = make("div", { class: "sound" });
+    this._ticks = 0;
     put(root, this._state, this._buttons,
       make("div", { class: "beside" },
         make("section", { class: "wideside", "aria-label": "Ladder of the call" }, this._note, this._ladder.element),
@@ -165,12 +169,23 @@ class Call {
       const state = live.answered ? `talking for ${lasting(since(live.answered))}` : `${live.state} for ${lasting(since(live.invited))}`;
       this._state.className = `lead ${live.state}`;
       say(this._state, `Live: ${state}, began ${moment(live.invited)}`);
+      if (live.answered && this._ticks++ % LISTEN === 0) this._listen(live.id);
     } else if (this._record) {
       const record = this._record;
       this._state.className = "lead ended";
       const talked = record.answered ? `, talked ${lasting(record.talk_seconds ?? 0)}` : "";
       say(this._state, `Ended ${moment(record.ended)}: ${record.status} ${record.reason}${talked}${record.hung_up ? `, ended by the ${record.hung_up}` : ""}`);
     } else if (live) say(this._state, "It has just ended.");
+  }
+
+  async _listen(id) {
+    try {
+      const { streams } = await get(path("calls", id, "media"));
+      refill(this._sound, streams.length ? streams.map(stream) : make("p", {}, "Nobody measures it: the media goes past the switch."));
+    } catch (error) {
+      // Over by now; or the engine does not answer, and is asked again.
+      if (error.status === 503) refill(this._sound, make("p", { class: "bad" }, "The media engine does not answer."));
+    }
   }
 
   _tools() {
@@ -232,8 +247,7 @@ class Call {
         fact("Who", `${summary.identity_kind} ${summary.identity}`), fact("Trunk", summary.trunk),
         fact("Rang", moment(summary.ringing)), fact("Answered", moment(summary.answered)),
         fact("Recorded in", recording), fact("Transfer", transfer), fact("Mended", mended?.join(", ")))),
-      box("Media", silences.length ? silences.map(silence)
-        : make("p", {}, summary.answered ? "Both sides are heard, as far as it is measured. Loss, jitter and MOS stand here when the call has ended." : "Nobody has answered yet.")),
+      box("Media", silences.map(silence), summary.answered ? this._sound : make("p", {}, "Nobody has answered yet.")),
       box("Legs", legs.map((leg) => make("p", {}, make("b", {}, leg.name), ` ${leg.peer || short(leg.remote)}, ${leg.life}, ${leg.address}`))),
       tries(attempts),
     ];
@@ -293,5 +307,5 @@ function stream(each) {
       fact("Jitter", each.jitter === null ? "" : milliseconds(each.jitter)),
       fact("Round trip", each.round_trip === null ? "" : milliseconds(each.round_trip)),
       fact("It heard lost", each.heard_lost === null ? "" : percent(each.heard_lost)),
-      fact("Came from", each.latched || each.signalled), fact("Not sent on", each.unsent || "")));
+      fact(each.latched ? "Came from" : "Expected from", each.latched || each.signalled), fact("Not sent on", each.unsent || "")));
 }
