@@ -267,6 +267,7 @@ class Config:
             if place and ":" not in place and place not in known
         ]
         idle += api_tables.warnings(self.api, time())
+        idle += fraud_tables.warnings(self.fraud, self.numbering.country, bool(self.trunks))
         return idle + [
             f"{key_path('users', name)} has a password in the clear; "
             f"`softswitch user hash {name}` makes a hash of it"

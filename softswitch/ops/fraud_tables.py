@@ -94,6 +94,19 @@ class FraudTable:
         return [*CLOSED, "national", "local", *self.classes]
 
 
+def warnings(table: FraudTable, country: str, trunks: bool) -> Iterator[str]:
+    """What is allowed but unwise, a sentence each.
+
+    :param country: where we are; "" for nowhere in particular.
+    :param trunks: whether there are any.
+    """
+    if trunks and not country and "international" in table.closed:
+        yield (
+            "fraud.closed stops no call abroad: nobody can tell which they are before "
+            '[numbering] country says where you are, as "GB"'
+        )
+
+
 def contradictions(
     table: FraudTable, accounts: Mapping[str, AccountTable]
 ) -> Iterator[tuple[str, str]]:

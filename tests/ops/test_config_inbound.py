@@ -51,7 +51,7 @@ def test_hashes_and_lists_are_taken_as_they_are(read):
     assert trunk.sources() == ()
     assert trunk.inbound.owns("+491")
     assert not trunk.inbound.owns("+4912")
-    assert config.warnings() == []
+    assert [each.split()[0] for each in config.warnings()] == ["fraud.closed"]
 
 
 ACCOUNT = '[trunks.t]\naddresses = ["a"]\ninbound_username = "t"\n'
@@ -167,3 +167,19 @@ def test_offers_of_ours_to_a_peer_whose_media_go_past_us_are_refused(read):
     assert 'trunks.t.dialog.late_offer: our offers want media = "engine"' in str(caught.value)
     assert read('[trunks.t]\naddresses = ["a"]\ndialog = { media = "bypass" }').bypasses
     assert not read('[trunks.t]\naddresses = ["a"]').bypasses
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("", True),
+        ("[fraud]\nclosed = ['premium']\n", False),
+        ("[numbering]\ncountry = 'GB'\n", False),
+    ],
+)
+def test_what_is_closed_has_to_be_told_from_others(read, more, warned):
+    """Without a country no call goes abroad: a warning, unless nobody wants that closed, or there
+    is no trunk."""
+    trunk = "[trunks.t]\naddresses = ['10.0.0.1']\n"
+    assert any("[numbering] country" in each for each in read(more + trunk).warnings()) is warned
+    assert read(more).warnings() == []

@@ -14,7 +14,8 @@ from processes import Process, is_bound
 CONFIGURATION = """
 debug=1
 log_stderror=yes
-children=2
+# One: of two processes one may send a 180 behind the 200 of the other.
+children=1
 disable_tcp=yes
 auto_aliases=no
 listen=udp:{host}:{port}
