@@ -22,9 +22,13 @@ from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
 
 _RANKS: Final = {LogLevel.lookupByName(name): rank for rank, name in enumerate(LEVELS)}
-#: What is written out, so that nobody's terminal obeys it and a line stays one; a traceback keeps
-#: its lines.
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+#: What is written out, so that nobody's terminal obeys it, a line stays one and reads from left to
+#: right; a traceback keeps its lines.
+_TURNS: Final = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROL: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))},
+    **{code: f"\\u{code:04x}" for code in _TURNS},
+}
 _CONTROL_BUT_LINES: Final = {**_CONTROL, 10: "\n"}
 
 

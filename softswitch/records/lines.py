@@ -15,7 +15,7 @@ from softswitch.records.columns import COLUMNS, cells
 #: What a spreadsheet takes for the beginning of a formula, the wide forms of East Asia among them.
 _FORMULA: Final = tuple("=+-@＝＋－＠")
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\\\\]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\\\\]")
 
 
 class JsonLines:

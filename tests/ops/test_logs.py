@@ -54,9 +54,9 @@ def test_what_a_peer_has_sent_is_text(written, form):
     """Its line breaks begin no line of the log, and no terminal obeys its escapes."""
     log, text, logger = written
     log.table = LogTable(format=form)
-    logger("softswitch.ops").info("from {name}", name="a\r\nb\x1b[2J\x7f\x9b31m")
+    logger("softswitch.ops").info("from {name}", name="a\r\nb\x1b[2J\x7f\x9b31m\u202e\u2066")
     assert text().count("\n") == 1
-    assert not {"\x1b", "\r", "\x7f", "\x9b"} & set(text())
+    assert not {"\x1b", "\r", "\x7f", "\x9b", "\u202e", "\u2066"} & set(text())
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
