@@ -7,6 +7,7 @@ its work. Whoever is turned away for want of a token or role, and every change, 
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
@@ -26,6 +27,7 @@ from softswitch.api.operation import Answer, Asked, Operation, Operations, Strea
 from softswitch.api.problem import PROBLEM, ProblemError
 from softswitch.api.shapes import to_json
 from softswitch.api.tokens import Caller
+from softswitch.transport.networks import source_of
 
 log = Logger()
 
@@ -39,6 +41,12 @@ IDLE_SECONDS: Final = 60
 #: Connections at one time, over TCP; over the unix socket as many again, so that strangers do not
 #: shut out who sits at the machine.
 CONNECTIONS: Final = 256
+#: And from one source, unless it is this machine: a proxy, or a whole office, but not one stranger
+#: who shuts out all others.
+OF_ONE: Final = CONNECTIONS // 2
+
+#: Seconds between two times that it is looked whether who listens still may.
+LOOK_SECONDS: Final = 10.0
 
 #: What every answer bears: nobody keeps it, frames it or takes it for what it is not.
 HEADERS: Final = {
@@ -80,6 +88,8 @@ class ApiFactory(HTTPFactory):
         self.open = {"tcp": 0, "unix": 0}
         self.streams: set[Exchange] = set()
         self._bars = bars
+        self._of_one: Counter[str] = Counter()
+        self._looks = False
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """None, which closes the connection, for who is banned, or one too many."""
@@ -87,6 +97,10 @@ class ApiFactory(HTTPFactory):
         way = "tcp" if host else "unix"
         if self.open[way] >= CONNECTIONS or (host and self._bars(host)):
             return None
+        one = "" if not host or Source(host).is_loopback else source_of(host)
+        if one and self._of_one[one] >= OF_ONE:
+            return None
+        self._of_one[one] += 1
         channel: Any = super().buildProtocol(addr)
         channel.requestFactory = partial(ApiRequest, self)
         self.open[way] += 1
@@ -94,10 +108,27 @@ class ApiFactory(HTTPFactory):
 
         def closed(reason: Failure) -> None:
             self.open[way] -= 1
+            self._of_one[one] -= 1
+            if not self._of_one[one]:
+                del self._of_one[one]
             lost(reason)
 
         channel.connectionLost = closed
         return channel
+
+    def begin(self, stream: "Exchange") -> None:
+        """An answer goes on."""
+        self.streams.add(stream)
+        if not self._looks:
+            self._looks = True
+            self.reactor.callLater(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Tokens expire."""
+        self.look_again()
+        self._looks = bool(self.streams)
+        if self._looks:
+            self.reactor.callLater(LOOK_SECONDS, self._look)
 
     def look_again(self) -> None:
         """Others may call now than before: end the streams of those who may no more."""
@@ -274,7 +305,7 @@ class Exchange:
             self._http.finish()
             return
         self._http.write(b"")
-        self._factory.streams.add(self)
+        self._factory.begin(self)
         stream.begin(self._http)
 
     def forget(self) -> None:

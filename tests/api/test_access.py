@@ -3,7 +3,7 @@
 import pytest
 
 from softswitch.api.interface import Api
-from softswitch.api.server import CONNECTIONS
+from softswitch.api.server import CONNECTIONS, LOOK_SECONDS, OF_ONE
 from softswitch.api.tokens import Token, hashed
 
 ROLES = ("view", "operate", "admin")
@@ -96,6 +96,40 @@ def test_a_token_that_has_expired(stage, desk):
         )
         assert response.status in (401, 429)
     assert "expired" in desk.get("/api/v1/stats", token="late", host="203.0.113.99").json["detail"]
+
+
+def test_a_stream_ends_when_its_token_expires(stage, desk, line):
+    """Within seconds, though nobody asks anew; another's goes on."""
+    tokens = [
+        Token(name, "view", hashed(name), expires=stage.clock.seconds() + seconds)
+        for name, seconds in (("late", 5), ("later", 500))
+    ]
+    desk.api.renew(type(desk.api._gate.settings)(tuple(tokens)))
+    listening = {token.name: line() for token in tokens}
+    for name, each in listening.items():
+        request = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {name}\r\n\r\n"
+        each.send(request.encode())
+        assert b"200 OK" in each.wire.value()
+    reactor = desk.api.factory.reactor
+    reactor.advance(LOOK_SECONDS)
+    assert [each.wire.connected for each in listening.values()] == [True, True]
+    stage.run(6)
+    reactor.advance(LOOK_SECONDS)
+    assert [each.wire.connected for each in listening.values()] == [False, True]
+    for each in listening.values():
+        each.hang_up()
+    reactor.advance(LOOK_SECONDS)
+    assert reactor.getDelayedCalls() == []
+
+
+def test_one_stranger_does_not_shut_out_others(line):
+    """Whoever comes from elsewhere gets half of the connections; this machine may have all."""
+    strange = [line("203.0.113.7") for _ in range(OF_ONE + 1)]
+    assert [each.protocol is None for each in strange] == [False] * OF_ONE + [True]
+    assert line("203.0.113.8").protocol is not None
+    assert line("127.0.0.1").protocol is not None
+    strange[0].hang_up()
+    assert line("203.0.113.7").protocol is not None
 
 
 def test_a_reload_changes_the_tokens(desk):

@@ -168,7 +168,7 @@ def test_what_is_no_http(line):
 
 def test_connections_are_bounded(desk, line):
     """More than so many are closed at once; one that goes makes room."""
-    connections = [line() for _ in range(256)]
+    connections = [line("127.0.0.1") for _ in range(256)]
     assert line().protocol is None
     connections.pop().hang_up()
     assert line().protocol is not None
