@@ -7,7 +7,7 @@ for it; ``ops/meter`` measures the calls, the timer wheel says how late it is.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from softswitch import __version__
 from softswitch.ops.house import House
-from softswitch.ops.meter import Meter
+from softswitch.ops.meter import Buckets, Meter
 from softswitch.transport.tally import Tally, counts
 from softswitch.wheel import Wheel
 
@@ -51,7 +51,8 @@ class Metrics:
     """The metrics of one switch.
 
     :ivar meter: to be told of its calls.
-    :param wheel: its timers; ``measure_lag`` is to be told how late they are.
+    :ivar measure_lag: to be told how many seconds late a timer is.
+    :param wheel: its timers.
     :param waiting: what waits to be written, by what it is -> how many wait, how many were dropped.
     """
 
@@ -62,20 +63,13 @@ class Metrics:
         waiting: Callable[[], Mapping[str, tuple[int, int]]] = dict,
     ) -> None:
         self._registry = CollectorRegistry()
-        self.meter = Meter(self._registry)
-        self._lag = Histogram(
-            "softswitch_reactor_lag_seconds",
-            "How late timers were.",
-            buckets=_LAGS,
-            registry=self._registry,
-        )
-        self._registry.register(_HouseCollector(house, wheel, waiting))
+        self.meter = Meter()
+        self._registry.register(self.meter)
+        lags = Buckets(_LAGS)
+        self.measure_lag = lags.count
+        self._registry.register(_HouseCollector(house, wheel, waiting, lags))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
-
-    def measure_lag(self, seconds: float) -> None:
-        """A timer was so late."""
-        self._lag.observe(seconds)
 
     def text(self) -> bytes:
         """All of them, as Prometheus reads them."""
@@ -90,7 +84,9 @@ class _HouseCollector(Collector):
         house: House,
         wheel: Wheel | None,
         waiting: Callable[[], Mapping[str, tuple[int, int]]],
+        lags: Buckets,
     ) -> None:
+        self._lags = lags
         self._house = house
         self._wheel = wheel
         self._waiting = waiting
@@ -110,6 +106,7 @@ class _HouseCollector(Collector):
         for key, meaning in _COUNTERS.items():
             yield CounterMetricFamily(f"softswitch_{key}", meaning, stats[key])
         yield _single("events", "What was refused, dropped, lost and the like.", stats["counters"])
+        yield self._lags.family("softswitch_reactor_lag_seconds", "How late timers were.")
         yield from self._timers()
         yield from self._messages()
         yield from _policies(stats["policies"])

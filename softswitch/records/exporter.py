@@ -24,6 +24,9 @@ from softswitch.records.schema import open_records
 
 _log = Logger()
 
+#: Seconds for which records are gathered before they are carried: each batch wakes a thread and has
+#: the disk written three times, which costs as much as some twenty records.
+GATHER_SECONDS: Final = 2.0
 #: Seconds before records that could not be carried are tried again; each time twice as long.
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
@@ -113,7 +116,7 @@ class Exporter:
         *,
         batch: int = 1000,
         from_now: bool = False,
-        gather: float = 0.5,
+        gather: float = GATHER_SECONDS,
         first_wait: float = FIRST_WAIT,
         refused_seconds: float = REFUSED_SECONDS,
         former: "Exporter | None" = None,

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from softswitch.ops.meter import result
+from softswitch.ops.meter import Buckets, result
 from softswitch.ops.metrics import Metrics
 from softswitch.plugin.media import MediaNotice, MediaReport
 from softswitch.plugin.record import MediaStream, Silence
@@ -208,3 +211,23 @@ def test_the_dashboard_asks_for_what_there_is(measured):
     known = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in ours}
     missing = {name for name in known - told if name.startswith("softswitch_")}
     assert missing <= {"softswitch_info", "softswitch_calls_limited"}, missing
+
+
+@given(st.lists(st.floats(0, 100), max_size=30))
+def test_buckets_are_prometheus_own(values):
+    """What is counted in plain numbers is what its own histogram would tell."""
+    bounds = (0.1, 0.5, 1, 7, 60)
+    registry = CollectorRegistry()
+    theirs = Histogram("x", "y", buckets=bounds, registry=registry)
+    ours = Buckets(bounds)
+    for value in values:
+        theirs.observe(value)
+        ours.count(value)
+    (wanted,) = registry.collect()
+    found = {
+        (each.name, each.labels.get("le")): each.value for each in ours.family("x", "y").samples
+    }
+    for each in wanted.samples:
+        if not each.name.endswith("_created"):
+            assert found.pop((each.name, each.labels.get("le"))) == pytest.approx(each.value)
+    assert not found

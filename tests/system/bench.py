@@ -4,7 +4,8 @@ itself, and what rate it holds.
 Run by ``scripts/bench``. SIPp calls and is called on loopback, without media. The two switches run
 side by side and are measured in turn, several rounds, so that what else the machine does meets
 both; of the rounds the median counts. CPU time is the process's own, user and system, out of
-/proc. Ours, old or new, includes what it spends on old calls while the other is measured.
+/proc. Ours, old or new, includes what it spends on old calls while the others are measured, but not
+what a switch at rest uses in that time.
 
 With ``--against REVISION`` the other one is this project as it was then, checked out for the time
 being in a temporary folder. The configuration has only what the first real call knew (dfa401e).
@@ -17,8 +18,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
+from time import monotonic
 
 import bench_auth
 import bench_overload
@@ -88,6 +91,47 @@ GREATEST_RATIO |= {"no flight": 1.1, "no records": 1.1, "no metrics": 1.1}
 GREATEST_RETRANSMISSION = 0.001
 #: Seconds after which a call has left nothing behind.
 QUIET = 40
+#: Seconds for which it is seen what the contenders use at rest.
+REST = 20
+
+
+class Account:
+    """What the calls of a contender cost it.
+
+    :ivar spent: seconds of CPU time for each run.
+    :ivar idle: CPU time per second at rest; to be measured before the first run.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.spent: list[float] = []
+        self.idle = 0.0
+        self._process = process
+        self._rests()
+
+    def _rests(self) -> None:
+        self._since = monotonic(), self._process.cpu_seconds()
+
+    def _rest(self) -> tuple[float, float]:
+        """Seconds, and CPU time, since it began to rest."""
+        return monotonic() - self._since[0], self._process.cpu_seconds() - self._since[1]
+
+    def has_rested(self) -> None:
+        """Nobody has called yet."""
+        seconds, cpu = self._rest()
+        self.idle = cpu / seconds
+
+    def has_finished(self) -> None:
+        """What it has done since the last run, and would not have done without, belongs to it."""
+        seconds, cpu = self._rest()
+        self.spent[-1] += max(0.0, cpu - self.idle * seconds)
+
+    def has_run(self, play: Callable[[], None]) -> None:
+        """Measure a run."""
+        before = self._process.cpu_seconds()
+        play()
+        self._process.pause(0.5)
+        self.spent.append(self._process.cpu_seconds() - before)
+        self._rests()
 
 
 class Failed(Exception):
@@ -225,37 +269,39 @@ def compare(
     :raises Failed: a call failed.
     """
     contenders: dict[str, Process] = {}
-    spent: dict[str, list[float]] = {name: [] for name in names}
-    begun: dict[str, float] = {}
+    accounts: dict[str, Account] = {}
     try:
         for name in names:
             contenders[name] = start(name, wish.network, folder, tree=tree)
+            accounts[name] = Account(contenders[name])
+        for contender in contenders.values():
+            contender.pause(REST / len(contenders))
+        for account in accounts.values():
+            account.has_rested()
+        ours = [account for name, account in accounts.items() if name != "sippy"]
         for _ in range(wish.rounds):
-            for name, contender in contenders.items():
+            for name, account in accounts.items():
+                if account in ours and account.spent:
+                    account.has_finished()
                 run = Run(folder, name, wish.network, wish.rate, wish.seconds)
-                before = contender.cpu_seconds()
-                if name != "sippy" and name in begun:
-                    spent[name].append((before - begun[name]) / run.number)
-                begun[name] = before
-                play(run)
-                contender.pause(0.5)
+                account.has_run(partial(play, run))
                 if run.counts["FailedCall"]:
                     raise Failed(f"{name}: {run.counts['FailedCall']} of {run.number} failed")
-                if name == "sippy":
-                    spent[name].append((contender.cpu_seconds() - before) / run.number)
-        switches = {name: each for name, each in contenders.items() if name != "sippy"}
-        for switch in switches.values():
-            switch.pause(QUIET / len(switches))
-        for name, switch in switches.items():
-            total = (switch.cpu_seconds() - begun[name]) / (wish.rate * wish.seconds)
-            spent[name].append(total)
+        for contender in contenders.values():
+            contender.pause(QUIET / len(contenders))
+        for account in ours:
+            account.has_finished()
     finally:
         for contender in contenders.values():
             contender.kill()
-    result = {name: median(values) * 1e6 for name, values in spent.items()}
+    calls = wish.rate * wish.seconds
+    result = {name: median(each.spent) / calls * 1e6 for name, each in accounts.items()}
     for name, value in result.items():
-        rounds = " ".join(f"{each * 1e6:.0f}" for each in spent[name])
-        print(f"{name:<12}{value:>7.0f} µs of CPU per {what} at {wish.rate}/s   (rounds: {rounds})")
+        rounds = " ".join(f"{each / calls * 1e6:.0f}" for each in accounts[name].spent)
+        print(
+            f"{name:<12}{value:>7.0f} µs of CPU per {what} at {wish.rate}/s   (rounds: {rounds}; "
+            f"at rest {accounts[name].idle * 1e3:.1f} ms a second)"
+        )
     return result
 
 
