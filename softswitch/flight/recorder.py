@@ -120,6 +120,11 @@ class Recorder(Observer):
         self._others_size = 0
         self._following = 0
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody is told of what is added."""
+        return bool(self.taps or self._following)
+
     def __len__(self) -> int:
         """How many calls there are."""
         return len(self._tapes)

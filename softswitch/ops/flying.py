@@ -7,16 +7,18 @@ from OpenSSL import SSL
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.internet.task import LoopingCall
 from twisted.logger import globalLogPublisher
 
 from softswitch.errors import ConfigError
 from softswitch.flight.homer import Homer
+from softswitch.flight.recorder import Recorder
 from softswitch.ops.config import Config
 from softswitch.ops.house import House
 
-#: Seconds between two times that what the recorder has been told is sorted.
-SORT_SECONDS: Final = 0.25
+#: Seconds between two times that what the recorder has been told is sorted: where nobody watches,
+#: and where somebody does.
+SORT_SECONDS: Final = 2.0
+WATCHED_SECONDS: Final = 0.25
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 
@@ -30,13 +32,12 @@ class Flying:
 
     def __init__(self, config: Config, house: House, reactor: Any) -> None:
         self.homer: Homer | None = None
-        self._loop: LoopingCall | None = None
+        self._timer: Any = None
+        self._reactor = reactor
         self._logs = config.hep.logs
-        recorder = house.recorder
+        self._recorder = recorder = house.recorder
         if recorder is None:
             return
-        self._loop = LoopingCall(recorder.sort)
-        self._loop.clock = reactor
         settings = config.hep.settings()
         if settings is not None:
             endpoint: Any = HostnameEndpoint(reactor, settings.host, settings.port)
@@ -48,23 +49,29 @@ class Flying:
 
     def start(self) -> None:
         """Once the reactor runs."""
-        if self._loop is not None:
-            self._loop.start(SORT_SECONDS, now=False)
         if self.homer is not None:
             self.homer.start()
             if self._logs:
                 globalLogPublisher.addObserver(self.homer)
+        if self._recorder is not None:
+            self._sort(self._recorder)
 
     def stop(self) -> "Deferred[None]":
         """Sort and send what there is; fires once that is over, or nobody reads it."""
-        if self._loop is not None and self._loop.running:
-            self._loop.f()
-            self._loop.stop()
+        if self._recorder is not None and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._recorder.sort()
         if self.homer is None:
             return succeed(None)
         if self._logs:
             globalLogPublisher.removeObserver(self.homer)
         return self.homer.stop() or succeed(None)
+
+    def _sort(self, recorder: Recorder) -> None:
+        seconds = WATCHED_SECONDS if recorder.is_watched else SORT_SECONDS
+        self._timer = self._reactor.callLater(seconds, self._sort, recorder)
+        recorder.sort()
 
     def figures(self) -> dict[str, Any]:
         """For an operator; nothing without a collector."""
