@@ -3,9 +3,9 @@ itself, and what rate it holds.
 
 Run by ``scripts/bench``. SIPp calls and is called on loopback, without media. The two switches run
 side by side and are measured in turn, several rounds, so that what else the machine does meets
-both; of the rounds the median counts. CPU time is the process's own, user and system, out of
-/proc. Ours, old or new, includes what it spends on old calls while the others are measured, but not
-what a switch at rest uses in that time.
+both; the median of the rounds' ratios counts. CPU time is the process's own, user and system, out
+of /proc. Ours, old or new, includes what it spends on old calls while the others are measured, but
+not what a switch at rest uses in that time.
 
 With ``--against REVISION`` the other one is this project as it was then, checked out for the time
 being in a temporary folder. The configuration has only what the first real call knew (dfa401e).
@@ -263,8 +263,8 @@ def compare(
     folder: Path,
     wish: argparse.Namespace,
     tree: Path | None,
-) -> dict[str, float]:
-    """Microseconds of CPU time per call or registration, a line per contender.
+) -> dict[str, list[float]]:
+    """Microseconds of CPU time per call or registration in each round, a line per contender.
 
     :raises Failed: a call failed.
     """
@@ -295,18 +295,19 @@ def compare(
         for contender in contenders.values():
             contender.kill()
     calls = wish.rate * wish.seconds
-    result = {name: median(each.spent) / calls * 1e6 for name, each in accounts.items()}
-    for name, value in result.items():
-        rounds = " ".join(f"{each / calls * 1e6:.0f}" for each in accounts[name].spent)
+    result = {}
+    for name, account in accounts.items():
+        result[name] = found = [each / calls * 1e6 for each in account.spent]
+        rounds = " ".join(f"{each:.0f}" for each in found)
         print(
-            f"{name:<12}{value:>7.0f} µs of CPU per {what} at {wish.rate}/s   (rounds: {rounds}; "
-            f"at rest {accounts[name].idle * 1e3:.1f} ms a second)"
+            f"{name:<12}{median(found):>7.0f} µs of CPU per {what} at {wish.rate}/s   "
+            f"(rounds: {rounds}; at rest {account.idle * 1e3:.1f} ms a second)"
         )
     return result
 
 
-def judge(part: str, result: dict[str, float]) -> None:
-    """Print the ratio of ours to the other one's.
+def judge(part: str, result: dict[str, list[float]]) -> None:
+    """Print the ratio of ours to the other one's, the median of the rounds' own.
 
     :raises Failed: calls cost too much.
     """
@@ -315,7 +316,7 @@ def judge(part: str, result: dict[str, float]) -> None:
     for name, theirs in result.items():
         if ours is None:
             return
-        ratio = ours / theirs
+        ratio = median(own / other for own, other in zip(ours, theirs, strict=True))
         print(f"{'ratio':<12}{ratio:>7.3f} of {name}")
         if part in ("calls", "features") and ratio > GREATEST_RATIO[name]:
             missed.append(f"more than {GREATEST_RATIO[name]:.2f} of {name}'s CPU time per call")
@@ -370,8 +371,8 @@ def main() -> int:
         "the basic call may cost a tenth more, and without parts only that is measured",
     )
     parser.add_argument("--rate", type=int, default=100, help="calls or registrations per second")
-    parser.add_argument("--seconds", type=int, default=10, help="of a round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5, help="of a round")
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--hold-rate", type=int, default=600, help="calls per second to be held")
     parser.add_argument("--hold-seconds", type=int, default=20)
     parser.add_argument("--overload-seconds", type=int, default=60, help="at twice the peak")
