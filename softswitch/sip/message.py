@@ -322,6 +322,15 @@ def _optional(message: Message, name: str, parse: Callable[[str], _T]) -> _T | N
         raise SipSyntaxError(f"Bad {name}", header=name) from error
 
 
+@lru_cache(maxsize=KEPT)
+def _party(text: str) -> NameAddr:
+    """From or To. One with a tag that says nothing would get a second one from us."""
+    found = NameAddr.parse(text)
+    if "tag" in found.params and not found.tag:
+        raise SipSyntaxError("no tag")
+    return found
+
+
 def _contacts(message: Message) -> list[NameAddr]:
     if message.get("Contact") == "*" and message.star:
         return []
@@ -393,8 +402,8 @@ _MANDATORY: Final = ("top_via", "to", "call_id", "cseq")
 _VIEWS: Mapping[str, tuple[Any, ...]] = {
     "top_via": (_mandatory, "Via", _first_via),
     "vias": (_list, "Via", Via.parse),
-    "from_": (_mandatory, "From", NameAddr.parse),
-    "to": (_mandatory, "To", NameAddr.parse),
+    "from_": (_mandatory, "From", _party),
+    "to": (_mandatory, "To", _party),
     "call_id": (_mandatory, "Call-ID", _call_id),
     "cseq": (_mandatory, "CSeq", CSeq.parse),
     "contacts": (_contacts,),
@@ -414,7 +423,7 @@ for _name, _read in (("request_uri", _request_uri),):
 # A response's From is our own.
 Response._judged = tuple((view, *_VIEWS[view][1:], True) for view in _MANDATORY)
 Request._judged = (
-    ("from_", "From", NameAddr.parse, True),
+    ("from_", "From", _party, True),
     *Response._judged,
     *((view, *_VIEWS[view][1:], False) for view in ("max_forwards", "content_type")),
 )

@@ -47,3 +47,18 @@ def test_a_line_end_escaped_in_refer_to_forges_no_header_field():
             assert bob.line.final == 400
         assert carol.lines == []
         bob.hang_up()
+
+
+def test_a_tag_that_says_nothing_gets_no_second_one():
+    """``;tag`` without a value is none that a dialog could have, and none to which ours could be
+    added: 400, and what we would have sent within that dialog nobody could have read."""
+    with Stage() as stage:
+        alice = stage.phone("alice")
+        alice.unreadable = []
+        line = alice.dial("bob")
+        for name in ("To", "From"):
+            for tag in (";tag", ";tag;x=1", ";x;TAG"):
+                request = line.compose("OPTIONS")
+                value = (request.get(name) or "").partition(";tag")[0]
+                alice.send(request.replaced(name, [value + tag]))
+                assert stage.network.log[-1].data.startswith(f"SIP/2.0 400 Bad {name}\r\n".encode())

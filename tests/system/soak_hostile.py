@@ -66,7 +66,9 @@ def at_the_switch(count: int, seed: int) -> list[str]:
             pool.imap_unordered(_besieged, seeds), 1
         ):
             sent += number
-            faults += [fault] if fault else []
+            if fault:
+                faults.append(fault)
+                print(fault, flush=True)
             if not fault:
                 sizes[process].append(size)
             if done % 100 == 0:
