@@ -24,15 +24,15 @@ from softswitch.dialog.usage import (
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.profile import Profile
 from softswitch.sip import compose
-from softswitch.sip.fields import number
+from softswitch.sip.fields import MOST_CSEQ, number
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.server import Server
 
 if TYPE_CHECKING:
     from softswitch.dialog.exchange import Exchange
 
-#: RSeq and CSeq end below these (RFC 3262 7.1, RFC 3261 8.1.1.5).
-RSEQ_LIMIT, CSEQ_LIMIT = 2**32 - 1, 2**31 - 1
+#: The greatest RSeq (RFC 3262 7.1).
+RSEQ_LIMIT = 2**32 - 1
 
 #: Seconds after which a reliable response is followed by another, lest a proxy on the way give up.
 EXTENSION = 150.0
@@ -164,7 +164,7 @@ def _acknowledged(prack: Request) -> tuple[int, int, str]:
     parts = (prack.get("RAck") or "").split()
     if len(parts) != 3:
         raise SipSyntaxError("Bad RAck", header="RAck")
-    return number(parts[0], RSEQ_LIMIT), number(parts[1], CSEQ_LIMIT), parts[2]
+    return number(parts[0], RSEQ_LIMIT), number(parts[1], MOST_CSEQ), parts[2]
 
 
 # Theirs, in answer to our INVITE.

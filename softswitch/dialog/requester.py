@@ -14,6 +14,7 @@ from softswitch.dialog.proof import PROOFS, Answers, Credentials, prove
 from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.scope import Scope
+from softswitch.sip.fields import MOST_CSEQ
 from softswitch.sip.message import Field, Request, Response
 from softswitch.transaction.client import ClientTransaction
 from softswitch.transaction.invite_client import InviteClient
@@ -215,6 +216,8 @@ def take_down(
     :param credentials: answer the peer's challenges.
     """
     cseq = response.cseq.number
+    if cseq == MOST_CSEQ:
+        return  # no INVITE of ours had that number, and no BYE could follow on it
     fork = dialog.another()
     fork.local_cseq = max(cseq, last_cseq)
     try:

@@ -20,6 +20,8 @@ Params = dict[str, str | None]
 KEPT: Final = 4096
 #: Parameters of one value; more are refused.
 MOST_PARAMS: Final = 64
+#: The greatest number in a CSeq (RFC 3261 8.1.1.5).
+MOST_CSEQ: Final = 2**31 - 1
 
 
 @define
@@ -161,7 +163,7 @@ class CSeq:
         match = _CSEQ.fullmatch(text)
         if match is None:
             raise SipSyntaxError("Bad CSeq", header="CSeq")
-        return CSeq(number(match[1], 2**31 - 1), match[2])
+        return CSeq(number(match[1], MOST_CSEQ), match[2])
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"

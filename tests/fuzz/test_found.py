@@ -19,6 +19,23 @@ def test_a_late_2xx_with_another_from_than_ours_is_dropped():
         assert bob.unread == []
 
 
+def test_a_late_2xx_whose_cseq_nothing_can_follow_is_dropped():
+    """A CSeq is less than 2^31 (RFC 3261 8.1.1.5), and that of the BYE would be no more; no INVITE
+    of ours had the one before."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        alice.call("bob")
+        bob.refuse(486)
+        invite = bob.line.invite
+        assert invite is not None
+        answer = compose.response(invite, 200, to_tag="x", fields=[("Contact", bob.contact)])
+        bob.unread.clear()
+        bob.send(answer.replaced("CSeq", [f"{2**31 - 1} INVITE"]))
+        assert bob.unread == []
+        bob.send(answer)
+        assert [request.method for request in bob.unread] == ["ACK", "BYE"]
+
+
 def test_max_forwards_never_falls_below_nothing():
     """A request within a call whose hops are used up goes no further than to the other side, and
     says so in digits (RFC 3261 20.22)."""
