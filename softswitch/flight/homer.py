@@ -142,7 +142,7 @@ class Homer:
 
     def __call__(self, event: LogEvent) -> None:
         """An event of the log; of those that are about a call the collector hears."""
-        call = event.get("call_id")
+        call = event.get("call_id") or event.get("call")
         if not isinstance(call, str) or event.get("log_level", LogLevel.debug) < LogLevel.info:
             return
         text = visible(formatEvent(event) or "")

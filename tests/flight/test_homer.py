@@ -56,13 +56,16 @@ def test_a_collector_that_never_closes_is_not_waited_for(homer, reactor):
 
 
 def test_a_line_of_the_log_stands_with_its_call(homer, reactor):
-    """The log names a Call-ID; the collector hears of the call's own id, as for its messages."""
+    """The log names a Call-ID, or the call; the collector hears of the call's own id, as for its
+    messages."""
     homer.recorder.leg_began("the-call", "a", "7@phone")
     for name in ("7@phone", "8@phone"):
         homer({"log_format": "hm", "log_level": LogLevel.info, "call_id": name, "log_time": 1.0})
+    homer({"log_format": "ended", "log_level": LogLevel.info, "call": "the-call", "log_time": 2.0})
     homer.send()
     sent = homer.wire.value()
-    assert b"the-call" in sent
+    assert sent.count(b"the-call") == 2
+    assert b"ended" in sent
     assert b"7@phone" not in sent
     assert b"8@phone" in sent
     homer.stop()

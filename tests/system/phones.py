@@ -3,8 +3,9 @@ the test. And a network on which no other test is."""
 
 import socket
 import ssl
+import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from softswitch.sip import compose, digest
@@ -241,6 +242,27 @@ def pick_up(caller: Phone, callee: Phone, invite: Request, offered: Request) -> 
     caller.send(caller.within(invite, answered, "BYE"))
     callee.answer(callee.request_received("BYE"), 200)
     caller.response_received(200)
+
+
+class Talker:
+    """Sends RTP, PCMU of silence, from where somebody has said that it would come.
+
+    :param own: address and port.
+    :param to: likewise.
+    """
+
+    def __init__(self, stack: ExitStack, own: tuple[str, int], to: tuple[str, int]) -> None:
+        self._socket = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._socket.bind(own)
+        self._to = to
+        self._number = 0
+
+    def say(self, *, lost: bool) -> None:
+        """Send a packet of 20 ms, unless it gets lost."""
+        self._number += 1
+        head = struct.pack("!BBHII", 0x80, 0, self._number, 160 * self._number, 7)
+        if not lost:
+            self._socket.sendto(head + b"\xff" * 160, self._to)
 
 
 def bracketed(host: str) -> str:

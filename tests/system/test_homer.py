@@ -1,13 +1,15 @@
 """Calls of SIPp, as a collector of Homer hears of them: over UDP, TCP and TLS."""
 
+import json
 import re
 import socket
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from collector import Collector
-from phones import claimed_network
+from phones import Talker, claimed_network
 from processes import Sipp, Switch
 
 from softswitch.testing.authority import Authority
@@ -38,7 +40,7 @@ match = ".*"
 trunk = "callee"
 
 [media]
-engine = "bypass"
+engine = "{media}"
 
 [hep]
 address = "{network}.9"
@@ -64,16 +66,15 @@ def test_both_legs_under_one_id(tmp_path: Path, transport: str):
             certificate = (issued.certificate, issued.key)
             more = f'ca = "{authority.certificate}"'
         collector = Collector(f"{network}.9", transport, certificate)
-        switch = Switch(
-            CONFIGURATION.format(network=network, transport=transport, more=more), tmp_path / "s"
-        )
+        text = CONFIGURATION.format(network=network, transport=transport, media="bypass", more=more)
+        switch = Switch(text, tmp_path / "s")
         callee = Sipp("basic_callee", tmp_path, f"{network}.4", calls=CALLS)
         caller = Sipp("basic_caller", tmp_path, f"{network}.3", f"{network}.1:5060", calls=CALLS)
         try:
             assert caller.wait(30) == 0
             assert callee.wait(30) == 0
             records = switch.records(CALLS)
-            switch.until(lambda: len(sip(collector)) >= CALLS * 12, 10)
+            switch.until(lambda: len(of(collector, 1)) >= CALLS * 12, 10)
             assert switch.stats()["hep"]["connected"]
         finally:
             for each in (caller, callee, switch):
@@ -81,7 +82,7 @@ def test_both_legs_under_one_id(tmp_path: Path, transport: str):
             collector.close()
     assert not collector.wrong
     by_call = defaultdict(list)
-    for packet in sip(collector):
+    for packet in of(collector, 1):
         by_call[packet["call"]].append(packet)
     assert set(by_call) == {record["id"] for record in records}
     for record in records:
@@ -102,7 +103,7 @@ def test_both_legs_under_one_id(tmp_path: Path, transport: str):
 def test_a_dead_collector_costs_the_calls_nothing(tmp_path: Path):
     """Nobody listens there: each call is served as ever, and what is lost is counted."""
     with claimed_network() as network:
-        text = CONFIGURATION.format(network=network, transport="tcp", more="")
+        text = CONFIGURATION.format(network=network, transport="tcp", media="bypass", more="")
         switch = Switch(text, tmp_path / "s")
         callee = Sipp("basic_callee", tmp_path, f"{network}.4", calls=CALLS)
         caller = Sipp("basic_caller", tmp_path, f"{network}.3", f"{network}.1:5060", calls=CALLS)
@@ -118,6 +119,64 @@ def test_a_dead_collector_costs_the_calls_nothing(tmp_path: Path):
     assert hep["waiting"] > 0
 
 
-def sip(collector: Collector) -> list[dict]:
-    """The SIP messages among what it got."""
-    return [packet for packet in list(collector.packets) if packet["kind"] == 1]
+def test_media_and_the_log(tmp_path: Path):
+    """How each side sounded is told at the end, as Homer reads RTCP, and what the log says of the
+    call as it says it, under the call's id."""
+    with ExitStack() as stack, claimed_network() as network:
+        collector = Collector(f"{network}.9", "udp")
+        stack.callback(collector.close)
+        more = '[log.levels]\ncalls = "info"'
+        text = CONFIGURATION.format(network=network, transport="udp", media="relay", more=more)
+        switch = Switch(text, tmp_path / "s")
+        stack.callback(switch.kill)
+        callee = Sipp("page_callee", tmp_path, f"{network}.4", calls=1, words={"rings": 100})
+        stack.callback(callee.kill)
+        caller = Sipp(
+            "page_caller",
+            tmp_path,
+            f"{network}.3",
+            f"{network}.1:5060",
+            calls=1,
+            words={"name": "Office"},
+            extra=("-d", "3000", "-s", "4930"),
+        )
+        stack.callback(caller.kill)
+        switch.until(lambda: {b"INVITE", b"SIP/2.0 200"} <= shown(collector, network).keys(), 10)
+        places = shown(collector, network)
+        talkers = [
+            Talker(stack, (f"{network}.3", 16400), (f"{network}.1", places[b"SIP/2.0 200"])),
+            Talker(stack, (f"{network}.4", 16500), (f"{network}.1", places[b"INVITE"])),
+        ]
+        for number in range(60):
+            for talker in talkers:
+                talker.say(lost=talker is talkers[0] and number % 10 == 5)
+            switch.pause(0.02)
+        assert caller.wait(30) == 0
+        (record,) = switch.records(1)
+        switch.until(lambda: len(of(collector, 5)) == 2 and len(of(collector, 100)) == 4, 10)
+    assert not collector.wrong
+    assert {each["call"] for each in collector.packets} == {record["id"]}
+    near, far = sorted(of(collector, 5), key=lambda each: each["source_port"])
+    for packet, leg, number, lost in ((near, "a", 54, 6), (far, "b1", 60, 0)):
+        report = json.loads(packet["payload"])
+        assert (report["leg"], report["sender_information"]["packets"]) == (leg, number)
+        assert report["report_blocks"][0]["packets_lost"] == lost
+    assert (near["source"], near["source_port"]) == (f"{network}.3", 16400)
+    words = [each["payload"].decode().split(": ", 1)[1].split()[0] for each in of(collector, 100)]
+    assert words == ["trunk", "rings", "answered", "ended"]
+
+
+def shown(collector: Collector, network: str) -> dict[bytes, int]:
+    """How messages of the switch begin -> the port of audio that the last of them has shown."""
+    found = {}
+    for packet in of(collector, 1):
+        port = re.search(rb"m=audio (\d+)", packet["payload"])
+        if port is not None and packet["source"] == f"{network}.1":
+            first = packet["payload"].split(b"\r\n")[0]
+            found[first[:11] if first.startswith(b"SIP/") else first.split()[0]] = int(port[1])
+    return found
+
+
+def of(collector: Collector, kind: int) -> list[dict]:
+    """The packets of a kind, of what it has got until now."""
+    return [packet for packet in list(collector.packets) if packet["kind"] == kind]

@@ -2,8 +2,6 @@
 outlives a restart of the switch, and everybody can use it."""
 
 import re
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import do_without
 from pages import AXE, Scene, faults
-from phones import claimed_network
+from phones import Talker, claimed_network
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.peer("chromium", "sipp")
@@ -92,23 +90,6 @@ def port_in(page: Page, message: str) -> int:
     page.get_by_role("button", name=message, exact=False).last.press("Enter")
     shown = page.locator(".message pre").inner_text()
     return int(re.search(r"m=audio (\d+)", shown)[1])  # type: ignore[index]
-
-
-class Talker:
-    """Sends RTP from where SIPp has said that it would."""
-
-    def __init__(self, stack: ExitStack, own: tuple[str, int], to: tuple[str, int]) -> None:
-        self._socket = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        self._socket.bind(own)
-        self._to = to
-        self._number = 0
-
-    def say(self, *, lost: bool) -> None:
-        """Send a packet of 20 ms, unless it gets lost."""
-        self._number += 1
-        head = struct.pack("!BBHII", 0x80, 0, self._number, 160 * self._number, 7)
-        if not lost:
-            self._socket.sendto(head + b"\xff" * 160, self._to)
 
 
 def test_the_page_outlives_a_restart_of_the_switch(scene: Scene):
