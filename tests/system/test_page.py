@@ -1,6 +1,7 @@
 """The page of a running switch, in Chromium: SIPp calls are seen, looked into and hung up; the page
 outlives a restart of the switch, and everybody can use it."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -167,6 +168,48 @@ def test_what_an_operator_does(scene: Scene):
     page.get_by_role("button", name="Lift the ban of 203.0.113.0/24").click()
     page.get_by_role("dialog").get_by_role("button", name="Lift").click()
     page.get_by_text("Nobody is banned").wait_for()
+    assert quiet(scene), scene.noise
+
+
+def test_what_may_be_saved_and_charted(scene: Scene):
+    """A call's capture, picture and JSON come as files; what has ended is charted, by hour and
+    trunk, and told in figures."""
+    scene.callee()
+    scene.caller(2, 300).wait(20)
+    page = scene.look(scene.context())
+    page.goto(f"{scene.url}/#/records")
+    record = page.get_by_role("link", name="+4971155501")
+    expect(record).to_be_visible()
+    expect(page.locator("figure.chart canvas").first).to_be_visible()
+    page.get_by_text("The charts as figures").click()
+    expect(page.get_by_role("rowheader", name="carrier, out").first).to_be_visible()
+    record.click()
+    page.locator(".arrow").first.wait_for()
+    saved = {}
+    for kind in ("pcap", "SVG", "JSON"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Save {kind}").click()
+        saved[kind] = download.value.path().read_bytes()
+        assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+    assert saved["pcap"][:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x0a\x0d\x0d\x0a")
+    assert b"<svg" in saved["SVG"][:200]
+    assert json.loads(saved["JSON"])["record"]["status"] == 200
+    assert quiet(scene), scene.noise
+
+
+def test_a_call_is_transferred(scene: Scene):
+    """To whom the form says: the ladder shows that he is called."""
+    scene.callee()
+    scene.caller(1, 60_000)
+    page = scene.look(scene.context(), "operate")
+    page.goto(f"{scene.url}/#/calls")
+    page.locator("tr.talking th a").click()
+    page.get_by_role("button", name="Transfer").click()
+    dialogue = page.get_by_role("dialog", name="Transfer this call")
+    dialogue.get_by_label("To a number, name or SIP URI").fill("4988")
+    dialogue.get_by_role("button", name="Transfer").click()
+    expect(page.get_by_text("Being transferred to 4988.")).to_be_visible()
+    expect(page.get_by_role("button", name="INVITE sip:4988", exact=False).first).to_be_visible()
     assert quiet(scene), scene.noise
 
 
