@@ -1,7 +1,8 @@
 """One side of one call, at a test phone: a dialog as RFC 3261 section 12 has it. Pure."""
 
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
@@ -231,7 +232,8 @@ class Line:
             self._refresh(request)
             body = self.described if request.body else b""
         elif method == "NOTIFY" and request.content_type == "message/sipfrag":
-            self.outcomes.append(int(request.body.split()[1]))
+            fragment = _FRAGMENT.match(request.body)  # of whoever sent it, be it rubbish
+            self.outcomes += [int(fragment[1])] if fragment else []
         if method == "BYE" and request.to.tag == self.tag:
             self.over = True
         if status:
@@ -323,5 +325,7 @@ class Line:
         )
 
 
+#: How a sipfrag of a response begins (RFC 3420).
+_FRAGMENT: Final = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})\b")
 #: What says that a body is a piece of a SIP message (RFC 3420).
 FRAGMENT: Field = ("Content-Type", "message/sipfrag;version=2.0")
