@@ -281,7 +281,8 @@ def _is_at(target: Uri, flow: Flow) -> bool:
 
 
 def _target(message: Message) -> str:
-    """The URI in a message's Contact, or "" without one.
+    """The URI in a message's Contact, or "" without one; what it has of header fields may not stand
+    in a Request-URI (RFC 3261 19.1.1).
 
     :raises SipSyntaxError: when there are several, or it cannot be read.
     """
@@ -290,7 +291,8 @@ def _target(message: Message) -> str:
         return ""
     if len(contacts) > 1:
         raise SipSyntaxError("Several Contacts", header="Contact")
-    return str(contacts[0].uri)
+    uri = contacts[0].uri
+    return str(attrs.evolve(uri, headers={}) if uri.headers else uri)
 
 
 def behind_nat(message: Message, flow: Flow) -> bool:

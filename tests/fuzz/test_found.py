@@ -36,6 +36,24 @@ def test_a_late_2xx_whose_cseq_nothing_can_follow_is_dropped():
         assert [request.method for request in bob.unread] == ["ACK", "BYE"]
 
 
+def test_header_fields_of_a_contact_stand_in_no_request_uri():
+    """Neither of a call nor of a subscription (RFC 3261 19.1.1)."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        uri = alice.contact.strip("<>")
+        alice.private = f"<{uri}?Route=%3Csip:evil.example.com%3E>"
+        watcher = alice.dial("bob")
+        watcher.request("SUBSCRIBE", [("Event", "dialog"), ("Expires", "60")])
+        stage.run(1)
+        bob.answers(180, 200)
+        alice.call("bob")
+        bob.hang_up()
+        stage.run(1)
+        sent = [each.data for each in stage.network.log if each.to == (alice.host, alice.port)]
+        found = {tuple(data.split()[:2]) for data in sent if data.startswith((b"NOTIFY", b"BYE"))}
+        assert found == {(b"NOTIFY", uri.encode()), (b"BYE", uri.encode())}
+
+
 def test_max_forwards_never_falls_below_nothing():
     """A request within a call whose hops are used up goes no further than to the other side, and
     says so in digits (RFC 3261 20.22)."""
