@@ -19,7 +19,7 @@ from softswitch.flow import SECURE, WEBSOCKETS, Flow
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Message, Request, Response
-from softswitch.sip.uri import Uri
+from softswitch.sip.uri import Uri, addressed
 
 DialogKey = tuple[str, str, str]
 
@@ -110,7 +110,7 @@ class Dialog:
             local=response.get("From") or "",
             remote="",
             contact="",
-            remote_target=str(response.to.uri),
+            remote_target=addressed(str(response.to.uri)),
             flow=flow,
         )
 
@@ -281,8 +281,7 @@ def _is_at(target: Uri, flow: Flow) -> bool:
 
 
 def _target(message: Message) -> str:
-    """The URI in a message's Contact, or "" without one; what it has of header fields may not stand
-    in a Request-URI (RFC 3261 19.1.1).
+    """The URI in a message's Contact, or "" without one.
 
     :raises SipSyntaxError: when there are several, or it cannot be read.
     """
@@ -291,8 +290,7 @@ def _target(message: Message) -> str:
         return ""
     if len(contacts) > 1:
         raise SipSyntaxError("Several Contacts", header="Contact")
-    uri = contacts[0].uri
-    return str(attrs.evolve(uri, headers={}) if uri.headers else uri)
+    return addressed(str(contacts[0].uri))
 
 
 def behind_nat(message: Message, flow: Flow) -> bool:

@@ -7,6 +7,7 @@ import attrs
 from softswitch.flow import Flow
 from softswitch.plugin.views import BindingView
 from softswitch.registrar.bindings import Binding, Bindings
+from softswitch.sip.uri import addressed
 
 
 class Whereabouts:
@@ -29,7 +30,9 @@ class Whereabouts:
         if not binding.reg_id:
             return view
         others = self._bindings.spare(binding)
-        spare = [(each.contact, each.flow) for each in others if self._is_alive(each.flow)]
+        spare = [
+            (addressed(each.contact), each.flow) for each in others if self._is_alive(each.flow)
+        ]
         return attrs.evolve(view, spare=tuple(spare))
 
     def registered_on(self, flow: Flow) -> list[BindingView]:
@@ -51,7 +54,7 @@ def _view(binding: Binding) -> BindingView:
     grant = binding.grant
     return BindingView(
         binding.aor,
-        binding.contact,
+        addressed(binding.contact),
         binding.flow,
         binding.q,
         binding.expires_at,

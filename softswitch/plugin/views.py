@@ -159,7 +159,7 @@ class BindingView:
     """One contact of an address of record, as registered (RFC 3261 10).
 
     :ivar aor: address of record, ``user@domain``.
-    :ivar contact: the contact's URI as the phone wrote it.
+    :ivar contact: the contact's URI as the phone wrote it, but for header fields.
     :ivar flow: the flow on which it registered; a closed one is not shown at all. None where
         only the URI is known.
     :ivar q: preference, 0.0 to 1.0.

@@ -25,7 +25,7 @@ from softswitch.registrar.bindings import Binding, Bindings, Change
 from softswitch.sip import compose
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request, Response
-from softswitch.sip.uri import Uri
+from softswitch.sip.uri import Uri, addressed
 from softswitch.transaction.client import Client
 from softswitch.transaction.invite_client import InviteClient
 from softswitch.transaction.layer import TransactionLayer
@@ -220,7 +220,7 @@ class KeepAlive:
     def _ask(self, place: Place, kept: Kept) -> None:
         if kept.asked and self._missed(place, kept):
             return
-        flow, uri = place
+        flow, uri = place[0], addressed(place[1])
         us = self._contact("", flow)
         kept.asked = call_id = compose.new_call_id(NameAddr.parse(us).uri.host)
         fields = [

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from softswitch.errors import SipSyntaxError
 
@@ -184,6 +184,16 @@ def _parse_tel(rest: str) -> Uri:
         raise SipSyntaxError("Bad tel URI")
     number, params = match.groups()
     return Uri("tel", number, params=_parse_params(params) if params else {})
+
+
+def addressed(text: str) -> str:
+    """A URI as requests bear it that go there: without the header fields that it may have in a
+    Contact, but not in a Request-URI (RFC 3261 19.1.1).
+
+    :raises SipSyntaxError: it is none.
+    """
+    uri = Uri.parse(text) if "?" in text else None
+    return str(evolve(uri, headers={})) if uri is not None and uri.headers else text
 
 
 def _parse_params(text: str) -> dict[str, str | None]:

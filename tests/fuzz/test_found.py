@@ -97,3 +97,21 @@ def test_a_tag_that_says_nothing_gets_no_second_one():
                 value = (request.get(name) or "").partition(";tag")[0]
                 alice.send(request.replaced(name, [value + tag]))
                 assert stage.network.log[-1].data.startswith(f"SIP/2.0 400 Bad {name}\r\n".encode())
+
+
+def test_header_fields_of_a_registered_contact_stand_in_no_request_uri():
+    """Neither of a call nor of what asks whether the phone is still there; its 200 lists it as it
+    wrote it (RFC 3261 10.3)."""
+    with Stage({"registration": {"keep_alive": "options"}}) as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        alice.register(0)
+        alice.private = "<sip:alice@10.9.9.9?Subject=hi&Route=%3Csip:evil.example.com%3E>"
+        alice.register()
+        alice.answers(486)
+        bob.call("alice")
+        stage.run(60)
+        sent = [each.data for each in stage.network.log if each.to == (alice.host, alice.port)]
+        assert any(b"10.9.9.9?Subject=hi&" in data for data in sent)
+        starts = [data.split(b"\r\n")[0] for data in sent if not data.startswith(b"SIP/2.0")]
+        assert {start.split()[0] for start in starts} >= {b"INVITE", b"OPTIONS"}
+        assert not any(b"?" in start for start in starts)
