@@ -28,7 +28,9 @@ from softswitch.scope import Scope
 from softswitch.sip import compose, forks
 from softswitch.sip.forks import BREADTH, breadth, shares
 from softswitch.sip.message import Field, Message, Request, Response
+from softswitch.sip.uri import Uri
 from softswitch.transaction.server import Server
+from softswitch.trunk.tolls import REFUSED, Refusal
 from softswitch.trunk.traffic import OUT_OF_ORDER
 from softswitch.wheel import Timer
 
@@ -246,6 +248,11 @@ class Errand:
         ):
             self.failed(number, 503, "", None)
             return
+        refusal = self._is_barred(trial.target, flow) if request.method == "MESSAGE" else None
+        if refusal is not None:
+            refused = compose.response(request, refusal.status, fields=[REFUSED])
+            self.failed(number, refusal.status, "", refused)
+            return
         trial.dialog, fields = self._outgoing(trial.target, flow)
         fields += forks.fields(request, trial.breadth)
         terms = terms_of(self.shared, request, self.transaction.flow, flow)
@@ -256,6 +263,11 @@ class Errand:
             self.failed(number, error.status, error.reason, None)
         else:
             self.send(number, trial.target, trial.dialog, fields, body)
+
+    def _is_barred(self, target: Target, flow: Flow) -> Refusal | None:
+        """Whether a message, which may cost as a call does, may not go there."""
+        called = self.data.request.request_uri.user, Uri.parse(target.uri).user
+        return self.shared.traffic.bars(target, flow.remote_host, called, self.data.identity)
 
     def send(
         self, number: int, target: Target, dialog: Dialog, fields: list[Field], body: bytes

@@ -47,6 +47,7 @@ from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.server import Screened, Server
 from softswitch.transport.domains import Domains
 from softswitch.transport.layer import Destination, TransportLayer
+from softswitch.trunk.tolls import REFUSED
 from softswitch.trunk.traffic import OUT_OF_ORDER, Traffic
 from softswitch.wheel import Clock
 
@@ -181,6 +182,8 @@ class Forwarder:
         if refusal is None and not decision.targets:
             refusal = self.traffic.no_trunk_status, None, [OUT_OF_ORDER]
         targets = sips.reachable(request, decision.targets)
+        if refusal is None and request.method == "MESSAGE":
+            targets, refusal = self._unbarred(request, targets, identity)
         if refusal is None and not targets:
             refusal = 480, None, [sips.NOT_ALLOWED]
         if refusal is not None:
@@ -191,6 +194,21 @@ class Forwarder:
             identity.kind in REGISTERED or _behind_nat(request, flow)
         )
         context.begin(steps(_distinct(targets)))
+
+    def _unbarred(
+        self, request: Request, targets: Sequence[Target], who: Identity
+    ) -> tuple[Sequence[Target], _Refusal | None]:
+        """Those to which a message may go, which may cost as a call does; else why to none."""
+        free: list[Target] = []
+        refusal: _Refusal | None = None
+        for target in targets:
+            called = request.request_uri.user, Uri.parse(target.uri).user
+            barred = self.traffic.bars(target, "", called, who)
+            if barred is None:
+                free.append(target)
+            else:
+                refusal = barred.status, None, [REFUSED]
+        return free, None if free else refusal
 
     def shut(self) -> None:
         """The switch stops: answer what waits, and complete the records."""

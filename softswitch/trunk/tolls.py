@@ -132,11 +132,7 @@ class Tolls:
         rules = self.rules
         if rules is None:
             return ""
-        kind, name = out.kind, out.name
-        for by in out.forwarded_by:
-            if payer := rules.payer(by):
-                kind, name = "user", payer
-                break
+        kind, name = _payer(rules, out)
         limits = rules.limits(kind, name)
         if limits is None:
             return ""
@@ -156,9 +152,7 @@ class Tolls:
                 meter = self._meters[holder] = Meter()
             meter.limits = each
             if meter.blocked_until > now:
-                said = datetime.fromtimestamp(meter.blocked_until, UTC).isoformat(" ", "seconds")
-                limit = f"blocked until {said} ({meter.why})"
-                return self._refuse(rules, holder, limit, meter.blocked_until)
+                return self._refuse_blocked(rules, holder, meter)
             if each.spend_per_day:
                 self._settle(holder, now)
             limit, blocks = meter.broken(out.call, number, again, now)
@@ -179,6 +173,26 @@ class Tolls:
                 self._meters[holder].count(number, now)
             self.changed(holder)
         return name
+
+    def bars(self, out: Outgoing) -> Refusal | None:
+        """What stands against something that is no call, such as a MESSAGE: where it goes is
+        closed, or who pays is blocked. It is counted nowhere."""
+        rules = self.rules
+        kind, name = ("", "") if rules is None else _payer(rules, out)
+        limits = None if rules is None else rules.limits(kind, name)
+        if rules is None or limits is None:
+            return None
+        account, now = f"{kind} {name}", self._now()
+        _, which = rules.destinations.called(
+            out.trunk, out.number, out.dialled, out.numbering, out.home
+        )
+        if which in limits.closed:
+            return self._refuse(rules, account, f"closed {which}")
+        for holder in (account, f"{account} {which}"):
+            meter = self._meters.get(holder)
+            if meter is not None and meter.blocked_until > now:
+                return self._refuse_blocked(rules, holder, meter)
+        return None
 
     def answered(self, name: str) -> None:
         """Who was called has answered: from now on it costs, and lasts; harmless for no run."""
@@ -263,6 +277,11 @@ class Tolls:
         self.refused(refusal)
         return refusal
 
+    def _refuse_blocked(self, rules: TollRules, holder: str, meter: Meter) -> Refusal:
+        until = datetime.fromtimestamp(meter.blocked_until, UTC).isoformat(" ", "seconds")
+        limit = f"blocked until {until} ({meter.why})"
+        return self._refuse(rules, holder, limit, meter.blocked_until)
+
     def _block(self, holder: str, why: str, now: float) -> None:
         """A limit was reached that blocks."""
         meter = self._meters[holder]
@@ -331,3 +350,11 @@ class Tolls:
             for meter in self._meters.values():
                 meter.shift(back)
         return now
+
+
+def _payer(rules: TollRules, out: Outgoing) -> tuple[str, str]:
+    """Kind and name of whoever pays."""
+    for by in out.forwarded_by:
+        if payer := rules.payer(by):
+            return "user", payer
+    return out.kind, out.name

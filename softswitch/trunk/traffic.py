@@ -154,6 +154,22 @@ class Traffic:
         )
         return self.tolls.take(out, counted)
 
+    def bars(
+        self, target: Target, host: str, dialled: tuple[str | None, str | None], who: Identity
+    ) -> Refusal | None:
+        """Why something that is no call may not go out to a target, see ``Tolls.bars``; the rest as
+        in ``charge``."""
+        trunk = self.named(target.trunk) if target.trunk else self._trunks.at(host)
+        if self.tolls is None or trunk is None:
+            return None
+        if is_emergency(trunk.state.around.emergency, *dialled):
+            return None
+        asked, told = dialled
+        numbering, home = trunk.numbering, trunk.home
+        return self.tolls.bars(
+            Outgoing(who.kind, who.name, (), "", told, asked, trunk.name, numbering, home)
+        )
+
     def answered(self, toll: str) -> None:
         """Whoever was called at somebody's expense has answered; nothing where it is nobody's."""
         if toll and self.tolls is not None:

@@ -488,6 +488,30 @@ def test_what_the_proxy_forwards_has_the_same_limits(stage):
     ]
 
 
+def texts(phone, number):
+    """The answer to a MESSAGE."""
+    line = phone.dial(number)
+    line.request("MESSAGE", [("Content-Type", "text/plain")], b"hello")
+    phone.settle()
+    return line.final
+
+
+@pytest.mark.parametrize("plug_ins", [(), (Forwards(),)])
+def test_a_message_goes_where_a_call_may(stage, plug_ins):
+    """To no closed class, and not from who is blocked; it is counted nowhere, and costs nobody a
+    block. Among users it goes as ever."""
+    _, alice, bob, carrier = stage({"per_minute": 2}, plug_ins=plug_ins)
+    bob.answers["MESSAGE"] = carrier.answers["MESSAGE"] = 200
+    assert [texts(alice, number) for number in (ABROAD, PREMIUM)] == [403, 403]
+    assert not carrier.requests
+    assert [texts(alice, HOME) for _ in range(5)] == [200] * 5
+    assert len(carrier.requests) == 5
+    assert [brief(alice, carrier, number) for number in (HOME, HOME, OTHER)] == [200, 200, 403]
+    assert [texts(alice, number) for number in (HOME, EMERGENCY)] == [403, 200]
+    if not plug_ins:
+        assert texts(alice, "bob") == 200
+
+
 def test_counters_outlive_the_switch(stage):
     """What was counted, spent and blocked when it was written down counts in the next one; a call
     that ran is paid for until then."""
