@@ -213,6 +213,30 @@ def test_a_call_is_transferred(scene: Scene):
     assert quiet(scene), scene.noise
 
 
+@pytest.mark.alone
+def test_two_thousand_calls(scene: Scene):
+    """As many as a busy office has: they are counted, paged and searched, one among them is looked
+    into and hung up, and the figures move on."""
+    scene.callee()
+    page = scene.look(scene.context())
+    page.set_default_timeout(60_000)
+    page.goto(f"{scene.url}/#/calls")
+    scene.caller(2000, 180_000, rate=100)
+    expect(page.get_by_text("2,000 calls go on", exact=False)).to_be_visible(timeout=120_000)
+    shown = page.locator("tr.talking").count()
+    assert 0 < shown < 2000
+    page.get_by_label("Number, name or trunk").fill("+4971155501234")
+    expect(page.locator("tr.talking")).to_have_count(1)
+    page.locator("tr.talking th a").click()
+    page.locator(".arrow").first.wait_for()
+    page.get_by_role("button", name="Hang up").click()
+    page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
+    expect(page.locator(".lead")).to_contain_text("Ended")
+    page.goto(f"{scene.url}/#/now")
+    expect(page.get_by_text("1,999", exact=True).first).to_be_visible()
+    assert quiet(scene), scene.noise
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_everybody_can_use_it(scene: Scene, size: str, scheme: str):
