@@ -4,8 +4,10 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
+from struct import pack
 
-from pages import Scene
+from pages import Scene, port_in
 from phones import claimed_network
 from playwright.sync_api import Page
 
@@ -15,13 +17,25 @@ SHOWN = {"calls": {"x": 0, "y": 0, "width": 1280, "height": 640}}
 NARROW = {"width": 360, "height": 740}
 
 
-def visit(page: Page, view: str) -> None:
-    """Show a view, and let it come to rest."""
+def visit(page: Page, view: str, sides: dict[str, tuple[str, socket]]) -> None:
+    """Show a view, and let it come to rest.
+
+    :param sides: how the message begins that shows whereto a side talks -> and whence, in a call.
+    """
     if view == "call":
         page.goto(page.url.partition("#")[0] + "#/calls")
-        page.locator("tr.talking th a").nth(4).click()
+        page.locator("tr.talking th a").nth(2).click()
+        page.locator(".arrow").first.wait_for()
+        ways = [(side, (here, port_in(page, name))) for name, (here, side) in sides.items()]
         page.locator(".arrow").first.click()
-    elif view == "failed":
+        for number in range(250):
+            for side, to in ways:
+                packet = pack("!BBHII", 0x80, 0, number, 160 * number, 7) + b"\xff" * 160
+                if number % 40 != 20 or side is not ways[0][0]:
+                    side.sendto(packet, to)
+            page.wait_for_timeout(20)
+        return
+    if view == "failed":
         page.goto(page.url.partition("#")[0] + "#/records?status=5xx")
         page.locator("tbody th a").first.click()
         page.locator(".arrow.bad").first.click()
@@ -38,12 +52,17 @@ def main(folder: Path) -> None:
         tempfile.TemporaryDirectory() as state,
         claimed_network() as network,
     ):
-        scene = Scene(Path(state), network, stack.callback)
+        scene = Scene(Path(state), network, stack.callback, media="relay")
+        sides = {}
+        for name, number, port in (("200 OK", 2, 16400), ("INVITE sip:", 3, 16500)):
+            side = stack.enter_context(socket(AF_INET, SOCK_DGRAM))
+            side.bind((f"{network}.{number}", port))
+            sides[name] = f"{network}.1", side
         scene.callee(rings=2500)
         scene.refuser(503, "Service Unavailable")
         scene.register("alice", "bob", "carol")
         scene.caller(6, 1000, service="8610").wait(20)
-        scene.caller(300, 7_000, rate=2, name="Reception")
+        scene.caller(300, 12_000, rate=2, name="Reception")
         looks = {
             (size, scheme): scene.look(
                 scene.context(viewport=WIDE if size == "wide" else NARROW, color_scheme=scheme)
@@ -67,7 +86,7 @@ def main(folder: Path) -> None:
                     continue
                 if end == "-narrow" and view not in ("now", "calls", "call"):
                     continue
-                visit(page, view)
+                visit(page, view, sides)
                 clip = SHOWN.get(view) if size == "wide" else None
                 page.screenshot(path=folder / f"page-{view}{end}.png", clip=clip)
         print(scene.noise)

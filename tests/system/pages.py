@@ -1,5 +1,6 @@
 """A running switch whose page is looked at: SIPp calls through it, Chromium shows it."""
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -205,6 +206,13 @@ def faults(page: Page) -> list[str]:
         if each["impact"] in ("serious", "critical")
         for node in each["nodes"]
     ]
+
+
+def port_in(page: Page, message: str) -> int:
+    """The port of audio that the switch has shown in the last message of that name."""
+    page.get_by_role("button", name=message, exact=False).last.press("Enter")
+    shown = page.locator(".message pre").inner_text()
+    return int(re.search(r"m=audio (\d+)", shown)[1])  # type: ignore[index]
 
 
 def open_scene(folder: Path, network: str) -> tuple[Scene, ExitStack]:

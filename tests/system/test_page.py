@@ -2,16 +2,15 @@
 outlives a restart of the switch, and everybody can use it."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from conftest import do_without
-from pages import AXE, Scene, faults
+from pages import AXE, Scene, faults, port_in
 from phones import Talker, claimed_network
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.peer("chromium", "sipp")
 
@@ -84,13 +83,6 @@ def test_how_a_call_sounds(tmp_path: Path):
         expect(callee).to_contain_text("From b1 audio PCMU")
         expect(callee).to_contain_text("4.4")
         assert quiet(scene), scene.noise
-
-
-def port_in(page: Page, message: str) -> int:
-    """The port of audio that the switch has shown in the last message of that name."""
-    page.get_by_role("button", name=message, exact=False).last.press("Enter")
-    shown = page.locator(".message pre").inner_text()
-    return int(re.search(r"m=audio (\d+)", shown)[1])  # type: ignore[index]
 
 
 def test_the_page_outlives_a_restart_of_the_switch(scene: Scene):

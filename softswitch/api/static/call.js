@@ -242,12 +242,12 @@ class Call {
 
   _ofLive({ summary, legs, attempts, silences, recording, transfer, mended }) {
     return [
+      box("Media", silences.map(silence), summary.answered ? this._sound : make("p", {}, "Nobody has answered yet.")),
       box("This call", facts(
         fact("From", summary.caller), fact("To", summary.called),
         fact("Who", `${summary.identity_kind} ${summary.identity}`), fact("Trunk", summary.trunk),
         fact("Rang", moment(summary.ringing)), fact("Answered", moment(summary.answered)),
         fact("Recorded in", recording), fact("Transfer", transfer), fact("Mended", mended?.join(", ")))),
-      box("Media", silences.map(silence), summary.answered ? this._sound : make("p", {}, "Nobody has answered yet.")),
       box("Legs", legs.map((leg) => make("p", {}, make("b", {}, leg.name), ` ${leg.peer || short(leg.remote)}, ${leg.life}, ${leg.address}`))),
       tries(attempts),
     ];
