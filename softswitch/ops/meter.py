@@ -7,8 +7,8 @@ of prometheus_client's takes a lock and some microseconds, and a call has fiftee
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -171,36 +171,31 @@ class Meter(Observer, Collector):
         calls.add_metric(["ringing"], self._ringing)
         calls.add_metric(["talking"], self._talking)
         yield calls
-        ended = CounterMetricFamily(
-            "softswitch_calls_ended",
+        yield _counters(
+            "calls_ended",
             "Calls that have ended, by where they came from (a trunk, or a kind of peer), "
             "what came of them and who hung up.",
-            labels=["origin", "result", "hung_up"],
+            ["origin", "result", "hung_up"],
+            self._ended,
         )
-        attempts = CounterMetricFamily(
-            "softswitch_attempts",
+        yield _counters(
+            "attempts",
             'Targets that were tried, by trunk ("" for none) and what came of them.',
-            labels=["trunk", "result"],
+            ["trunk", "result"],
+            self._attempts,
         )
-        packets = CounterMetricFamily(
-            "softswitch_rtp_packets",
+        yield _counters(
+            "rtp_packets",
             "RTP packets of calls that have ended, by what became of them.",
-            labels=["fate"],
+            ["fate"],
+            {(fate,): number for fate, number in self._packets.items()},
         )
-        silences = CounterMetricFamily(
-            "softswitch_legs_not_heard",
+        yield _counters(
+            "legs_not_heard",
             "Legs of answered calls that the other side did not hear, by cause.",
-            labels=["cause"],
+            ["cause"],
+            {(cause,): number for cause, number in self._silences.items()},
         )
-        for outcome, number in self._ended.items():
-            ended.add_metric(outcome, number)
-        for place, number in self._attempts.items():
-            attempts.add_metric(place, number)
-        for fate, number in self._packets.items():
-            packets.add_metric([fate], number)
-        for cause, number in self._silences.items():
-            silences.add_metric([cause], number)
-        yield from (ended, attempts, packets, silences)
         yield CounterMetricFamily(
             "softswitch_calls_limited", "Calls that a limit has turned away.", self._limited
         )
@@ -222,3 +217,13 @@ class Meter(Observer, Collector):
             ),
         ):
             yield found.family(f"softswitch_{name}", meaning)
+
+
+def _counters(
+    name: str, meaning: str, labels: Sequence[str], counts: Mapping[Any, float]
+) -> Metric:
+    """What was counted by the values of these labels."""
+    family = CounterMetricFamily(f"softswitch_{name}", meaning, labels=labels)
+    for values, number in counts.items():
+        family.add_metric(values, number)
+    return family

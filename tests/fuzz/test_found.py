@@ -1,21 +1,28 @@
 """What the fuzzers have found in the whole switch, case by case."""
 
 from softswitch.sip import compose
+from softswitch.sip.message import Response
+from softswitch.testing.phone import Phone
 from softswitch.testing.stage import Stage
+
+
+def late(stage: Stage) -> tuple[Phone, Response]:
+    """Bob has refused a call, and a 2xx of his for it is still to come."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    bob.refuse(486)
+    invite = bob.line.invite
+    assert invite is not None
+    bob.unread.clear()
+    return bob, compose.response(invite, 200, to_tag="x", fields=[("Contact", bob.contact)])
 
 
 def test_a_late_2xx_with_another_from_than_ours_is_dropped():
     """A fork's answer must be acknowledged and ended (RFC 3261 13.2.2.4); but not where its From,
     which is ours, cannot even be read: then nobody knows to which dialog it belongs."""
     with Stage() as stage:
-        alice, bob = stage.phone("alice"), stage.phone("bob")
-        alice.call("bob")
-        bob.refuse(486)
-        invite = bob.line.invite
-        assert invite is not None
-        answer = compose.response(invite, 200, to_tag="x", fields=[("Contact", bob.contact)])
-        bob.unread.clear()
-        bob.send(answer.replaced("From", [f"{invite.get('From')};;"]))
+        bob, answer = late(stage)
+        bob.send(answer.replaced("From", [f"{answer.get('From')};;"]))
         assert bob.unread == []
 
 
@@ -23,13 +30,7 @@ def test_a_late_2xx_whose_cseq_nothing_can_follow_is_dropped():
     """A CSeq is less than 2^31 (RFC 3261 8.1.1.5), and that of the BYE would be no more; no INVITE
     of ours had the one before."""
     with Stage() as stage:
-        alice, bob = stage.phone("alice"), stage.phone("bob")
-        alice.call("bob")
-        bob.refuse(486)
-        invite = bob.line.invite
-        assert invite is not None
-        answer = compose.response(invite, 200, to_tag="x", fields=[("Contact", bob.contact)])
-        bob.unread.clear()
+        bob, answer = late(stage)
         bob.send(answer.replaced("CSeq", [f"{2**31 - 1} INVITE"]))
         assert bob.unread == []
         bob.send(answer)

@@ -4,11 +4,9 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from socket import AF_INET, SOCK_DGRAM, socket
-from struct import pack
 
 from pages import Scene, port_in
-from phones import claimed_network
+from phones import Talker, claimed_network
 from playwright.sync_api import Page
 
 WIDE = {"width": 1280, "height": 800}
@@ -17,23 +15,22 @@ SHOWN = {"calls": {"x": 0, "y": 0, "width": 1280, "height": 640}}
 NARROW = {"width": 360, "height": 740}
 
 
-def visit(page: Page, view: str, sides: dict[str, tuple[str, socket]]) -> None:
-    """Show a view, and let it come to rest.
-
-    :param sides: how the message begins that shows whereto a side talks -> and whence, in a call.
-    """
+def visit(page: Page, view: str, network: str) -> None:
+    """Show a view, and let it come to rest; in the call that is shown both sides talk."""
     if view == "call":
         page.goto(page.url.partition("#")[0] + "#/calls")
         page.locator("tr.talking th a").nth(2).click()
         page.locator(".arrow").first.wait_for()
-        ways = [(side, (here, port_in(page, name))) for name, (here, side) in sides.items()]
-        page.locator(".arrow").first.click()
-        for number in range(250):
-            for side, to in ways:
-                packet = pack("!BBHII", 0x80, 0, number, 160 * number, 7) + b"\xff" * 160
-                if number % 40 != 20 or side is not ways[0][0]:
-                    side.sendto(packet, to)
-            page.wait_for_timeout(20)
+        with ExitStack() as stack:
+            talkers = [
+                Talker(stack, (f"{network}.{host}", port), (f"{network}.1", port_in(page, message)))
+                for host, port, message in ((2, 16400, "200 OK"), (3, 16500, "INVITE sip:"))
+            ]
+            page.locator(".arrow").first.click()
+            for number in range(250):
+                for talker in talkers:
+                    talker.say(lost=talker is talkers[0] and number % 40 == 20)
+                page.wait_for_timeout(20)
         return
     if view == "failed":
         page.goto(page.url.partition("#")[0] + "#/records?status=5xx")
@@ -53,11 +50,6 @@ def main(folder: Path) -> None:
         claimed_network() as network,
     ):
         scene = Scene(Path(state), network, stack.callback, media="relay")
-        sides = {}
-        for name, number, port in (("200 OK", 2, 16400), ("INVITE sip:", 3, 16500)):
-            side = stack.enter_context(socket(AF_INET, SOCK_DGRAM))
-            side.bind((f"{network}.{number}", port))
-            sides[name] = f"{network}.1", side
         scene.callee(rings=2500)
         scene.refuser(503, "Service Unavailable")
         scene.register("alice", "bob", "carol")
@@ -86,7 +78,7 @@ def main(folder: Path) -> None:
                     continue
                 if end == "-narrow" and view not in ("now", "calls", "call"):
                     continue
-                visit(page, view, sides)
+                visit(page, view, network)
                 clip = SHOWN.get(view) if size == "wide" else None
                 page.screenshot(path=folder / f"page-{view}{end}.png", clip=clip)
         print(scene.noise)
