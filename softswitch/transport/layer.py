@@ -274,6 +274,9 @@ class TransportLayer:
             connection = self._connections.get(flow.serial)
             if connection is None:
                 raise TransportError("the connection has ended")
+            if len(data) > self.stream_limits.max_message:
+                # Its reader could but close the connection, on which others talk too.
+                raise TransportError(f"{len(data)} bytes: too large for max_message_stream")
             connection.send(data)
             return
         port = self._datagram_ports.get(flow.listener)

@@ -2,6 +2,7 @@
 
 from softswitch.sip import compose
 from softswitch.sip.message import Response
+from softswitch.sip.parser import STREAM_LIMITS
 from softswitch.testing.phone import Phone
 from softswitch.testing.stage import Stage
 
@@ -116,3 +117,24 @@ def test_header_fields_of_a_registered_contact_stand_in_no_request_uri():
         starts = [data.split(b"\r\n")[0] for data in sent if not data.startswith(b"SIP/2.0")]
         assert {start.split()[0] for start in starts} >= {b"INVITE", b"OPTIONS"}
         assert not any(b"?" in start for start in starts)
+
+
+def test_what_grows_too_large_on_its_way_leaves_the_callee_his_connection():
+    """Whoever reads it could but close the connection, on which others' calls go as well; its
+    sender hears 500, and the call goes on."""
+    most = STREAM_LIMITS.max_message
+    with Stage(transport="TCP") as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        bob.can()
+        alice.call("bob")
+        bob.answer()
+        connections = list(stage.house.transport.connections)
+        for room, status in ((0, 500), (1024, 200)):
+            fields = [("Info-Package", "x"), ("Content-Type", "x/y")]
+            size = most - room - len(alice.line.compose("INFO", fields).encode()) - 4
+            alice.line.request("INFO", fields, b"x" * size)
+            stage.run(1)
+            assert alice.line.final == status
+        assert list(stage.house.transport.connections) == connections
+        alice.hang_up()
+        assert alice.line.final == 200
