@@ -59,7 +59,7 @@ class Call(DataMachine):
         flow = transaction.flow
         tag = compose.new_tag()
         dialog = shared.answering(request, flow, tag, identity)
-        name = compose.new_tag()
+        name = compose.new_name()
         now, policy = shared.clock.seconds(), shared.policies.decided
         record = new_record(name, request, identity, policy, tag, now)
         self.data = CallData(id=name, invite=request, identity=identity, record=record)

@@ -293,7 +293,7 @@ class Switch:
 
         :param admitted_by: the policy that has said who calls; None where it has just done so.
         """
-        name, now = compose.new_tag(), self._shared.clock.seconds()
+        name, now = compose.new_name(), self._shared.clock.seconds()
         policy = self._shared.policies.decided if admitted_by is None else admitted_by
         record = new_record(name, request, identity, policy, tag, now)
         self._shared.observer.call_started(record)
