@@ -17,7 +17,7 @@ from softswitch.errors import ConfigError
 from softswitch.store.lines import Lines, open_to_append
 from softswitch.store.writer import Writer
 
-#: Seconds for which lines are gathered before they are written.
+#: Seconds between two writes, for which lines gather.
 GATHER_SECONDS: Final = 0.25
 
 

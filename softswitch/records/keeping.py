@@ -25,8 +25,8 @@ from softswitch.store.writer import Writer
 
 _log = Logger()
 
-#: Seconds for which records are gathered before they are written: a thread that wakes up for each
-#: of them costs the calls more than the writing does.
+#: Seconds between two writes, for which records gather: a thread that wakes up for each of them
+#: costs the calls more than the writing does.
 GATHER_SECONDS: Final = 0.5
 
 #: Records that are deleted in one transaction.

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Hashable, Sequence
 from itertools import islice
 from threading import Condition, Thread
+from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from twisted.logger import Logger
@@ -43,8 +44,8 @@ class Writer(Generic[Item]):
         could not write this one.
     :param name: what is written, for the log and the thread's name.
     :param limit: items that may wait; beyond it new ones are dropped.
-    :param gather: seconds to wait for company after the first item; a wake-up costs more than
-        a write.
+    :param gather: seconds from one write to the next at least; what comes meanwhile is written
+        together, for a wake-up costs more than a write.
     :param retry: seconds between attempts while the sink fails.
     """
 
@@ -66,6 +67,7 @@ class Writer(Generic[Item]):
         self._waiting: dict[Hashable, Item] = {}
         self._changed = Condition()
         self._closing = False
+        self._rests_until = 0.0
         self._thread: Thread | None = None
 
     def put(self, key: Hashable, item: Item) -> None:
@@ -122,6 +124,7 @@ class Writer(Generic[Item]):
                     for key, item in group.items():
                         if self._waiting[key] is item:
                             del self._waiting[key]
+            self._rests_until = monotonic() + (self._retry if failing else self._gather)
         self._sink.close()
 
     def _write(self, items: Sequence[Item]) -> None:
@@ -147,7 +150,7 @@ class Writer(Generic[Item]):
         with self._changed:
             if not failing:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
-            self._changed.wait_for(lambda: self._closing, self._retry if failing else self._gather)
+            self._changed.wait_for(lambda: self._closing, self._rests_until - monotonic())
             return bool(self._waiting)
 
     def _drop(self, count: int) -> None:

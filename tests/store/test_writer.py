@@ -83,6 +83,19 @@ def test_what_comes_during_a_write_goes_into_one_group():
     assert disk.groups == [[0], list(range(1, 100))]
 
 
+def test_what_comes_alone_is_written_at_once():
+    """A process that is killed loses nothing of a quiet time; what comes soon afterwards waits for
+    company."""
+    disk = Disk()
+    writer = Writer("numbers", disk, gather=10 * PATIENCE)
+    writer.put(0, 0)
+    assert disk.recovered.wait(PATIENCE)
+    for number in range(1, 100):
+        writer.put(number, number)
+    writer.close()
+    assert disk.groups == [[0], list(range(1, 100))]
+
+
 def test_an_item_that_waits_is_replaced_under_its_key():
     """The last word on a key is written, also when the key is being written just now."""
     disk = Disk()
