@@ -139,16 +139,16 @@ class Dialog:
             session_id=self.session_id,
         )
 
-    def established(self, response: Response, flow: Flow, *, anew: bool = False) -> None:
+    def established(self, response: Response, flow: Flow, *, anew: bool = True) -> None:
         """Take in the response that made or refreshed the dialog (RFC 3261 12.1.2, 12.2.1.2).
 
-        :param anew: whether it is the 2xx by which an early dialog is confirmed: its route set is
-            the one that counts (13.2.2.4).
+        :param anew: whether it makes the dialog, or confirms an early one: its tag and its route
+            set are those that count (13.2.2.4). Later ones change neither.
         :raises SipSyntaxError: when To, Contact or Record-Route cannot be read.
         """
         target = _target(response)
         routes = [str(route) for route in response.record_routes]
-        if anew or (not self.remote_tag and self.remote_cseq is None):
+        if anew:
             self.remote_tag = response.to.tag or ""
             self.remote = response.get("To") or ""
             self.route_set = routes[::-1]

@@ -54,7 +54,7 @@ def answered(session: "Exchange", response: Response, flow: Flow) -> None:
     dialog = data.dialog
     if data.early:
         dialog = data.early.get(response.to.tag or "", dialog)
-    dialog.established(response, flow, anew=True)
+    dialog.established(response, flow)
     data.early.pop(response.to.tag or "", None)
     data.dialog = dialog
     drop_all(session)

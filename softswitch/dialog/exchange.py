@@ -340,7 +340,7 @@ class Exchange(Side):
                     early.answered(self, response, requester.flow)
                 else:
                     with suppress(SipSyntaxError):  # it stays where it was
-                        data.dialog.established(response, requester.flow)
+                        data.dialog.established(response, requester.flow, anew=False)
             except SipSyntaxError as error:
                 early.take_down_fork(self, response, requester.flow)
                 self.fire(Event.REFUSED, 502, error.reason, None)

@@ -246,7 +246,7 @@ class Subscriber(DataMachine):
         data = self.data
         if response is not None and flow is not None and 200 <= status < 300:
             try:
-                data.dialog.established(response, flow)
+                data.dialog.established(response, flow, anew=not data.dialog.remote_tag)
             except SipSyntaxError as error:
                 status, reason, response = 502, error.reason, None
                 self.fire(Event.REFUSED)

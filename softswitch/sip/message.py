@@ -297,6 +297,17 @@ class Response(Message):
         self.body = body
         self._first = None
 
+    def judge(self, first: dict[str, str]) -> None:
+        """The same. Nobody can be told of a body whose Content-Type says nothing: it is left out,
+        lest it come to stand in a request of ours, which its receiver would refuse."""
+        Message.judge(self, first)
+        if "Content-Type" in first:
+            try:
+                _ = self.content_type
+            except SipSyntaxError:
+                self.body, self._first = b"", None
+                self.fields = [field for field in self.fields if field[0] != "Content-Type"]
+
     def start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
 

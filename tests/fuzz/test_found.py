@@ -138,3 +138,23 @@ def test_what_grows_too_large_on_its_way_leaves_the_callee_his_connection():
         assert list(stage.house.transport.connections) == connections
         alice.hang_up()
         assert alice.line.final == 200
+
+
+def test_a_tag_that_comes_late_leaves_the_dialog_as_it_was():
+    """Whoever answers without a tag, as of RFC 2543, is known by none for as long as the call
+    lasts (RFC 3261 12.2.1.2)."""
+    with Stage() as stage:
+        alice, bob = stage.phone("alice"), stage.phone("bob")
+        alice.call("bob")
+        invite = bob.line.invite
+        described = [("Contact", bob.contact), ("Content-Type", "application/sdp")]
+        answer = compose.response(invite, 200, fields=described, body=bob.line.described)
+        bob.send(answer)
+        bob.unread.clear()
+        alice.line.reinvite(alice.sdp(version=2))
+        again = bob.expect("INVITE")
+        assert again.to.tag is None
+        bob.send(compose.response(again, 200, to_tag="late", fields=described, body=answer.body))
+        assert bob.expect("ACK").to.tag is None
+        alice.hang_up()
+        assert bob.expect("BYE").to.tag is None

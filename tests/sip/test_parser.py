@@ -264,3 +264,15 @@ def test_as_many_fields_as_allowed_and_no_more():
 def test_rubbish_is_refused(data: bytes):
     """A keep-alive or a scan is no message."""
     assert refused(data).status in (400, 513)
+
+
+@pytest.mark.parametrize("kind", ["application", "/sdp", "x/;charset=utf-8"])
+def test_a_body_of_no_type_is_left_out_of_a_response(kind):
+    """It is told to nobody who would refuse it, as the receiver of an ACK with a late answer; of a
+    request its sender is told (RFC 3261 21.4.1)."""
+    rest = f"{VIA}\n{REST}\nContent-Type: {kind}\n\nv=0"
+    found = read(f"SIP/2.0 200 OK\n{rest}")
+    assert (found.body, found.get("Content-Type"), found.content_type) == (b"", None, None)
+    assert found.call_id == "c"
+    with pytest.raises(MessageSyntaxError, match="Bad Content-Type"):
+        read(f"{START}\n{rest}")
