@@ -166,14 +166,14 @@ class Call(DataMachine):
 
     def leg_hung_up(self, leg: Leg, request: Request | None, reason: str) -> None:
         """One side hung up or was found dead; a transferor may, and who is not talking yet."""
-        transfer, loan = self._transfer, self.data.loan
+        loan, transfer = self.data.loan, self._transfer
         if loan is not None and leg.name == loan.name:
             self._not_joined(480, reason)
-        elif transfer is None or transfer.over or leg.name != transfer.data.transferor:
+        elif transfer is None or not transfer.let_go(leg, self.legs.far_of(leg)):
             self.fire(Event.HUNG_UP, leg, request, reason)
         else:
-            transfer.data.gone = True
-            self.legs.unbridge(self.data.joined)
+            if not transfer.over:
+                self.legs.unbridge(self.data.joined)
             self.transferor_left(leg)
 
     def leg_recalled(self, leg: Leg) -> None:

@@ -144,6 +144,16 @@ class Transfer(DataMachine):
         """Whether it has succeeded or failed."""
         return self.data.state is State.OVER
 
+    def let_go(self, leg: Leg, far: Leg | None) -> bool:
+        """A leg has hung up: whether that is the transferor, who leaves the others to each other.
+
+        :param far: to whom it talks: once a transfer has failed it ends the call, as anybody does.
+        """
+        if leg.name != self.data.transferor or (self.over and far is not None):
+            return False
+        self.data.gone = True
+        return True
+
     @property
     def own_fields(self) -> list[Field]:
         """What the target's INVITE says of the transfer (RFC 3892, RFC 3891)."""

@@ -437,3 +437,32 @@ def test_a_trusted_caller_is_told_who_answers(make_stage):
         told = [response.get("P-Asserted-Identity") for response in line.responses[-2:]]
         assert told == (["<sip:bob@127.88.0.1>"] * 2 if trusted else [None, None])
         over(stage, line, bob.line)
+
+
+@pytest.mark.parametrize("wait", [0.05, 0.15, 0.25, 0.35, 0.6])
+def test_a_transferor_who_hangs_up_as_the_transfer_succeeds(three, wait):
+    """His BYE crosses the NOTIFY that tells him so, and is no word about those who talk now."""
+    stage, line, other, carol = three
+    other.refer(other.phone.uri("carol"))
+    carol.ring()
+    stage.run(1)
+    stage.network.delay = 0.1
+    carol.answer()
+    stage.run(wait)
+    other.request("BYE")
+    stage.run(5)
+    hear(stage, line, carol.line)
+    over(stage, line, carol.line)
+
+
+def test_a_transferor_who_never_answers_the_notify_may_hang_up_as_well(three):
+    """For up to 32 s it is still to come again."""
+    stage, line, other, carol = three
+    other.answers["NOTIFY"] = 0
+    other.refer(other.phone.uri("carol"))
+    carol.answer()
+    stage.run(1)
+    other.request("BYE")
+    stage.run(1)
+    hear(stage, line, carol.line)
+    over(stage, carol.line, line)
