@@ -334,15 +334,15 @@ class Exchange(Side):
         data = self.data
         tag = response.to.tag or ""
         if self.state in (State.OURS, State.GIVEN_UP) and data.dialog.remote_tag in ("", tag):
-            assert requester.flow is not None
+            flow = requester.heard_on
             try:
                 if data.life is Life.EARLY:
-                    early.answered(self, response, requester.flow)
+                    early.answered(self, response, flow)
                 else:
                     with suppress(SipSyntaxError):  # it stays where it was
-                        data.dialog.established(response, requester.flow, anew=False)
+                        data.dialog.established(response, flow, anew=False)
             except SipSyntaxError as error:
-                early.take_down_fork(self, response, requester.flow)
+                early.take_down_fork(self, response, flow)
                 self.fire(Event.REFUSED, 502, error.reason, None)
                 return
             data.invite_cseq = response.cseq.number
@@ -358,8 +358,7 @@ class Exchange(Side):
             return True
         data = self.data
         if data.life is Life.EARLY and tag not in data.early:
-            assert requester.flow is not None
-            early.open_dialog(self, tag, response, requester.flow)
+            early.open_dialog(self, tag, response, requester.heard_on)
         if response.get("RSeq") is not None and not reliable.is_news(self, tag, response):
             return False
         if response.status == 199:

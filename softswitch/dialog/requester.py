@@ -90,6 +90,12 @@ class Requester:
         self._transaction: ClientTransaction | None = None
         self._cancelled: list[Field] | None = None
 
+    @property
+    def heard_on(self) -> Flow:
+        """The flow on which the last response has come: the peer may have moved meanwhile."""
+        assert self._transaction is not None
+        return self._transaction.heard_on
+
     def start(self, request: Request) -> None:
         """Send ``request``, which the dialog built; with proof where one was challenged before."""
         dialog, credentials = self._dialog, self._credentials

@@ -41,12 +41,13 @@ class ClientTransaction(Transaction):
     """A request that we sent.
 
     :ivar user: who hears of the responses; ``UNHEARD`` once it has heard the last.
+    :ivar heard_on: the flow on which the last response has come; before it, where it is awaited.
     :ivar is_large: whether the request is too large for a datagram.
     :ivar narrow: of one that goes over TCP for that reason, the UDP flow and the request as it
         would go there; None for others, and once somebody has answered.
     """
 
-    __slots__ = ("_data", "is_large", "narrow", "user")
+    __slots__ = ("_data", "heard_on", "is_large", "narrow", "user")
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class ClientTransaction(Transaction):
         self._data = data
         self.is_large = len(data) > LARGEST
         self.narrow: tuple[Flow, Request] | None = None
+        self.heard_on = flow
         self.user = user
         self.scope = scope
         if scope is not None:
@@ -213,6 +215,7 @@ class Client(ClientTransaction):
         self._send()
 
     def received(self, response: Response, flow: Flow) -> None:
+        self.heard_on = flow
         self.fire(Event.PROVISIONAL if response.status < 200 else Event.FINAL, response)
 
     def _resend_soon(self) -> None:

@@ -84,6 +84,7 @@ class InviteClient(ClientTransaction):
             self.fire(Event.CANCEL, fields)
 
     def received(self, response: Response, flow: Flow) -> None:
+        self.heard_on = flow
         status = response.status
         if status < 200:
             self.fire(Event.PROVISIONAL, response)

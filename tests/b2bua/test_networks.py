@@ -333,3 +333,35 @@ def test_a_call_from_one_network_to_another(make_stage):
     assert b"c=IN IP6 fd00::1\r\n" in line.sdp
     alice.hang_up()
     assert first.line.over
+
+
+@pytest.mark.parametrize("private", ["", "<sip:bob@10.0.0.9:5060>"])
+def test_a_phone_that_moves_while_it_rings_is_answered_where_it_answers(make_stage, private):
+    """Its 200 comes from elsewhere than the INVITE went to: there go the ACK and the BYE."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    bob.private = private
+    bob.register()
+    alice.call("bob")
+    bob.ring()
+    bob.move(5070)
+    bob.register(again=True)
+    bob.answer()
+    alice.hang_up()
+    assert bob.line.methods == ["INVITE", "ACK", "BYE"]
+
+
+def test_a_phone_that_moves_while_it_is_invited_again_is_answered_where_it_answers(make_stage):
+    """Where it was heard last, not where the INVITE went."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    bob.can()
+    line = alice.call("bob")
+    bob.answer()
+    bob.answers["INVITE"] = 0
+    line.reinvite(alice.sdp(version=2))
+    bob.move(5070)
+    bob.line.request("INFO", [("Info-Package", "x")])
+    bob.line.respond(200, sdp=bob.sdp(version=2))
+    alice.hang_up()
+    assert bob.line.methods == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
