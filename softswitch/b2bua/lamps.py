@@ -2,7 +2,8 @@
 
 The document tells of the user's own dialogs as his phones see them. Each is the other end of a leg
 of ours, so that an INVITE with Replaces (RFC 3891) that names one finds that leg, and picks the
-call up.
+call up. Another name stands for the Call-ID: whoever knew that, and the tags, could speak in the
+user's name within the dialog.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from softswitch.dialog.stateagent import document
 from softswitch.dialog.usage import Life
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.views import Identity
+from softswitch.sip.compose import new_name
 from softswitch.sip.fields import NameAddr
 
 
@@ -31,6 +33,7 @@ class Lamps:
         self.changed: Callable[[str], None]
         self._address_of_record = address_of_record
         self._legs: dict[str, list[LegData]] = {}
+        self._shown_as: dict[str, LegData] = {}
 
     # What the calls tell.
 
@@ -54,7 +57,15 @@ class Lamps:
             self._legs[leg.peer] = left
         else:
             self._legs.pop(leg.peer, None)
+        self._shown_as.pop(leg.shown_as, None)
         self.changed(leg.peer)
+
+    # What calls ask.
+
+    def call_id(self, named: str) -> str:
+        """The Call-ID that somebody means who picks up a call; another stays as it is."""
+        leg = self._shown_as.get(named)
+        return named if leg is None else leg.session.dialog.call_id
 
     # The package, for the state agent.
 
@@ -71,6 +82,8 @@ class Lamps:
         ]
         for leg in self._legs.get(user, ()):
             session = leg.session
+            leg.shown_as = leg.shown_as or new_name()
+            self._shown_as[leg.shown_as] = leg
             early = list(session.early.values()) if session.life is Life.EARLY else []
             for dialog in early or [session.dialog]:
                 lines += self._shown(entity, leg, dialog)
@@ -83,7 +96,7 @@ class Lamps:
         state = "early" if known else "trying"
         if leg.session.life is not Life.EARLY:
             state = "confirmed"
-        attributes = {"id": f"{dialog.call_id}{dialog.remote_tag}", "call-id": dialog.call_id}
+        attributes = {"id": f"{leg.shown_as}{dialog.remote_tag}", "call-id": leg.shown_as}
         if known:
             attributes |= {"local-tag": dialog.remote_tag, "remote-tag": dialog.local_tag}
         attributes["direction"] = "initiator" if calls else "recipient"

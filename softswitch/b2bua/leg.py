@@ -47,6 +47,7 @@ class LegData:
     :ivar member: address of the trunk's member that is its peer; "" for none in particular.
     :ivar counts: under which of its trunk's limits it counts; "" for none.
     :ivar toll: its run at whoever's expense, see ``trunk.tolls``; "" for none.
+    :ivar shown_as: what stands for its Call-ID before those who watch its user; "" before one has.
     """
 
     name: str
@@ -68,6 +69,7 @@ class LegData:
     member: str = ""
     counts: Literal["", "in", "out"] = ""
     toll: str = ""
+    shown_as: str = ""
 
 
 class Negotiator(Protocol):

@@ -108,7 +108,7 @@ Told = tuple[CallRecord, Observer]
 Forward = Callable[[Request, InviteServer | Server, Identity, Proxy, Told | None], None]
 
 
-class LegObserver(Protocol):
+class Watchers(Protocol):
     """Told of the ups and downs of every user's leg; its data says which."""
 
     def leg_began(self, leg: Any) -> None:
@@ -119,6 +119,9 @@ class LegObserver(Protocol):
 
     def leg_ended(self, leg: Any) -> None:
         """It is gone."""
+
+    def call_id(self, named: str) -> str:
+        """The Call-ID for which another name was shown; what is none such stays as it is."""
 
 
 class Shared:
@@ -180,7 +183,7 @@ class Shared:
         self.handed_over: Callable[[Any, InviteServer, Proxy, Observer], None]
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
-        self.lamps: LegObserver
+        self.lamps: Watchers
         self.traffic = Traffic(Trunks(()))
         self.occupancy = Occupancy(lambda name: None, clock.seconds)
         self.is_alive = transport.is_alive

@@ -89,16 +89,18 @@ class Switch:
     def find_far(self, replaces: Replaces) -> tuple[Legs, Leg] | None:
         """Whom a call is to talk to that takes the place of a dialog (RFC 3891 3).
 
-        Where its to-tag is ours, the dialog is meant as its peer would have it, and the far leg is
-        the one: its caller's, as long as the peer only rings. Where it is the peer's, our side of
-        the dialog shall be replaced, and the peer is the one.
+        It may be named as a busy lamp shows it. Where its to-tag is ours, the dialog is meant as
+        its peer would have it, and the far leg is the one: its caller's, as long as the peer only
+        rings. Where it is the peer's, our side of the dialog shall be replaced, and the peer is
+        the one.
 
         :returns: that leg and the legs among which it is; None where the dialog is none of ours, or
             is not bridged.
         """
         dialogs = self._shared.agent.dialogs
-        to_us = dialogs.get((replaces.call_id, replaces.to_tag, replaces.from_tag))
-        found = to_us or dialogs.get((replaces.call_id, replaces.from_tag, replaces.to_tag))
+        call_id = self._shared.lamps.call_id(replaces.call_id)
+        to_us = dialogs.get((call_id, replaces.to_tag, replaces.from_tag))
+        found = to_us or dialogs.get((call_id, replaces.from_tag, replaces.to_tag))
         leg = getattr(found, "user", None)
         if not isinstance(leg, Leg) or not isinstance(leg.call, Call):
             return None

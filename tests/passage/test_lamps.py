@@ -64,11 +64,13 @@ def test_a_lamp_follows_the_calls(stage, phones):
     _, ((attributes, state, remote),) = documents(line)[-1]
     assert (state, remote) == ("early", "sip:alice@127.88.0.1")
     assert attributes["direction"] == "recipient"
-    assert attributes["call-id"] == bob.line.call_id
+    shown = attributes["call-id"]
+    assert bob.line.call_id not in line.got("NOTIFY").body.decode()
     assert attributes["local-tag"] == bob.line.tag
     assert attributes["remote-tag"] == bob.line.invite.from_.tag
     bob.answer()
-    assert documents(line)[-1][1][0][1] == "confirmed"
+    ((attributes, state, _),) = documents(line)[-1][1]
+    assert (attributes["call-id"], state) == (shown, "confirmed")
     alice.hang_up()
     assert documents(line)[-1][1] == []
     versions = [version for version, _ in documents(line)]
@@ -266,3 +268,23 @@ def test_so_many_and_no_more(phones):
         stage.settle()
         for each in (line, other):
             assert each.got("NOTIFY").get("Subscription-State") == "terminated;reason=deactivated"
+
+
+def test_who_watches_cannot_speak_in_the_dialogs_that_he_sees(udp, phones):
+    """Call-ID and tags are all that a request within a dialog proves: the Call-ID that is shown is
+    good for Replaces alone (RFC 3891), and for no longer than the call."""
+    alice, bob, carol = phones(udp, "alice", "bob", "carol")
+    call = alice.call("bob")
+    bob.answer()
+    line = watch(carol, "bob")
+    ((shown, _, _),) = documents(line)[-1][1]
+    for method in ("BYE", "INFO", "REFER", "UPDATE"):
+        forged = bob.line.compose(method, [("Refer-To", f"<{bob.uri('carol')}>")])
+        carol.unread.clear()
+        carol.send(forged.replaced("Call-ID", [shown["call-id"]]))
+        carol.expect(481)
+    assert call.stands
+    alice.hang_up()
+    named = f"{shown['call-id']};to-tag={shown['local-tag']};from-tag={shown['remote-tag']}"
+    assert carol.call("bob", fields=[("Replaces", named)]).statuses == [481]
+    put_out(line)
