@@ -136,10 +136,53 @@ def test_what_people_write(hide, expected):
     assert masked(message, hide_messages=hide).endswith(b"\r\n\r\n" + expected)
 
 
+def test_more_parameters_than_are_looked_at():
+    """Are hidden, all of them."""
+    for name, value in (("Authorization", "Digest nc=1"), ("Authentication-Info", "nc=1")):
+        hidden = masked(request(f"{name}: {value}{', nc=5ec2e7' * 128}"))
+        assert hidden.count(b"nc=") == hidden.count(b"5ec2e7") == 0
+
+
 def test_the_password_in_a_uri():
     """RFC 3261 19.1.1 advises against it, and it is there all the same."""
     message = request("Contact: <sip:alice:5ec2e7@h:5060>", "To: sip:b@h:5060")
     assert masked(message) == message.replace(b"5ec2e7", b"******")
+
+
+@pytest.mark.parametrize(
+    ("before", "hidden", "after"),
+    [
+        ("sip:a:", "5ec2e7" * 2000, "@h"),
+        ("sip:a:", "sip:b:5ec2e7", "@h"),
+        ("xSIPS:a:", "5ec2e7:;?,5", "@h"),
+        ("a@sip:a:", "5ec2e7", "@h"),
+        ("sip:a;sip:b:", "5ec2e7", "@h"),
+        ("sip:sip:", "5ec2e7", "@h>"),
+    ],
+)
+def test_the_password_in_an_odd_uri(before, hidden, after):
+    """However long it is, whatever stands before it, and whatever it looks like itself."""
+    line = f"Subject: {before}{hidden}{after}"
+    stars = f"Subject: {before}{'*' * len(hidden)}{after}"
+    assert masked(request(line)) == request(stars)
+
+
+@pytest.mark.parametrize(
+    ("before", "hidden", "after"),
+    [
+        ("response=", "5ec2e7" * 2000, ""),
+        ("x" * 4000 + "=", "5ec2e7", ""),
+        ("x " * 4000 + "response" + " " * 4000 + "=" + " " * 4000, "5ec2e7", ", nc=1"),
+        ("nonce=N0nce, nonce-response=", "5ec2e7", ' realm="r"'),
+        ('realm="r"response="', "5ec2e7", '"'),
+        ("nc=1, " * 127 + "response=", "5ec2e7", ""),
+    ],
+)
+def test_an_odd_proof(before, hidden, after):
+    """However long it, its name and the white space are."""
+    line = f"Authorization: Digest {before}{hidden}{after}"
+    stars = f"Authorization: Digest {before}{'*' * len(hidden)}{after}"
+    assert masked(request(line)) == request(stars)
 
 
 def test_nothing_to_hide():

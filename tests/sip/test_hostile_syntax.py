@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from softswitch.errors import SipSyntaxError
+from softswitch.flight.masking import masked
 from softswitch.sip import compose, digest
 from softswitch.sip.fields import CSeq, NameAddr, Via, parse_params, split_values
 from softswitch.sip.message import Message, Request
@@ -219,6 +220,38 @@ def test_no_message_takes_work_that_outgrows_its_size(piece: str):
     assert cost(lambda: parse(large, limits=limits)) < 80 * once
     framed = max(cost(lambda: Framer(limits).feed(small)), 50e-6)
     assert cost(lambda: Framer(limits).feed(large)) < 80 * framed
+
+
+MASKED = [
+    *(
+        "sip:a:",
+        "sip:a",
+        "a=",
+        'a="',
+        'a="b\\',
+        "a ",
+        "x",
+        "inline:",
+        "digits",
+        "digits=",
+        "digits='",
+    ),
+    *("Signal", "d=", "\nd ", "\nAuthorization", "\nAuthorization: Digest ", "\nk=", "\r\n "),
+]
+
+
+@pytest.mark.parametrize("piece", [*PIECES, *MASKED])
+@pytest.mark.parametrize(
+    "head", ["INFO a\r\nAuthorization: Digest a", "Authentication-Info: a", "INFO a\r\n\r\n"]
+)
+def test_no_message_takes_work_to_mask_that_outgrows_its_size(piece: str, head: str):
+    """It is masked as it came from a stranger, before anybody has parsed it."""
+
+    def made(size: int) -> bytes:
+        return (head + piece * (size // len(piece))).encode() + b"@"
+
+    once = max(cost(lambda: masked(made(2048))), 50e-6)
+    assert cost(lambda: masked(made(32768))) < 80 * once
 
 
 def test_a_slow_sender_makes_the_framer_look_at_each_byte_once():
