@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 #: What a user part may hold as it is, besides letters, digits and ``_.-~`` (RFC 3261 25.1).
 _USER_UNRESERVED = "!*'()&=+$,;?/"
+
+#: Parameters of a number that make it no other one: who calls, and what was looked up of it.
+_OF_THE_CALLER = frozenset(("cpc", "oli", "isub", "npdi", "enumdi"))
+_SEPARATORS = str.maketrans("", "", "-.() ")
 
 
 @attrs.frozen
@@ -332,11 +336,23 @@ class Trunks:
 
 
 def is_emergency(numbers: frozenset[str], *dialled: str | None) -> bool:
-    """Whether any of these is an emergency number, parameters apart."""
-    for each in dialled:
-        if each is not None and (each in numbers or each.partition(";")[0] in numbers):
-            return True
-    return False
+    """Whether any of these is an emergency number, by whatever escapes and visual separators.
+
+    With a ``phone-context``, or a number that calls are to be routed by (RFC 3966 5.1.5, RFC 4694),
+    carriers read another number: it is none with any parameter but those that say who calls.
+
+    :param dialled: user parts.
+    """
+    users = [each for each in dialled if each is not None]
+    return any(each in numbers or _bare(each) in numbers for each in users)
+
+
+def _bare(user: str) -> str:
+    """The number alone; as it is, where parameters make it another one."""
+    number, *params = unquote(user).split(";")
+    if all(each.partition("=")[0].lower() in _OF_THE_CALLER for each in params):
+        return number.translate(_SEPARATORS)
+    return user
 
 
 def escape_user(text: str) -> str:

@@ -129,6 +129,23 @@ def test_what_is_closed_by_whatever_name(stage, number, which):
     assert made.records[0].limit == f"user alice: closed {which}"
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "999;phone-context=+1900555",
+        "999;Phone-Context=+1-900-555",
+        "999;%70hone-context=+1900555",
+        "999%3Bphone-context=+1900555",
+        "9-9.9;cpc=ordinary;phone-context=+1900555",
+    ],
+)
+def test_an_emergency_number_with_a_context_is_none(stage, number):
+    """A carrier puts the context before it (RFC 3966 5.1.5)."""
+    made, alice, _, carrier = stage({"closed": ["premium", "international"]}, rule=r".{3,}")
+    assert alice.call(f"sip:{number}@{made.address[0]}").statuses == [403]
+    assert not carrier.lines
+
+
 def test_a_number_with_digits_too_many_is_the_same(stage):
     """For the count of new destinations, too."""
     _, alice, _, carrier = stage({"new_per_hour": 1})

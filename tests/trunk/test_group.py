@@ -7,7 +7,7 @@ import pytest
 from softswitch.plugin.decisions import Target
 from softswitch.sip.digest import ha1
 from softswitch.sip.uri import Uri
-from softswitch.trunk.group import Trunk, Trunks, escape_user
+from softswitch.trunk.group import Trunk, Trunks, escape_user, is_emergency
 
 CARRIER = Trunk(
     "carrier",
@@ -84,3 +84,33 @@ def test_credentials_answer_their_realm_only():
     assert Trunk("t", ("10.0.0.1",), username="me", password="x").ha1("any", "MD5") is not None
     assert CARRIER.ha1("carrier", "MD5") is None
     assert "secret" not in repr(trunk)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["112", "%3112", "1-1-2", "1%201.(2)", "112;cpc=ordinary", "112;OLI=1;npdi", "1%31-2%3Bcpc=x"],
+)
+def test_an_emergency_number(number):
+    """Escapes, visual separators and what is said of the caller make it no other one."""
+    assert is_emergency(frozenset(["112"]), None, "0123", number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("112;phone-context=+1900", "112;PHONE-CONTEXT=+1-900", "112%3bphone-context=+1900"),
+        *("112;%70hone-context=+1900", "112;%2570hone-context=+1900", "112;cpc=x;phone-context="),
+        *(
+            "112;rn=+1900",
+            "112;cic=+1900",
+            "112;tgrp=a;trunk-context=b",
+            "112;",
+            ";phone-context=112",
+        ),
+        *("0112", "1122", "+112", "112%00", "112%2C1", ""),
+    ],
+)
+def test_what_is_no_emergency_number(number):
+    """What has a context, or where it is to be routed (RFC 3966 5.1.5, RFC 4694, RFC 4904), or is
+    not known: carriers may read another number."""
+    assert not is_emergency(frozenset(["112"]), number)
