@@ -121,7 +121,7 @@ class ConnectionsTable:
     :ivar most: at one time.
     :ivar per_source: of a stranger's address.
     :ivar handshake_seconds: in which one that has connected must have ended its TLS handshake.
-    :ivar silent_seconds: in which it must have sent something whole after that.
+    :ivar silent_seconds: in which it must have sent a whole message after that.
     :ivar message_seconds: in which a message that has begun must be whole.
     :ivar idle_seconds: after which a connection is closed on which nothing comes.
     :ivar max_unsent: bytes that may wait for a peer that does not read.

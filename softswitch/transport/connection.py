@@ -5,6 +5,7 @@ The bytes come and go through a ``Stream``, which is Twisted's or the loop netwo
 whole (RFC 7118 5).
 """
 
+from contextlib import suppress
 from enum import StrEnum, auto
 from typing import ClassVar, Protocol
 
@@ -30,7 +31,7 @@ class Patience:
     """How long we wait for the peer of a connection, and for how much.
 
     :ivar handshake_seconds: in which one that connected to us must have ended its TLS handshake.
-    :ivar silent_seconds: in which it must have sent something whole after that (64*T1).
+    :ivar silent_seconds: in which it must have sent a whole message after that (64*T1).
     :ivar message_seconds: in which a message that has begun must be whole.
     :ivar max_unsent: bytes that may wait for a peer which does not read.
     """
@@ -64,7 +65,7 @@ class Owner(Protocol):
     """The transport layer, as a connection sees it."""
 
     def framed(self, data: bytes, flow: Flow) -> None:
-        """One whole message has come."""
+        """One whole message has come, or a keep-alive, which is weighed like one."""
 
     def unframed(self, error: MessageSyntaxError, flow: Flow) -> None:
         """The stream cannot be cut into messages from here on; answer if possible."""
@@ -139,7 +140,7 @@ class Connection(Machine):
         self.wanted = wanted
         self.names: frozenset[str] = frozenset()
         self._allowed = CONNECT_SECONDS
-        # Seconds in which something whole must have come once the connection stands; 0 for ever.
+        # Seconds in which a whole message must have come once the connection stands; 0 for ever.
         self._silence = 0.0
         self.owner = owner
         self.heard = True
@@ -179,7 +180,9 @@ class Connection(Machine):
         self.fire(Event.LOST, reason)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; hand each whole message to the owner, answer pings (RFC 5626)."""
+        """Bytes have come; hand each whole message to the owner, answer pings (RFC 5626): once,
+        however many have come together."""
+        answered = False
         while self.alive:
             try:
                 frames = self._framer.feed(data)
@@ -192,12 +195,17 @@ class Connection(Machine):
                     self._wait(self._patience.message_seconds)
                 return
             self.heard = True
-            self._stop_waiting()
+            if frames.count(KEEPALIVE) < len(frames):
+                self._stop_waiting()
             for frame in frames:
                 if frame is not KEEPALIVE:
                     self.owner.framed(frame, self.flow)
                 elif self.alive:
-                    self.send(PONG)
+                    self.owner.framed(PING, self.flow)
+                    if self.alive and not answered:
+                        answered = True
+                        with suppress(TransportError):
+                            self.send(PONG)
             data = b""  # What the framer kept back may hold a fault, which it tells only now.
 
     def send(self, data: bytes) -> None:

@@ -101,7 +101,7 @@ class Guests:
     # What their connections tell.
 
     def framed(self, data: bytes, flow: Flow) -> None:
-        """A message has come: weigh it, and hand it on."""
+        """A message, or a keep-alive, has come: weigh it, and hand it on."""
         if flow.serial not in self._all:
             return  # one before it has ended the connection
         standing = self._door.standing(flow.remote_host, flow.remote_port, data, proven=True)

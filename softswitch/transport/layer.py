@@ -239,7 +239,7 @@ class TransportLayer:
         return connection
 
     def framed(self, data: bytes, flow: Flow) -> None:
-        """A whole message has come on a connection."""
+        """A whole message, or a keep-alive, has come on a connection."""
         self.received(data, flow, stream=True)
 
     def unframed(self, error: MessageSyntaxError, flow: Flow) -> None:

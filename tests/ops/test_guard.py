@@ -240,6 +240,36 @@ def test_a_flood_on_a_connection():
         assert len(stage.house.transport.connections) == 0
 
 
+@pytest.mark.parametrize("together", [1, 16384])
+def test_a_flood_of_keep_alives(together):
+    """A ping is weighed as a message is (RFC 5626 4.4.1): the connection ends, and whoever goes on
+    is banned. A phone that is registered pings all the while."""
+    with Stage(transport="TCP") as stage:
+        alice = stage.phone("alice")
+        flooder = stage.peer(SOURCE, name="flooder")
+        for _ in range(1000 // together or 1):
+            flooder.send(b"\r\n\r\n" * together)
+        stage.run(0.1)
+        sent = [each.data for each in stage.network.log if each.to[0] == SOURCE]
+        assert sent == [b"\r\n"] * (199 if together == 1 else 1)
+        assert [each.flow.remote_host for each in connections(stage)] == [alice.host]
+        for _ in range(200):
+            flooder.send(b"\r\n\r\n" * 100)
+            stage.run(0.01)
+        (ban,) = stage.house.transport.door.bans.all()
+        assert ban.proven
+        for _ in range(720):
+            alice.send(b"\r\n\r\n")
+            stage.run(5)
+        assert [each.flow.remote_host for each in connections(stage)] == [alice.host]
+        assert sum(each.data == b"\r\n" and each.to[0] == alice.host for each in stage.network.log)
+
+
+def connections(stage):
+    """Those that stand."""
+    return list(stage.house.transport.connections)
+
+
 def test_who_proves_himself_is_no_guest():
     """A phone's connection is a stranger's until it has proved a password."""
     with Stage(transport="TCP") as stage:

@@ -70,6 +70,28 @@ def test_a_keep_alive_is_answered(switch, phone):
     assert [carried.data for carried in switch.network.log] == [b"\r\n\r\n", b"\r\n"]
 
 
+def test_keep_alives_that_come_together_are_answered_once(switch, request_bytes):
+    """The peer wants to know whether we are there, not how often."""
+    answers = []
+    end = LoopStream(switch.network, SWITCH, PHONE)
+    end.write = answers.append
+    connection = switch.layer.accepted("tcp", end, *PHONE)
+    for _ in range(2):
+        connection.data_received(b"\r\n\r\n" * 100 + request_bytes(VIA) + b"\r\n\r\n" * 100)
+    assert answers == [b"\r\n"] * 2
+    assert len(switch.above.messages) == 2
+
+
+def test_a_ping_of_a_peer_that_never_reads(switch, request_bytes):
+    """Is not answered, and raises nothing; the connection ends."""
+    end = LoopStream(switch.network, SWITCH, PHONE)
+    end.unsent = lambda: Patience().max_unsent
+    connection = switch.layer.accepted("tcp", end, *PHONE)
+    connection.data_received(b"\r\n\r\n")
+    switch.clock.run()
+    assert [reason for _, reason in switch.above.failures] == ["the peer does not read"]
+
+
 def test_a_malformed_message_in_a_sound_frame(switch, phone, request_bytes):
     """It is answered 400; the stream can still be followed, so the next message is served."""
     phone.send(request_bytes(VIA).replace(b"CSeq: 1", b"CSeq: x") + request_bytes(VIA), SWITCH)
@@ -179,17 +201,38 @@ def test_the_elder_connection_ends_and_the_younger_stays_in_use(switch, request_
     assert switch.layer.flow_to("TCP", *PHONE) is younger.flow
 
 
-def test_a_peer_that_connects_and_says_nothing(switch, phone):
-    """It is closed after 64*T1, unless a ping or a message came; then it may be silent."""
+def test_a_peer_that_connects_and_says_nothing(switch, phone, request_bytes):
+    """It is closed after 64*T1, unless a message came; then it may be silent. Pings are no message,
+    before it and after."""
     phone.send(b"INVITE sip", SWITCH)
-    switch.network.attach("10.0.0.8", 5060, "TCP").send(b"\r\n\r\n", SWITCH)
-    switch.clock.run(31.9)
-    assert phone.peers == [SWITCH]
+    pinging = switch.network.attach("10.0.0.8", 5060, "TCP")
+    talking = switch.network.attach("10.0.0.7", 5060, "TCP")
+    talking.send(b"\r\n\r\n" + request_bytes(VIA), SWITCH)
+    for _ in range(31):
+        pinging.send(b"\r\n\r\n", SWITCH)
+        switch.clock.run(1)
+    switch.clock.run(0.9)
+    assert phone.peers == pinging.peers == [SWITCH]
     switch.clock.run(0.1)
-    assert phone.peers == []
-    [(flow, reason)] = switch.above.failures
-    assert (flow.remote_host, reason) == ("10.0.0.9", "no whole message within 32 s")
+    assert phone.peers == pinging.peers == []
+    assert [(flow.remote_host, reason) for flow, reason in switch.above.failures] == [
+        ("10.0.0.9", "no whole message within 32 s"),
+        ("10.0.0.8", "silent for 32 s"),
+    ]
+    assert talking.peers == [SWITCH]
     assert switch.clock.idle
+
+
+def test_a_ping_begins_no_message_and_ends_none(switch, request_bytes):
+    """What has begun behind it has its own deadline, which further bytes do not put off."""
+    phone = switch.network.attach(*PHONE, "TCP")
+    phone.send(request_bytes(VIA), SWITCH)
+    switch.clock.run(100)
+    phone.send(b"\r\n\r\nINVITE sip", SWITCH)
+    switch.clock.run(20)
+    phone.send(b":", SWITCH)
+    switch.clock.run(12)
+    assert [reason for _, reason in switch.above.failures] == ["no whole message within 32 s"]
 
 
 def test_a_peer_that_never_reads(switch, phone, request_bytes):
@@ -277,6 +320,7 @@ def test_idle_connections_are_closed(switch, phone, request_bytes):
     """One on which nothing whole has come for 600 s is closed at the next sweep."""
     phone.send(request_bytes(VIA), SWITCH)
     pinging = switch.network.attach("10.0.0.8", 5060, "TCP")
+    pinging.send(request_bytes(VIA), SWITCH)
     for _ in range(60):
         pinging.send(b"\r\n\r\n", SWITCH)
         switch.clock.run(10)
@@ -330,7 +374,7 @@ def test_one_source_has_so_many_connections(switch):
     refused = switch.network.open("10.0.1.1", SWITCH, Told())
     switch.clock.run(0.1)
     assert (line.ended, refused.ended) == (False, True)
-    assert switch.layer.counters == {"refused: too many connections of one source": 1}
+    assert switch.layer.counters["refused: too many connections of one source"] == 1
     streams[0].close()
     switch.clock.run(0.1)
     again = switch.network.open("10.0.1.1", SWITCH, Told())
