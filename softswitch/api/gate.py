@@ -6,6 +6,7 @@ this machine, too, in a browser: so trust wants a Host that names the machine it
 re-bound name does not (DNS rebinding), and no request may come from a page of another origin.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Final
@@ -82,9 +83,31 @@ class Gate:
             for who has sent too many wrong ones.
         """
         try:
-            see_origin(headers)
+            return self._known(source, headers)
         except ProblemError as problem:
-            raise self._counted(source, problem) from None
+            if isinstance(problem, _WrongTokenError):
+                self._failed(source.host)
+            detail = "too many requests without a good token"
+            raise self._weighed(self._strangers, source, PER_SECOND, detail) or problem from None
+
+    def knows(self, source: Source, headers: Mapping[str, str]) -> bool:
+        """Whether ``caller`` will name somebody; nothing counts as yet."""
+        try:
+            self._known(source, headers)
+        except ProblemError:
+            return False
+        return True
+
+    def guest(self, source: Source, headers: Mapping[str, str]) -> Caller:
+        """Who sends a request that anybody may send: "" where a token would be wanted."""
+        trusted = not source.host or self._trusts(source, headers)
+        return Caller("local" if trusted else "", "admin" if trusted else "view", str(source))
+
+    def _known(self, source: Source, headers: Mapping[str, str]) -> Caller:
+        """
+        :raises ProblemError: 401 or 403.
+        """
+        see_origin(headers)
         if not source.host:
             return Caller("local", "admin", str(source))
         scheme, _, presented = headers.get("authorization", "").partition(" ")
@@ -92,19 +115,15 @@ class Gate:
         if not scheme and self._trusts(source, headers):
             return Caller("local", "admin", str(source))
         if scheme.lower() != "bearer" or not presented:
-            raise self._refused(source, "a bearer token is wanted: `Authorization: Bearer ...`")
+            detail = "a bearer token is wanted: `Authorization: Bearer ...`"
+            raise ProblemError(401, detail, "Authorization", _challenge())
         token = find(self.settings.tokens, presented)
+        wrong = "Authorization", _challenge("invalid_token")
         if token is None:
-            self._failed(source.host)
-            raise self._refused(source, "nobody has this token", "invalid_token")
+            raise _WrongTokenError(401, "nobody has this token", *wrong)
         if token.expires is not None and token.expires <= self._clock.seconds():
-            raise self._refused(source, "this token has expired", "invalid_token")
+            raise ProblemError(401, "this token has expired", *wrong)
         return Caller(token.name, token.role, str(source))
-
-    def guest(self, source: Source, headers: Mapping[str, str]) -> Caller:
-        """Who sends a request that anybody may send: "" where a token would be wanted."""
-        trusted = not source.host or self._trusts(source, headers)
-        return Caller("local" if trusted else "", "admin" if trusted else "view", str(source))
 
     def _trusts(self, source: Source, headers: Mapping[str, str]) -> bool:
         return (
@@ -114,19 +133,25 @@ class Gate:
             and not any(name in headers for name in _FORWARDED)
         )
 
-    def _refused(self, source: Source, detail: str, error: str = "") -> ProblemError:
-        challenge = 'Bearer realm="softswitch"' + (f', error="{error}"' if error else "")
-        wanted = {"WWW-Authenticate": challenge}
-        return self._counted(source, ProblemError(401, detail, "Authorization", wanted))
-
-    def _counted(self, source: Source, problem: ProblemError) -> ProblemError:
-        """What somebody is told whom nobody knows: too much of it fills no audit."""
-        stranger = self._strangers.heard(source_of(source.host), self._clock.seconds())
-        if stranger.take(self._clock.seconds(), PER_SECOND, BURST):
-            return problem
+    def _weighed(
+        self, strangers: Strangers, source: Source, per_second: float, detail: str
+    ) -> ProblemError | None:
+        """What somebody is told who has sent too much; None, and he has a token less."""
+        now = self._clock.seconds()
+        stranger = strangers.heard(source_of(source.host), now)
+        if stranger.take(now, per_second, strangers.burst):
+            return None
         self.turned_away += 1
-        wait = {"Retry-After": str(round(1 / PER_SECOND))}
-        return ProblemError(429, "too many requests without a good token", "", wait)
+        return ProblemError(429, detail, "", {"Retry-After": str(math.ceil(1 / per_second))})
+
+
+class _WrongTokenError(ProblemError):
+    """Somebody may be guessing."""
+
+
+def _challenge(error: str = "") -> dict[str, str]:
+    challenge = 'Bearer realm="softswitch"' + (f', error="{error}"' if error else "")
+    return {"WWW-Authenticate": challenge}
 
 
 def see_role(caller: Caller, role: Role) -> None:
@@ -136,8 +161,7 @@ def see_role(caller: Caller, role: Role) -> None:
     """
     if not caller.may(role):
         detail = f'the role "{role}" is wanted; this token has "{caller.role}"'
-        challenge = 'Bearer realm="softswitch", error="insufficient_scope"'
-        raise ProblemError(403, detail, "Authorization", {"WWW-Authenticate": challenge})
+        raise ProblemError(403, detail, "Authorization", _challenge("insufficient_scope"))
 
 
 def see_origin(headers: Mapping[str, str]) -> None:

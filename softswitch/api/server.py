@@ -1,8 +1,10 @@
 """The API over HTTP/1.1 (RFC 9110, 9112), on twisted.web.
 
-A request is looked at in this order: whether its body is too large, what its path and method mean,
-whose it is and whether he may, what he wants to have and what he has sent. Then the operation does
-its work. Whoever is turned away for want of a token or role, and every change, stands in the audit.
+When the header of a request has come it is seen whether its sender is known: else nothing of its
+body is kept. When it is whole it is looked at in this order: what its path and method mean, whose
+it is and whether he may, whether its body is too large, what he wants to have and what he has sent.
+Then the operation does its work. Whoever is turned away for want of a token or role, and every
+change, stands in the audit.
 """
 
 import json
@@ -31,7 +33,8 @@ from softswitch.transport.networks import source_of
 
 log = Logger()
 
-#: Bytes of a body; what is longer is read, up to so much, and thrown away.
+#: Bytes of a body; what is longer, or a stranger's, is read, up to so much, and thrown away: most
+#: clients read no answer before they have sent it all.
 LONGEST: Final = 1024 * 1024
 SWALLOWED: Final = 16 * LONGEST
 
@@ -143,28 +146,34 @@ class ApiFactory(HTTPFactory):
 
 
 class ApiRequest(Request):
-    """One request, as the channel sees it: its body stays in memory, for it is small, or thrown
-    away."""
+    """One request, as the channel sees it: its body stays in memory, for it is small, or is thrown
+    away.
+
+    :ivar longest: bytes of a body that are kept; none of who is not known.
+    """
 
     def __init__(self, factory: ApiFactory, channel: HTTPChannel, queued: object = None) -> None:
         super().__init__(channel, parsePOSTFormSubmission=False)
         self.exchange = Exchange(factory, self)
+        self.longest = 0
         self._body = BytesIO()
         self._length = 0
 
     @property
     def body(self) -> bytes | None:
         """What has come; None for too much."""
-        return self._body.getvalue() if self._length <= LONGEST else None
+        return self._body.getvalue() if self._length <= self.longest else None
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802
         """The header has come."""
         self.content = BytesIO()
+        if length != 0 and self.exchange.knows_caller():
+            self.longest = LONGEST
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """More of the body has come: keep no more than may be."""
         self._length += len(data)
-        if self._length <= LONGEST:
+        if self._length <= self.longest:
             self._body.write(data)
         elif self._length > SWALLOWED:
             channel: Any = self.channel
@@ -228,7 +237,7 @@ class Exchange:
         else:
             self._caller = factory.gate.guest(self._source(), headers)
         if self._http.body is None:
-            raise ProblemError(413, f"a body of {LONGEST} bytes at most is wanted")
+            raise ProblemError(413, f"a body of {self._http.longest} bytes at most is wanted")
         see_accept(headers.get("accept", "*/*"), operation.kinds)
         query = operation.queried(_pairs(self._http.uri.partition(b"?")[2]))
         asked = Asked(self._caller, names, query, self._read(operation, headers), headers)
@@ -311,6 +320,10 @@ class Exchange:
     def forget(self) -> None:
         """Whoever listened has gone."""
         self._factory.streams.discard(self)
+
+    def knows_caller(self) -> bool:
+        """Whether it is known whose request it is."""
+        return self._factory.gate.knows(self._source(), self._headers())
 
     def see_caller(self) -> None:
         """Whoever listens goes on only if he might begin now."""

@@ -1,6 +1,7 @@
 """The API as HTTP: methods, media types, bodies, headers, and what is no HTTP."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -126,6 +127,32 @@ def test_a_body_that_is_too_large(desk):
     response = desk.ask("POST", "/api/v1/bans", body + b" ", headers=json_kind)
     assert response.status == 413
     assert "1048576" in response.json["detail"]
+
+
+@pytest.mark.parametrize("token", ["", "Authorization: Bearer nobody-has-it\r\n"])
+def test_nothing_is_kept_of_a_strangers_body(line, token):
+    """It is read to its end, and then refused, as a client expects; what comes next is served."""
+    connection = line()
+    tracemalloc.start()
+    connection.send(
+        f"POST /api/v1/bans HTTP/1.1\r\nHost: x\r\n{token}Content-Length: 1048576\r\n\r\n".encode()
+    )
+    kept = tracemalloc.get_traced_memory()[0]
+    for _ in range(15):
+        connection.send(b"x" * 65536)
+    assert tracemalloc.get_traced_memory()[0] - kept < 65536
+    tracemalloc.stop()
+    assert connection.wire.value() == b""
+    connection.send(b"x" * 65536)
+    assert connection.read().status == 401
+    connection.send(b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert connection.read().status == 200
+
+
+def test_a_strangers_body_where_none_is_wanted(desk):
+    """Is too large, whatever its size: he may ask, and say nothing."""
+    response = desk.ask("GET", "/api/v1/health/live", b"x", role=None)
+    assert (response.status, "0 bytes" in response.json["detail"]) == (413, True)
 
 
 def test_a_body_without_end_ends(line):
