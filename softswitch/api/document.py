@@ -69,9 +69,9 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
 
 def problems(operation: Operation) -> list[int]:
     """The statuses of the problems that an operation may have."""
-    found = {400, 406, 413, 500, *operation.refusals}
+    found = {400, 406, 413, 429, 500, *operation.refusals}
     if operation.role is not None:
-        found |= {401, 403, 429}
+        found |= {401, 403}
     if operation.read is not None:
         found.add(415)
     return sorted(found)

@@ -24,6 +24,11 @@ from softswitch.wheel import Clock
 BURST: Final = 10.0
 PER_SECOND: Final = 0.1
 
+#: Requests that anybody may send: so many at once from one source, and so many per second. This
+#: machine, where a proxy may be, sends as many as it likes.
+GUEST_BURST: Final = 100.0
+GUEST_PER_SECOND: Final = 10.0
+
 #: What a proxy in front of us writes: then "this machine" is only where the proxy is.
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
@@ -74,6 +79,7 @@ class Gate:
         self._clock = clock
         self._failed = failed
         self._strangers = Strangers(BURST, BURST, clock.seconds())
+        self._guests = Strangers(GUEST_BURST, GUEST_BURST, clock.seconds())
 
     def caller(self, source: Source, headers: Mapping[str, str]) -> Caller:
         """Who sends a request.
@@ -99,8 +105,15 @@ class Gate:
         return True
 
     def guest(self, source: Source, headers: Mapping[str, str]) -> Caller:
-        """Who sends a request that anybody may send: "" where a token would be wanted."""
+        """Who sends a request that anybody may send: "" where a token would be wanted.
+
+        :raises ProblemError: 429 for who sends too many.
+        """
         trusted = not source.host or self._trusts(source, headers)
+        if not trusted and not source.is_loopback:
+            problem = self._weighed(self._guests, source, GUEST_PER_SECOND, "too many requests")
+            if problem is not None:
+                raise problem
         return Caller("local" if trusted else "", "admin" if trusted else "view", str(source))
 
     def _known(self, source: Source, headers: Mapping[str, str]) -> Caller:

@@ -21,6 +21,7 @@ from softswitch.api.page import Page
 from softswitch.api.registrations import Registrations
 from softswitch.api.running import Doings, Running
 from softswitch.api.server import ApiFactory, Audit
+from softswitch.api.shapes import to_json
 from softswitch.api.trunks import TrunkOperations
 from softswitch.flow import Flow
 from softswitch.policy.chain import Policy
@@ -61,7 +62,7 @@ class Api:
             Bans(house),
             Listening(self.events),
             self.figures,
-            Running(house, doings, lambda: self.document),
+            Running(house, doings, lambda: self._served),
             Page(),
         )
         self.operations = Operations(each for group in groups for each in group.operations())
@@ -74,6 +75,11 @@ class Api:
     def document(self) -> Mapping[str, Any]:
         """The OpenAPI document."""
         return document(self.operations, self._version)
+
+    @cached_property
+    def _served(self) -> bytes:
+        """The document as JSON: it is the same as long as the switch runs."""
+        return to_json(self.document)
 
     def renew(self, settings: ApiSettings) -> None:
         """The configuration has been read anew."""

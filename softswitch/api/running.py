@@ -1,6 +1,6 @@
 """The switch itself: whether it is well, its figures, its configuration. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -78,12 +78,10 @@ class Doings:
 class Running:
     """The operations on the switch itself.
 
-    :param document: makes the OpenAPI document.
+    :param document: the OpenAPI document, JSON.
     """
 
-    def __init__(
-        self, house: House, doings: Doings, document: Callable[[], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, house: House, doings: Doings, document: Callable[[], bytes]) -> None:
         self._house = house
         self._doings = doings
         self._document = document

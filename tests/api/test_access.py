@@ -155,6 +155,21 @@ def test_who_guesses_is_put_off(stage, desk):
     assert guess().status == 401
 
 
+def test_who_asks_too_often_for_what_anybody_may_have(stage, desk):
+    """429 after a hundred at once; a second later ten more. Others, and this machine, where a proxy
+    may be, are served, and so is he with a token for the rest."""
+    live = "/api/v1/health/live"
+    statuses = [desk.get(live, role=None).status for _ in range(101)]
+    assert statuses == [200] * 100 + [429]
+    assert desk.get(live, role=None).headers["retry-after"] == "1"
+    assert desk.get("/api/v1/openapi.json", role=None).status == 429
+    assert desk.get("/api/v1/stats").status == 200
+    assert desk.get(live, role=None, host="198.51.100.7").status == 200
+    assert {desk.get(live, role=None, host="127.0.0.1").status for _ in range(200)} == {200}
+    stage.run(1)
+    assert [desk.get(live, role=None).status for _ in range(11)] == [200] * 10 + [429]
+
+
 def test_who_comes_from_elsewhere_time_and_again_is_put_off(desk):
     """A stranger fills no audit with pages of other origins either."""
     headers = {"Origin": "http://evil.example.org"}

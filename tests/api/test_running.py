@@ -67,6 +67,14 @@ def test_every_field_is_described(desk):
     assert set(summary["properties"]) == set(CallSummary.__slots__) - {"__weakref__"}
 
 
+def test_the_document_is_made_once(desk):
+    """Anybody may ask for it, as often as he likes."""
+    operation = desk.api.operations.find("/api/v1/openapi.json")[0]["GET"]
+    first, again = (operation.handle(None).body for _ in range(2))
+    assert isinstance(first, bytes)
+    assert again is first
+
+
 def test_the_document_in_docs_is_this_one(desk):
     """docs/openapi.json is what the switch serves; `scripts/openapi` writes it."""
     kept = json.loads(DOCUMENT.read_text())
