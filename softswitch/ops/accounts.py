@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Final
 
 import attrs
@@ -12,7 +13,7 @@ from softswitch.ops.values import HOOKS
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.views import CallLimits, RingGroup, User
 from softswitch.policy.checks import fault
-from softswitch.settings import nearest, reader
+from softswitch.settings import key_path, nearest, reader
 from softswitch.sip.digest import ha1
 
 #: Passwords that everybody knows, since the default configuration shows them.
@@ -34,6 +35,17 @@ _read = reader(UserTable, HOOKS)
 def is_fit(name: str) -> bool:
     """Whether a user may have that name, or number."""
     return bool(name) and not UNFIT_IN_A_NAME & set(name) and name.isprintable()
+
+
+def in_the_clear(kind: str, name: str, key: str, proven: str, file: str) -> str:
+    """What there is to say of a password in the clear, with the command that hashes it for the
+    realm of the file.
+
+    :param kind: of the table: "users" or "trunks".
+    :param proven: name that the password proves.
+    """
+    command = f"softswitch user hash {quote(proven)} --config {quote(file)}"
+    return f"{key_path(kind, name)} has {key} in the clear; `{command}` makes a hash of it"
 
 
 def user_of(name: str, table: UserTable, realm: str, offered: Sequence[str] = ()) -> User:

@@ -29,7 +29,7 @@ from softswitch.ops import (
     stir_tables,
     upstream,
 )
-from softswitch.ops.accounts import DEMONSTRATION
+from softswitch.ops.accounts import DEMONSTRATION, in_the_clear
 from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.door_tables import DoorTable, OverloadTable
 from softswitch.ops.flight_tables import FlightTable, HepTable
@@ -239,8 +239,7 @@ class Config:
             if table.forwarded.places and "forwarding" not in used
         ]
         idle += [
-            f"{key_path('trunks', name)} has an inbound_password in the clear; "
-            f"`softswitch user hash {table.inbound_username}` makes a hash of it"
+            in_the_clear("trunks", name, "an inbound_password", table.inbound_username, self.file)
             for name, table in self.trunks.items()
             if table.inbound_password is not None
         ]
@@ -269,8 +268,7 @@ class Config:
         idle += api_tables.warnings(self.api, time())
         idle += fraud_tables.warnings(self.fraud, self.numbering.country, bool(self.trunks))
         return idle + [
-            f"{key_path('users', name)} has a password in the clear; "
-            f"`softswitch user hash {name}` makes a hash of it"
+            in_the_clear("users", name, "a password", name, self.file)
             for name, table in self.users.items()
             if table.password is not None
         ]

@@ -102,7 +102,8 @@ def make_hash(chosen: Namespace) -> int:
         f'{algorithm} = "{ha1(chosen.name, realm, password, algorithm)}"'
         for algorithm in chosen.algorithm or ALGORITHMS
     )
-    print(f"[users.{_key(chosen.name)}]\nha1 = {{ {hashes} }}")
+    print(f"[users.{_key(chosen.name)}]\n# for the realm {json.dumps(realm)} alone")
+    print(f"ha1 = {{ {hashes} }}")
     return 0
 
 

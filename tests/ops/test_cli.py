@@ -37,11 +37,11 @@ def test_a_hash_goes_into_the_configuration_as_it_is(typed, capsys, tmp_path: Pa
 
 
 def test_algorithms_and_realm_can_be_chosen(typed, capsys):
-    """--realm needs no configuration; --algorithm may be repeated."""
+    """--realm needs no configuration; --algorithm may be repeated. The realm is told."""
     typed("x\n")
     assert main(["user", "hash", "a", "--realm", "r", "--algorithm", "MD5"]) == 0
     assert capsys.readouterr().out == (
-        f'[users.a]\nha1 = {{ MD5 = "{ha1("a", "r", "x", "MD5")}" }}\n'
+        f'[users.a]\n# for the realm "r" alone\nha1 = {{ MD5 = "{ha1("a", "r", "x", "MD5")}" }}\n'
     )
 
 

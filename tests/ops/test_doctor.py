@@ -294,10 +294,11 @@ def test_versions(patient):
 
 def test_what_is_unwise_in_the_configuration(patient):
     """With the remedy that the warning names."""
-    (found,) = examine.wisdom(patient('[users.a]\npassword = "geheim"'))
+    looked_at = patient('[users.a]\npassword = "geheim"')
+    (found,) = examine.wisdom(looked_at)
     assert (found.state, found.remedy) == (
         "WARN",
-        "`softswitch user hash a` makes a hash of it",
+        f"`softswitch user hash a --config {looked_at.config.file}` makes a hash of it",
     )
 
 
