@@ -306,12 +306,13 @@ class Config:
 def load(path: Path | None = None, directory: Path = Path()) -> Config:
     """Read and check a configuration.
 
-    :param path: the file; None for the defaults inside the package.
+    :param path: the file; None for the defaults inside the package, which trust who tries them.
     :param directory: where relative paths in it start.
     :raises ConfigError: with file, key and what would be right.
     """
+    packaged = files("softswitch.ops") / "softswitch.toml"
     if path is None:
-        with as_file(files("softswitch.ops") / "softswitch.toml") as default:
+        with as_file(packaged) as default:
             return load(default, directory)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -326,6 +327,8 @@ def load(path: Path | None = None, directory: Path = Path()) -> Config:
         file=str(path),
         directory=directory.absolute(),
     )
+    if path.absolute() == packaged:  # so a reload of them finds it, too
+        config = attrs.evolve(config, api=attrs.evolve(config.api, trust_loopback=True))
     for key, mend in _contradictions(config):
         raise ConfigError(f"{path}: {key}", mend)
     _ = config.profiles, config.usual

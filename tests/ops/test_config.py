@@ -73,6 +73,18 @@ def test_the_defaults_serve_two_phones_on_loopback_only():
     ]
 
 
+def test_a_token_is_wanted_but_of_who_tries_the_defaults(tmp_path: Path):
+    """Without a file, and when the defaults are reloaded, this machine is trusted; whoever makes a
+    copy of his own asks everybody for a token."""
+    (copy := tmp_path / "my.toml").write_bytes(PACKAGED.read_bytes())
+    assert [load(file).api.trust_loopback for file in (None, Path(load().file), copy)] == [
+        *(True, True, False)
+    ]
+    assert [each.split()[0] for each in load(copy).warnings()] == [
+        *("api.tokens:", "users.alice", "users.bob")
+    ]
+
+
 def test_the_copy_in_etc_is_the_one_in_the_package():
     """etc/softswitch.toml is what a wheel, which has no etc/, starts on."""
     assert (ROOT / "etc" / "softswitch.toml").read_bytes() == PACKAGED.read_bytes()
