@@ -93,6 +93,9 @@ def test_other_numbers_are_not_ours(start_switch):
 ''',
     "$name.toml": """# A small switch to try the policy with: `softswitch check $name.toml`
 
+[numbering]
+country = "GB"  # where you are: it tells which calls go abroad, and these are closed
+
 [[listen]]
 transport = "udp"
 bind = "127.0.0.1"
