@@ -18,7 +18,7 @@ TEXT = PAGE.read_text()
 #: Each command of `softswitch`, be it in a block or in a sentence.
 COMMANDS = sorted(
     {
-        *re.findall(r"^(?:    )?softswitch (\w.*)$", TEXT, re.MULTILINE),
+        *re.findall(r"^(?:    )?softswitch (\w.*?)(?: >> .*)?$", TEXT, re.MULTILINE),
         *re.findall(r"`softswitch ([a-z].*?)`", TEXT, re.DOTALL),
     }
 )
@@ -70,8 +70,8 @@ def test_links_lead_somewhere():
 
 
 def test_metrics_have_these_names():
-    """Each that is named is told Prometheus."""
+    """Each that is named is told Prometheus, but for its labels."""
     with Stage() as stage:
         found = Metrics(stage.house).text().decode()
-    for name in re.findall(r"`(softswitch_\w+)`", TEXT):
+    for name in re.findall(r"`(softswitch_\w+)[`{]", TEXT):
         assert f"{name.removesuffix('_total')}" in found, name
