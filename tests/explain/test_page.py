@@ -50,7 +50,9 @@ def test_the_page_shows_what_is_printed(block: str, tmp_path: Path, monkeypatch,
     words = shlex.split(command.removeprefix("$ "))
     assert words[0] == "softswitch"
     assert main(words[1:]) == 0
-    assert masked(capfdbinary.readouterr().out.decode()) == masked(printed)
+    told = capfdbinary.readouterr()
+    assert masked(told.out.decode()) == masked(printed)
+    assert told.err == b""
 
 
 def test_links_lead_somewhere():
