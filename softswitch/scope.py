@@ -105,7 +105,7 @@ class Auditor:
         self.open: set[Scope] = set()
         self.closed = 0
         self.leaks = 0
-        self.seconds = clock.seconds
+        self.seconds = clock.monotonic
         self._report = report
         self._grace = grace
 

@@ -23,7 +23,11 @@ class Clock(Protocol):
     """What tells the time and calls back: the wheel, or the tests' virtual clock."""
 
     def seconds(self) -> float:
-        """Now, in seconds since an epoch of the clock's own."""
+        """Now, in seconds since an epoch of the clock's own: what is written down. In a running
+        switch it is the time of day, which may be set."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment, by what nobody sets: how long something lasts."""
 
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call ``function(*args)`` in ``delay`` seconds."""
@@ -63,6 +67,7 @@ class Wheel:
 
     :ivar late: told with each wake-up how many seconds late it is; None where nobody wants to know.
     :ivar seconds: what time it is.
+    :ivar monotonic: seconds by the clock beneath, which are not set with the time.
     :param clock: a reactor or ``twisted.internet.task.Clock``; it alone says when a timer is due.
     :param tick: width of a slot, seconds.
     :param broken: told of an exception that a timer's function let out; the other timers of
@@ -87,11 +92,11 @@ class Wheel:
         self._wake: Any = None
         self._wake_slot = 0
         self.seconds = now or clock.seconds
-        self._counted = clock.seconds
+        self.monotonic = clock.seconds
 
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> WheelTimer:
         """Call ``function(*args)`` in ``delay`` seconds, rounded up to the next tick."""
-        slot = ceil((self._counted() + delay) / self._tick - 1e-6)
+        slot = ceil((self.monotonic() + delay) / self._tick - 1e-6)
         if delay >= COARSE * self._tick:
             slot = -(-slot // 10) * 10
         timer = WheelTimer(function, args)
@@ -119,12 +124,12 @@ class Wheel:
         if self._wake is not None:
             self._wake.cancel()
         self._wake_slot = slot
-        delay = max(0.0, slot * self._tick - self._counted())
+        delay = max(0.0, slot * self._tick - self.monotonic())
         self._wake = self._clock.callLater(delay, self._turn)
 
     def _turn(self) -> None:
         self._wake = None
-        now = self._counted() / self._tick + 1e-6
+        now = self.monotonic() / self._tick + 1e-6
         if self.late is not None:
             self.late((now - self._wake_slot) * self._tick)
         while self._due and self._due[0] <= now:

@@ -67,6 +67,7 @@ class RelayEngine:
         self._quarantine = quarantine
         self._chance = random.SystemRandom() if seed is None else random.Random(seed)
         self._seconds = clock.seconds
+        self._monotonic = clock.monotonic
         self._pools: dict[str, PortPool] = {}
         self._sessions: dict[str, RelaySession] = {}
         self._reactor = reactor
@@ -260,7 +261,7 @@ class RelayEngine:
         """
         pool = self._pools.get(host)
         if pool is None:
-            pool = PortPool(*self._ports, self._quarantine, self._seconds, self._chance)
+            pool = PortPool(*self._ports, self._quarantine, self._monotonic, self._chance)
             self._pools[host] = pool
         for _ in range(TRIES):
             port = pool.take()

@@ -85,7 +85,7 @@ class Premises:
         self.stir: Stir = Stir(config.stir, read_stir(config), now, self.users.find, before)
         signer = self.stir.signer
         trunks = [attrs.evolve(each, signer=signer) if each.stir.sign else each for each in trunks]
-        self.trunks = Trunks(trunks, now, emergency, house.random)
+        self.trunks = Trunks(trunks, house.clock.monotonic, emergency, house.random)
         self.accounts = self.trunks.accounts()
         self.ring_groups = config.directory_of_ring_groups()
         if previous is None:

@@ -107,8 +107,6 @@ class SwitchService(Service):
             self.house.observe(Policy("records", self._archive))
         self._look_up = names.look_up
         self.house.premises.stir.fetch_with(self._fetch)
-        # A time that is set back must not make an overload last.
-        self.house.transport.overload.seconds = reactor.seconds
         self._wheel.late = self._late
         #: What Prometheus is told; None where the configuration does without.
         self.metrics: Metrics | None = None

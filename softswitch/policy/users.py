@@ -128,7 +128,7 @@ class Users:
         if found is not None or self.ask is None:
             return found
         known = self._known.get(name) or self._unknown.get(name)
-        if known is not None and self._clock.seconds() < known.until:
+        if known is not None and self._clock.monotonic() < known.until:
             return known.user
         return self._look_up(self.ask, name)
 
@@ -162,7 +162,7 @@ class Users:
             self._known.pop(name, None)
             self._unknown.pop(name, None)
             memory = self._unknown if found is None else self._known
-            memory[name] = _Answer(found, self._clock.seconds() + self._remember)
+            memory[name] = _Answer(found, self._clock.monotonic() + self._remember)
             if len(memory) > REMEMBERED:
                 del memory[next(iter(memory))]
         for answer in self._asking.pop(name):

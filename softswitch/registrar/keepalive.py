@@ -62,7 +62,7 @@ class Kept:
     """A contact that is kept open; plain data.
 
     :ivar users: addresses of record that have it, each with the number of the binding's flow.
-    :ivar due: when something is sent next, by the clock.
+    :ivar due: when something is sent next, by the clock's ``monotonic``.
     :ivar asked: Call-ID of the OPTIONS that has not been answered; "" for none.
     :ivar missed: how many in a row were not.
     :ivar answered: whether it has ever answered one.
@@ -167,7 +167,7 @@ class KeepAlive:
         kept = self._kept.get(place)
         if kept is None:
             wait = self._random.uniform(0, self._settings.seconds)
-            kept = self._kept[place] = Kept(self._clock.seconds() + wait)
+            kept = self._kept[place] = Kept(self._clock.monotonic() + wait)
             heapq.heappush(self._due, (kept.due, place))
             self._set_timer()
         kept.users.add((binding.aor, binding.reg_id))
@@ -190,12 +190,12 @@ class KeepAlive:
             self._timer.cancel()
             self._timer = None
         if self._due:
-            wait = max(_PAUSE, self._due[0][0] - self._clock.seconds())
+            wait = max(_PAUSE, self._due[0][0] - self._clock.monotonic())
             self._timer = self._clock.callLater(wait, self._turn)
 
     def _turn(self) -> None:
         self._timer = None
-        now, left = self._clock.seconds(), _BATCH
+        now, left = self._clock.monotonic(), _BATCH
         while left and self._due and self._due[0][0] <= now:
             due, place = heapq.heappop(self._due)
             kept = self._kept.get(place)

@@ -141,8 +141,9 @@ NonceState = Literal["ok", "stale", "replayed", "bad"]
 class Nonces:
     """Issues nonces and judges those that come back, without keeping the ones never used.
 
-    A nonce carries its time and a keyed hash. Counts may come out of order, since UDP reorders:
-    each is taken once, within a window below the highest.
+    A nonce carries its time and a keyed hash. The time is by a clock that nobody sets, from a
+    moment by chance, for it is nobody's business how long the machine has been running. Counts may
+    come out of order, since UDP reorders: each is taken once, within a window below the highest.
 
     :ivar lifetime: seconds for which a nonce is good.
     :param secret: 16 to 64 random bytes.
@@ -152,7 +153,8 @@ class Nonces:
     def __init__(
         self, clock: Clock, secret: bytes, lifetime: float = 300.0, window: int = 64
     ) -> None:
-        self._seconds = clock.seconds
+        self._monotonic = clock.monotonic
+        self._epoch = int.from_bytes(os.urandom(4))
         self._secret = secret
         self.lifetime = lifetime
         self._window = window
@@ -165,7 +167,7 @@ class Nonces:
             it is good everywhere, for phones move.
         """
         mark = self._mac(host)[:8]
-        payload = f"{int(self._seconds() * 1000):012x}{os.urandom(4).hex()}{mark}"
+        payload = f"{self._now():012x}{os.urandom(4).hex()}{mark}"
         return payload + self._mac(payload)
 
     def came_back(self, nonce: str, host: str) -> bool:
@@ -174,9 +176,8 @@ class Nonces:
         match = _NONCE.fullmatch(nonce)
         if match is None or not hmac.compare_digest(self._mac(match[1]), match[2]):
             return False
-        if self._seconds() - int(match[1][:12], 16) / 1000 > self.lifetime:
-            return False
-        return hmac.compare_digest(match[1][20:], self._mac(host)[:8])
+        fresh = self._is_fresh(match[1])
+        return fresh and hmac.compare_digest(match[1][20:], self._mac(host)[:8])
 
     def check(self, nonce: str, nc: int | None) -> NonceState:
         """Judge a nonce and take its count.
@@ -184,19 +185,19 @@ class Nonces:
         To be asked only once ``verify`` was satisfied, lest a stranger use counts up.
 
         :param nc: None without qop, when a nonce can be used as often as one likes.
-        :returns: "bad" when it is not ours, "stale" when it is too old, "replayed" when the
-            count was used before or is too far back, else "ok".
+        :returns: "bad" when it is not ours, "stale" when it is too old, or of a time to come,
+            "replayed" when the count was used before or is too far back, else "ok".
         """
         match = _NONCE.fullmatch(nonce)
         if match is None or not hmac.compare_digest(self._mac(match[1]), match[2]):
             return "bad"
-        now = self._seconds()
-        if now - int(match[1][:12], 16) / 1000 > self.lifetime:
+        if not self._is_fresh(match[1]):
             return "stale"
         if nc is None:
             return "ok"
         counts = self._used.get(nonce)
         if counts is None:
+            now = self._monotonic()
             self._forget(now)
             counts = self._used[nonce] = _Counts(now)
         return "ok" if counts.take(nc, self._window) else "replayed"
@@ -205,6 +206,13 @@ class Nonces:
     def kept(self) -> int:
         """Of how many nonces the counts are remembered."""
         return len(self._used)
+
+    def _now(self) -> int:
+        """Milliseconds."""
+        return int((self._monotonic() + self._epoch) * 1000)
+
+    def _is_fresh(self, payload: str) -> bool:
+        return 0 <= self._now() - int(payload[:12], 16) <= self.lifetime * 1000
 
     def _mac(self, payload: str) -> str:
         return hmac.digest(self._secret, payload.encode("utf-8"), "sha256")[:12].hex()

@@ -36,11 +36,13 @@ class VirtualClock:
     :ivar waiting: how many timers are set.
     :ivar after: called after each timer that has fired, so that a test can look at the world
         after every event.
+    :ivar set_by: seconds by which somebody has set the time of day; timers go on.
     :param now: seconds at which it begins.
     """
 
     def __init__(self, now: float = 0.0) -> None:
         self.waiting = 0
+        self.set_by = 0.0
         self.after: Callable[[], object] = _nothing
         self._now = round(now, 6)
         self._heap: list[tuple[float, int, VirtualTimer]] = []
@@ -48,6 +50,10 @@ class VirtualClock:
 
     def seconds(self) -> float:
         """Now, in seconds, rounded to the microsecond."""
+        return round(self._now + self.set_by, 6) if self.set_by else self._now
+
+    def monotonic(self) -> float:
+        """The same, whatever somebody has set."""
         return self._now
 
     def callLater(self, delay: float, function: Callable[..., object], *args: Any) -> VirtualTimer:

@@ -103,7 +103,7 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
         self._secret = token_hex(16)
-        self.overload = Overload(clock.seconds)
+        self.overload = Overload(clock.monotonic)
         self.spared: Callable[[Request, Flow], bool] = lambda request, flow: False
         self.refused: Callable[[Flow, int], None] = lambda flow, status: None
         self.note: Note | None = None

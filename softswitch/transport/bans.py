@@ -173,11 +173,18 @@ class Bans:
         return None if ban.until is None else max(1.0, ban.until - self._now())
 
     def sweep(self) -> None:
-        """Forget those that have ended."""
+        """Forget those that have ended; one that is of a time to come begins now, for the clock has
+        been set back."""
         now = self._now()
         for ban in [*self._ordered, *self._by_score]:
-            if ban.until is not None and ban.until <= now:
+            if ban.until is None:
+                continue
+            if ban.until <= now:
                 self._drop(ban)
+            elif ban.at > now:
+                self._drop(ban)
+                begun = attrs.evolve(ban, at=now, until=now + ban.until - ban.at)
+                self._keep(network_of(ban.network), begun)
 
     def _of(self, network: Network) -> Ban | None:
         return self._ordered.get(network) or self._by_score.get(network)

@@ -196,7 +196,7 @@ class Door:
             return True
         if self.bans.ordered(host) is not None:
             return False
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         if self._called.get(host, 0.0) > now:
             return True
         proved = self._proved.get(source_of(host) if ":" in host else host)
@@ -243,7 +243,7 @@ class Door:
             return False
         rate = settings.strangers_per_second
         together = self._strangers[proven].together
-        if rate and not together.take(self._clock.seconds(), rate, rate):
+        if rate and not together.take(self._clock.monotonic(), rate, rate):
             self.counters["dropped: too many strangers"] += 1
             return False
         return True
@@ -272,7 +272,7 @@ class Door:
 
     def proved(self, flow: Flow) -> None:
         """A request that came on a flow proves a password."""
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         source = source_of(flow.remote_host)
         addresses = self._proved.get(source)
         if addresses is None or len(addresses) >= PORTS:
@@ -289,7 +289,7 @@ class Door:
         if len(self._called) >= MOST:
             self._called.clear()
         source = source_of(host)
-        self._called[host] = self._called[source] = self._clock.seconds() + REMEMBERED
+        self._called[host] = self._called[source] = self._clock.monotonic() + REMEMBERED
         ban = self.bans.by_score(host)
         if ban is not None:
             self.bans.lift(ban.network)
@@ -340,7 +340,7 @@ class Door:
     def sweep(self) -> None:
         """Forget what is over."""
         self.bans.sweep()
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         for host in [host for host, until in self._called.items() if until <= now]:
             del self._called[host]
         for source, addresses in list(self._proved.items()):
@@ -355,7 +355,7 @@ class Door:
         self._trusted = Networks()
         for network in trusted:
             self._trusted.put(network, True)
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         # Whether their source is proven -> those strangers.
         self._strangers = {
             proven: Strangers(settings.burst, settings.strangers_per_second, now)
@@ -385,7 +385,7 @@ class Door:
         settings = self._settings
         if not settings.per_second:
             return True
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         stranger = self._strangers[proven].heard(source_of(host), now)
         if stranger.take(now, settings.per_second, settings.burst):
             return True
@@ -412,7 +412,7 @@ class Door:
         threshold = settings.ban_score
         if not threshold or not points:
             return
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         source, strangers = source_of(host), self._strangers[proven]
         if strangers.score(source, now, points, threshold / settings.score_seconds) < threshold:
             return
@@ -422,6 +422,7 @@ class Door:
         if known or (source in self._proved and not proven):
             self.counters["not banned: known"] += 1
             return
+        now = self._clock.seconds()
         seconds = settings.ban_seconds if proven else settings.unproven_seconds
         if self.bans.put(Ban(source, now + seconds, why, "score", proven, now)):
             self.counters["bans"] += 1

@@ -87,7 +87,7 @@ class Guests:
 
         WebSockets are watched by pings of their own.
         """
-        now, idle = self._clock.seconds(), self.settings.idle_seconds
+        now, idle = self._clock.monotonic(), self.settings.idle_seconds
         for connection in list(self._home.connections):
             flow = connection.flow
             if connection.heard or flow.transport in WEBSOCKETS:

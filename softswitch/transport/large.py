@@ -54,7 +54,7 @@ class LargeRequests:
         is no use in trying."""
         peer = narrow.remote_host, narrow.remote_port
         clock = self._layer.clock
-        if self._failed.get(peer, 0.0) > clock.seconds():
+        if self._failed.get(peer, 0.0) > clock.monotonic():
             return None
         try:
             flow = self._layer.flow_to("TCP", *peer)
@@ -76,7 +76,7 @@ class LargeRequests:
         """Nothing comes of TCP to that address and port."""
         if len(self._failed) >= KEPT:
             self._failed.clear()
-        self._failed[peer] = self._layer.clock.seconds() + REMEMBERED
+        self._failed[peer] = self._layer.clock.monotonic() + REMEMBERED
 
     def closed(self, flow: Flow) -> None:
         """A connection has ended, any one: one of these may have been refused."""

@@ -97,7 +97,7 @@ class TransportLayer:
         door: Door | None = None,
     ) -> None:
         self.door = door or Door(clock, _OPEN)
-        self.overload = Overload(clock.seconds)
+        self.overload = Overload(clock.monotonic)
         self.note: Note | None = None
         self.refusal = Refusal(self, token_hex(6), clock.seconds)
         self.listeners = list(listeners)
@@ -297,7 +297,7 @@ class TransportLayer:
         if transport in SECURE:
             name = name or host
         destination = Destination(transport, host, port, name)
-        if destination in self._flows and self._clock.seconds() < self._believed_until:
+        if destination in self._flows and self._clock.monotonic() < self._believed_until:
             return self._flows[destination]
         if not is_address(host):
             raise TransportError("the host is a name that nobody has resolved")
@@ -327,7 +327,7 @@ class TransportLayer:
 
     def facing(self, flow: Flow) -> Facing:
         """What the flow's peer sees of us."""
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         if now >= self._believed_until or len(self._facings) + len(self._flows) >= KEPT:
             self._facings.clear()
             self._flows.clear()

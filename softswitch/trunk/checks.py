@@ -190,7 +190,7 @@ class _Check:
         gateway = trunk.state.gateway(self._member.address, self._place)
         if gateway is None:
             return
-        now = self._clock.seconds()
+        now = self._clock.monotonic()
         if response is None or status in trunk.health.dead:
             gateway.check_missed(trunk.health, now, f"OPTIONS: {status} {reason}")
         else:

@@ -178,7 +178,8 @@ class Registration(DataMachine):
     def _note_retry_after(self, response: Response) -> None:
         wait = min(delta(response, "Retry-After"), LONGEST)
         if wait:
-            self.data.not_before[self.data.registrar] = self._world.clock.seconds() + wait
+            until = self._world.clock.monotonic() + wait
+            self.data.not_before[self.data.registrar] = until
 
     def _fail(self, *, elsewhere: bool) -> None:
         """This address has failed.
@@ -203,7 +204,7 @@ class Registration(DataMachine):
 
     def _begin(self) -> None:
         """A round: every registrar that may be asked now."""
-        data, now = self.data, self._world.clock.seconds()
+        data, now = self.data, self._world.clock.monotonic()
         data.tried.clear()
         data.untried = [
             each for each in self._registrars if data.not_before.get(each, 0.0) <= now
@@ -255,7 +256,7 @@ class Registration(DataMachine):
         """At the same address; should that fail, at the registrar's others, and the others'."""
         data, flow = self.data, self.data.flow
         assert flow is not None
-        now, others = self._world.clock.seconds(), self._registrars
+        now, others = self._world.clock.monotonic(), self._registrars
         at = list(others).index(data.registrar) if data.registrar in others else 0
         cycle = [*others[at:], *others[:at]]
         data.untried = [each for each in cycle if data.not_before.get(each, 0.0) <= now]
@@ -286,7 +287,7 @@ class Registration(DataMachine):
         doubled = upstream.retry_seconds * 2.0 ** min(data.failures, 20)
         bound = min(upstream.retry_max_seconds, doubled)
         wait = self._world.random.uniform(bound / 2, bound)
-        now = self._world.clock.seconds()
+        now = self._world.clock.monotonic()
         allowed = min(data.not_before.get(each, 0.0) for each in self._registrars)
         self._wait(max(wait, allowed - now))
         self._world.changed(data)

@@ -69,7 +69,8 @@ class RegistrationData:
     :ivar asked: seconds that the last REGISTER has asked for.
     :ivar min_expires: the least that the registrar takes, seconds; 0 where it has not said.
     :ivar briefs: how often it has said so in a row.
-    :ivar not_before: registrar -> until when it is not to be asked.
+    :ivar not_before: registrar -> until when it is not to be asked, by the clock's
+        ``monotonic``.
     :ivar failures: rounds in a row in which everybody has failed.
     :ivar next_at: when the next REGISTER is sent; None where that is not known.
     :ivar wait: seconds until then, when that was decided.

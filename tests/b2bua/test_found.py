@@ -47,7 +47,7 @@ def test_what_may_outlive_a_leg_is_no_leak():
     now, leaks = [0.0], []
 
     class Clock:
-        def seconds(self):
+        def monotonic(self):
             return now[0]
 
     class Held:

@@ -136,6 +136,21 @@ def test_one_call_tries_a_member_that_was_out(carriers):
     talk(stage, bob, first)
 
 
+def test_a_hold_down_and_a_clock_that_is_set_back(carriers):
+    """It ends when it would have ended."""
+    stage, first, second, alice = carriers(health={"hold_seconds": 10})
+    stage.clock.set_by = 3600
+    alice.call("0123")
+    first.refuse(503)
+    second.answer()
+    alice.hang_up()
+    stage.clock.set_by = 0
+    stage.run(10)
+    first.tries = False
+    talk(stage, alice, first)
+    assert members(stage) == {"1": "up", "2": "up"}
+
+
 def test_a_member_that_fails_again_stays_out(carriers):
     """The one call that tries it goes on to the next, and it is held down anew, for as long as at
     first."""

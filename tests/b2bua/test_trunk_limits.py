@@ -143,6 +143,19 @@ def test_calls_per_second(limited, limits, name):
     assert call()
 
 
+def test_calls_per_second_when_the_clock_is_set_back(limited):
+    """A second is a second: the trunk is not full for an hour."""
+    stage, gateway, alice, _ = limited(per_second_out=1)
+    stage.clock.set_by = 86400
+    for _ in range(2):
+        line = alice.call("0123")
+        gateway.refuse(486)
+        assert final(line) == [486]
+        stage.clock.set_by -= 3600
+        stage.run(1)
+    assert [record.limit for record in stage.records] == ["", ""]
+
+
 def test_calls_per_second_from_the_trunk(limited):
     """The same for those that come from it; calls to it have a count of their own."""
     stage, gateway, alice, bob = limited(per_second_in=1, per_second_out=1)

@@ -13,6 +13,7 @@ from softswitch.ops.firewall import Change, Firewall, nft_line, spelled
 from softswitch.transport.bans import Ban
 from softswitch.transport.door import Door, DoorSettings
 from softswitch.transport.networks import network_of
+from softswitch.wheel import Wheel
 
 
 class Pool:
@@ -61,7 +62,7 @@ def lines():
 @pytest.fixture
 def make(tmp_path, reactor):
     def make():
-        door = Door(reactor, DoorSettings(), [network_of("10.0.0.0/8")])
+        door = Door(Wheel(reactor), DoorSettings(), [network_of("10.0.0.0/8")])
         banning = Banning(door, tmp_path, Told(), reactor)
         banning.start()
         return door, banning
@@ -236,7 +237,7 @@ def test_a_command_of_the_operators(tmp_path):
     ban, lift = (str(script), "ban", "{address}", "{seconds}"), (str(script), "lift", "{address}")
     assert spelled(ban, Change("192.0.2.1", True, 60.0))[1:] == ["ban", "192.0.2.1", "60"]
     firewall = Firewall(FirewallTable(ban=ban, lift=lift))
-    door = Door(Clock(), DoorSettings())
+    door = Door(Wheel(Clock()), DoorSettings())
     door.bans.made.append(lambda ban: firewall.ban(ban, 60.0 if ban.until else None))
     door.bans.lifted.append(firewall.lift)
     door.ban("192.0.2.1", 60, "x")
@@ -253,7 +254,7 @@ def test_a_command_of_the_operators(tmp_path):
 def test_a_command_that_fails_is_told_of(lines):
     """With what it said; the next one is run all the same."""
     firewall = Firewall(FirewallTable(ban=("/nonexistent", "{address}")))
-    door = Door(Clock(), DoorSettings())
+    door = Door(Wheel(Clock()), DoorSettings())
     door.bans.made.append(lambda ban: firewall.ban(ban, None))
     door.ban("192.0.2.1", 60, "x")
     door.ban("192.0.2.2", 60, "x")
@@ -266,6 +267,6 @@ def test_a_ban_of_what_is_trusted_by_now_is_not_restored(make, tmp_path, reactor
     door, banning = make()
     door.ban("192.0.2.1", None, "by hand")
     banning.stop()
-    trusting = Door(reactor, DoorSettings(), [network_of("192.0.2.0/24")])
+    trusting = Door(Wheel(reactor), DoorSettings(), [network_of("192.0.2.0/24")])
     Banning(trusting, tmp_path, Told(), reactor).start()
     assert len(trusting.bans) == 0

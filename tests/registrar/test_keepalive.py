@@ -72,6 +72,20 @@ def test_a_phone_that_is_where_it_says_is_left_alone():
         assert alice.times("OPTIONS") == bob.times("OPTIONS") == []
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_clock_that_is_set(seconds):
+    """Keep-alives go on: a NAT would have forgotten the phone long before the clock is there
+    again."""
+    with Stage(registration(keep_alive="crlf")) as stage:
+        phone = behind_nat(stage)
+        stage.network.silent.add(phone.host)
+        stage.run(100)
+        before = len(sent(stage, CRLF))
+        stage.clock.set_by = seconds
+        stage.run(100)
+        assert (before, len(sent(stage, CRLF))) == (4, 8)
+
+
 def test_line_ends():
     """Nobody answers them over UDP (RFC 5626 3.5.1 has STUN there): nothing is known, nobody is
     called unreachable."""

@@ -295,3 +295,35 @@ def test_whether_a_nonce_has_come_back_from_where_it_went():
     assert not Nonces(clock, b"another secret!!").came_back(nonce, "192.0.2.1")
     clock.run(301)
     assert not issuer.came_back(nonce, "192.0.2.1")
+
+
+@pytest.mark.parametrize("seconds", [-86400, 86400])
+def test_a_nonce_and_a_clock_that_is_set(seconds):
+    """What was stale stays stale, what is good stays good, and counts are forgotten in time."""
+    issuer, clock = nonces()
+    old = issuer.issue()
+    assert issuer.check(old, 1) == "ok"
+    clock.run(301)
+    fresh = issuer.issue("192.0.2.1")
+    clock.set_by = seconds
+    assert issuer.check(old, 2) == "stale"
+    assert issuer.check(fresh, 1) == "ok"
+    assert issuer.came_back(fresh, "192.0.2.1")
+    assert issuer.kept == 1
+
+
+def test_a_nonce_of_a_time_to_come_is_stale():
+    """Whatever the clock has done: it would be good for longer than its lifetime."""
+    issuer, clock = nonces()
+    clock.run(1000)
+    nonce = issuer.issue("192.0.2.1")
+    clock.run(-1)
+    assert issuer.check(nonce, 1) == "stale"
+    assert not issuer.came_back(nonce, "192.0.2.1")
+
+
+def test_a_nonce_does_not_tell_for_how_long_we_run():
+    """Its time is from a moment by chance: two that are issued at once, by two, differ."""
+    clock = VirtualClock()
+    times = {Nonces(clock, bytes(32)).issue()[:12] for _ in range(3)}
+    assert len(times) > 1

@@ -76,6 +76,8 @@ class Watch:
         """What it shows."""
         return self.now
 
+    monotonic = seconds
+
 
 @attrs.frozen
 class Sprayed:

@@ -17,6 +17,7 @@ from softswitch.media.relay import RelayEngine
 from softswitch.media.reports import Reported
 from softswitch.plugin.media import MediaNetwork, MediaQuestion
 from softswitch.sdp.session import SessionDescription
+from softswitch.wheel import Wheel
 
 #: No test waits longer than this for a packet, seconds.
 DEADLINE = 5.0
@@ -83,6 +84,8 @@ class Watch:
     def seconds(self):
         """What it shows."""
         return self.now
+
+    monotonic = seconds
 
 
 class Relayed:
@@ -601,7 +604,7 @@ def test_the_reactor_serves_the_path(gathers):
     reactor = EPollReactor()
     relayed = Relayed()
     relayed.engine.stop()
-    relayed.engine = RelayEngine(reactor, (22000, 22999), reactor=reactor, gathers=gathers)
+    relayed.engine = RelayEngine(Wheel(reactor), (22000, 22999), reactor=reactor, gathers=gathers)
     a, b = Phone(), Phone("127.55.2.2")
     relayed.call(a, b)
     a.say(b"turn")

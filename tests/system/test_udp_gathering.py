@@ -11,6 +11,7 @@ from softswitch.sip.parser import Limits
 from softswitch.transport.layer import TransportLayer
 from softswitch.transport.listener import Listener
 from softswitch.transport.udp import BATCH, BELIEVED, LONGEST, WORTH, UdpPort
+from softswitch.wheel import Wheel
 
 HERE = "127.77.2.1"
 
@@ -32,7 +33,8 @@ class World:
 
     def __init__(self):
         self.reactor = Reactor()
-        self.layer = TransportLayer([Listener("udp", "UDP", HERE, 0)], Limits(), self.reactor)
+        listener = Listener("udp", "UDP", HERE, 0)
+        self.layer = TransportLayer([listener], Limits(), Wheel(self.reactor))
         self.port = UdpPort(self.layer, self.layer.listeners[0], self.reactor)
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

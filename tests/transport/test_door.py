@@ -550,3 +550,47 @@ def test_a_clock_that_is_set_back_turns_nobody_away():
     assert bucket.take(1000.0, 10, 10)
     assert bucket.take(900.0, 10, 10)
     assert bucket.take(900.1, 10, 10)
+
+
+def test_points_flow_off_when_the_clock_is_set_back(make_door, clock):
+    """They are no more than before: one more challenge bans nobody."""
+    clock.run(10_000)
+    door = make_door()
+    door.refused(flow(), 404)
+    clock.set_by = -600
+    door.refused(flow(), 404)
+    assert not door.bans.all()
+    clock.run(300)
+    assert door._strangers[False].score(HOST, clock.monotonic(), 1, 1 / 3) == 1
+
+
+def test_who_is_known_is_so_no_longer_when_the_clock_is_set_back(make_door, clock):
+    """Ten minutes are ten minutes."""
+    door = make_door()
+    door.proved(flow())
+    clock.set_by = -3600
+    assert send(door) == [KNOWN]
+    clock.run(REMEMBERED)
+    assert send(door) == [STRANGER]
+
+
+def test_a_ban_lasts_no_longer_than_it_is_long_when_the_clock_is_set_back(make_door, clock):
+    """It begins anew when the door is swept: its times are the time of day, since it outlives the
+    process."""
+    clock.run(10_000)
+    door = make_door(unproven_seconds=60)
+    door.ban("192.0.2.0/24", 60, "by hand")
+    door.ban("198.51.100.1", None, "by hand")
+    for _ in range(20):
+        door.refused(flow("203.0.113.1"), 404)
+    clock.run(30)
+    clock.set_by = -3600
+    door.sweep()
+    assert {ban.network: door.bans.left(ban) for ban in door.bans} == {
+        "192.0.2.0/24": 60,
+        "198.51.100.1/32": None,
+        "203.0.113.1": 60,
+    }
+    clock.run(60)
+    assert send(door) == send(door, host="203.0.113.1") == [STRANGER]
+    assert send(door, host="198.51.100.1") == [TURNED_AWAY]
