@@ -212,7 +212,7 @@ def take_down(
     scope: Scope,
     last_cseq: int = 0,
     credentials: Credentials | None = None,
-) -> None:
+) -> Dialog | None:
     """Acknowledge and end what a 2xx has made and nobody wants, or can use (RFC 3261 13.2.2.4).
 
     :param dialog: of our INVITE, in which another fork may have answered already.
@@ -220,10 +220,11 @@ def take_down(
     :param last_cseq: the highest that any dialog of the INVITE has used, so that the BYE is in
         order even where this one was early, and was forgotten, before.
     :param credentials: answer the peer's challenges.
+    :returns: what is being ended; None for nothing that can be.
     """
     cseq = response.cseq.number
     if cseq == MOST_CSEQ:
-        return  # no INVITE of ours had that number, and no BYE could follow on it
+        return None  # no INVITE of ours had that number, and no BYE could follow on it
     fork = dialog.another()
     fork.local_cseq = max(cseq, last_cseq)
     try:
@@ -234,6 +235,7 @@ def take_down(
         fork.symmetric, fork.flow = True, flow
     sender.send_ack(fork.ack(cseq), fork)
     Requester(sender, fork, NOBODY, scope, credentials).start(fork.request("BYE"))
+    return fork
 
 
 #: What the dialog, the transaction layer, the composer and the requester write into each request

@@ -13,7 +13,8 @@ from typing import Protocol
 from softswitch.dialog import sips
 from softswitch.dialog.dialog import Dialog, DialogKey
 from softswitch.dialog.hops import Locate, found_again
-from softswitch.dialog.requester import Requester, take_down
+from softswitch.dialog.late import LateAnswers
+from softswitch.dialog.requester import Requester
 from softswitch.dialog.usage import CAPABILITIES, Usage, unacceptable
 from softswitch.errors import SipSyntaxError, TransportError
 from softswitch.flow import Flow
@@ -150,7 +151,7 @@ class UserAgent:
         self._resolver = resolver
         self._domains = domains
         self.gate = gate
-        self._auditor = auditor
+        self._late = LateAnswers(transport, transactions, auditor)
         self._locate = locate
         self.inner: dict[Flow, Identity] = {}
         self._dialogs: dict[DialogKey, Usage] = {}
@@ -256,9 +257,7 @@ class UserAgent:
             return
         key = (response.call_id, response.from_.tag or "", response.to.tag or "")
         if key not in self._dialogs:
-            scope = Scope(f"stray 2xx of {response.call_id}", self._auditor)
-            take_down(self, Dialog.forgotten(response, flow), response, flow, scope)
-            scope.end()
+            self._late.received(key, response, flow)
 
     # What the usages ask for.
 

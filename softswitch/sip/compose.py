@@ -67,15 +67,22 @@ def new_branch() -> str:
     return f"z9hG4bK{random_digits(10)}"
 
 
-def sealed_branch(call_id: str, secret: str) -> str:
-    """A branch that nobody else can make, so that a response proves that we sent the request."""
-    salt = random_digits(8)
-    return f"z9hG4bK{salt}{seal(salt + call_id, secret)}"
+def sealed_branch(call_id: str, host: str, now: int, secret: str) -> str:
+    """A branch that nobody else can make, so that a response proves that we sent the request.
+
+    :param host: to which the request goes.
+    :param now: seconds, eight hex digits at most.
+    """
+    salt = f"{now:08x}{random_digits(4)}"
+    return f"z9hG4bK{salt}{seal(f'{salt} {host} {call_id}', secret)}"
 
 
-def is_sealed(branch: str, call_id: str, secret: str) -> bool:
-    """Whether ``sealed_branch`` made this branch for a request with this Call-ID."""
-    return branch == f"z9hG4bK{branch[7:23]}{seal(branch[7:23] + call_id, secret)}"
+def is_sealed(branch: str, call_id: str, host: str, since: int, secret: str) -> bool:
+    """Whether ``sealed_branch`` made this branch for a request with this Call-ID that went to this
+    host, no earlier than that second."""
+    salt = branch[7:23]
+    made = branch == f"z9hG4bK{salt}{seal(f'{salt} {host} {call_id}', secret)}"
+    return made and int(salt[:8], 16) >= since
 
 
 def seal(text: str, secret: str) -> str:

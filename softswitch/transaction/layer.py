@@ -6,7 +6,7 @@ and the user agent above.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from secrets import token_hex
+from secrets import randbits, token_hex
 from typing import Final, Protocol, TypeVar
 
 from softswitch.errors import SipSyntaxError, TransportError
@@ -30,6 +30,10 @@ from softswitch.wheel import Clock
 
 #: How the branch of an RFC 3261 client begins: it is unique, so that it tells all.
 COOKIE: Final = "z9hG4bK"
+
+#: Seconds after a request has left in which its responses are ours though nobody waits for them:
+#: nobody rings for so long, and a 2xx is sent again for 64*T1.
+LATE: Final = 3600
 
 
 _M = TypeVar("_M", bound=Message)
@@ -74,6 +78,7 @@ class TransactionLayer:
 
     __slots__ = (
         "_clients",
+        "_epoch",
         "_merged",
         "_secret",
         "_servers",
@@ -103,6 +108,8 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._merged: set[int] = set()
         self._secret = token_hex(16)
+        # The time in our branches is from a moment by chance: it tells nobody how long we run.
+        self._epoch = randbits(31)
         self.overload = Overload(clock.monotonic)
         self.spared: Callable[[Request, Flow], bool] = lambda request, flow: False
         self.refused: Callable[[Flow, int], None] = lambda flow, status: None
@@ -138,7 +145,7 @@ class TransactionLayer:
         :param loop: of a request that is forwarded, the part of the branch by which it is known
             when it comes back (16.6 step 8): token characters, no ".".
         """
-        branch = compose.sealed_branch(request.call_id, self._secret)
+        branch = compose.sealed_branch(request.call_id, flow.remote_host, self._now(), self._secret)
         if loop:
             branch = f"{branch}.{loop}"
         else:
@@ -258,10 +265,12 @@ class TransactionLayer:
 
     def stray_response(self, response: Response, flow: Flow) -> None:
         """A response is for the core; so are all that match no transaction, as long as we have
-        sent the request that they answer: a stranger can make one up."""
+        sent the request that they answer to where they come from, in the last hour: a stranger can
+        make one up, and who has had one can send it again."""
         self.counters["stray response"] += 1
-        branch = response.top_via.branch or ""
-        if not compose.is_sealed(branch, response.call_id, self._secret):
+        branch, since = response.top_via.branch or "", self._now() - LATE
+        host = flow.remote_host
+        if not compose.is_sealed(branch, response.call_id, host, since, self._secret):
             return
         try:
             self.user.stray_response(response, flow)
@@ -271,6 +280,9 @@ class TransactionLayer:
     def ack_received(self, request: Request, flow: Flow) -> None:
         """An ACK is for the core; so are all that match no transaction."""
         self.user.ack_received(request, flow)
+
+    def _now(self) -> int:
+        return int(self.clock.monotonic()) + self._epoch
 
     def _with_via(self, request: Request, flow: Flow, branch: str) -> Request:
         try:

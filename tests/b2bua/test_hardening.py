@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from softswitch.dialog import late as late_module
 from softswitch.plugin.decisions import Accept, Allow
 from softswitch.plugin.interfaces import IAdmissionPolicy, IRegistrationPolicy
 from softswitch.plugin.views import Identity
@@ -250,6 +251,87 @@ def test_a_200_after_the_transaction_has_ended(make_stage):
     gateway.send(compose.response(bye, 200))
     stage.run(5)
     assert gateway.unread == []
+
+
+@pytest.fixture
+def late(make_stage):
+    """A stage on which a call has come to nothing: stage, the gateway, and what makes a late 200
+    to its INVITE, with a Contact and a Record-Route of a victim's; the victim."""
+    stage = make_stage()
+    gateway, alice = stage.peer(FIRST), stage.phone("alice")
+    victim = stage.peer("127.88.0.201")
+    alice.call("0123")
+    stage.run(100)
+    invite = gateway.expect("INVITE")
+    gateway.unread.clear()
+
+    def answer(tag="late", contact="sip:v@127.88.0.201", routes=()):
+        fields = [("Contact", f"<{contact}>"), *[("Record-Route", f"<{each}>") for each in routes]]
+        return compose.response(invite, 200, to_tag=tag, fields=fields)
+
+    return stage, gateway, answer, victim
+
+
+def test_a_late_200_from_elsewhere(late):
+    """Whoever has been called once can send it again, from anywhere and with any Contact: it counts
+    from where the INVITE went alone. Nothing is sent, and nobody is known for it."""
+    stage, gateway, answer, victim = late
+    stranger = stage.peer("127.88.0.200")
+    for contact in ("sip:v@127.88.0.201", "sip:v@127.88.0.201;transport=tcp"):
+        stranger.send(answer(contact=contact))
+    assert not stage.house.auditor.open
+    stage.run(60)
+    assert stranger.received == victim.received == gateway.unread == []
+    assert not stage.house.transport.door.knows(victim.host, 5060)
+
+
+@pytest.mark.parametrize(("seconds", "methods"), [(3490, ["ACK", "BYE"]), (3510, [])])
+def test_a_late_200_after_an_hour(late, seconds, methods):
+    """No INVITE is open for so long: then it is nobody's, from wherever it comes."""
+    stage, gateway, answer, _ = late
+    stage.run(seconds)
+    gateway.send(answer())
+    assert [request.method for request in gateway.unread] == methods
+    for request in list(gateway.unread):
+        if request.method == "BYE":
+            gateway.send(compose.response(request, 200))
+    stage.run(5)
+    gateway.unread.clear()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("routes", [(), ("sip:127.88.0.201;lr",), ("sip:127.88.0.201",)])
+def test_a_late_fork_is_ended_through_its_hop(late, transport, routes):
+    """A proxy has forked, and another phone answers: ACK and BYE go to the proxy that we have sent
+    the INVITE to, with the route that the 200 says, and nowhere else (RFC 3261 13.2.2.4)."""
+    stage, gateway, answer, victim = late
+    contact = f"sip:v@127.88.0.201;transport={transport}"
+    gateway.send(answer(contact=contact, routes=routes))
+    ack, bye = gateway.expect("ACK"), gateway.expect("BYE")
+    assert {contact if not routes or ";lr" in routes[0] else routes[0]} == {ack.uri, bye.uri}
+    assert len(ack.all("Route")) == len(bye.all("Route")) == len(routes)
+    stage.run(60)
+    assert victim.received == []
+    assert not stage.house.transport.door.knows(victim.host, 5060)
+    gateway.unread.clear()
+
+
+def test_copies_of_a_late_200(late, monkeypatch):
+    """Each is acknowledged, and has no BYE of its own while one is under way; no more than so many
+    are under way at a time."""
+    stage, gateway, answer, _ = late
+    monkeypatch.setattr(late_module, "MOST", 2)
+    for tag in ("1", "1", "2", "1", "3", "4"):
+        gateway.send(answer(tag))
+    sent = [(request.method, request.to.tag) for request in gateway.unread]
+    ones, twos = [("ACK", "1"), ("BYE", "1")], [("ACK", "2"), ("BYE", "2")]
+    assert sent == [*ones, ("ACK", "1"), *twos, ("ACK", "1")]
+    stage.run(40)
+    assert not stage.house.auditor.open
+    gateway.unread.clear()
+    gateway.send(answer("3"))
+    assert gateway.expect("ACK").to.tag == "3"
+    gateway.send(compose.response(gateway.expect("BYE"), 200))
 
 
 def test_a_response_of_ours_with_more_fields_than_we_would_read(make_stage):
