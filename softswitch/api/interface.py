@@ -95,4 +95,4 @@ class Api:
         banned by its own."""
         if not Source(host).is_loopback:
             flow = Flow(_LISTENER, "TCP", "", 0, host, 0, 1)
-            self._house.transport.door.failed(flow, True)
+            self._house.transport.door.failed(flow, "", True)

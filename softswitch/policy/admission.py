@@ -146,9 +146,16 @@ class Doorkeeper(Protocol):
     def proved(self, flow: Flow) -> None:
         """A request that came on a flow proves a password."""
 
-    def failed(self, flow: Flow, proven: bool) -> None:
+    def doubts(self, flow: Flow, account: str) -> bool:
+        """Whether ``turns_down`` is to be asked about a login of this account."""
+
+    def turns_down(self, flow: Flow, account: str, proven: bool) -> bool:
+        """Whether so many have failed that this one is not to be judged."""
+
+    def failed(self, flow: Flow, account: str, proven: bool) -> None:
         """Credentials that came on a flow prove nothing.
 
+        :param account: that they name.
         :param proven: whether they answer a challenge that was given to this very host.
         """
 
@@ -232,6 +239,14 @@ class Authenticator:
         self, request: RequestView, credentials: digest.Credentials, user: User | None
     ) -> User | Challenge:
         group = self._of_group(user)
+        doorkeeper, flow = self._doorkeeper, request.source
+        account = credentials.username if user is None else user.name
+        if (
+            doorkeeper is not None
+            and doorkeeper.doubts(flow, account)
+            and doorkeeper.turns_down(flow, account, self._came_back(credentials, flow))
+        ):
+            return Challenge(algorithms=group)
         algorithm = credentials.algorithm
         known = user.ha1.get(algorithm) if user is not None else None
         proven = digest.verify(credentials, known or _NOBODY, request.method)
@@ -240,18 +255,18 @@ class Authenticator:
             and credentials.qop == "auth"
             and _same_place(credentials.uri, request.uri)
         )
-        doorkeeper = self._doorkeeper
         if user is None or not known or not proven or not asked:
             if doorkeeper is not None:
-                flow = request.source
-                came_back = self._nonces.came_back(credentials.nonce, flow.remote_host)
-                doorkeeper.failed(flow, came_back)
+                doorkeeper.failed(flow, account, self._came_back(credentials, flow))
             return Challenge(algorithms=group)
         if self._nonces.check(credentials.nonce, credentials.nc) != "ok":
             return Challenge(stale=True, algorithms=group)
         if doorkeeper is not None:
-            doorkeeper.proved(request.source)
+            doorkeeper.proved(flow)
         return user
+
+    def _came_back(self, credentials: digest.Credentials, flow: Flow) -> bool:
+        return self._nonces.came_back(credentials.nonce, flow.remote_host)
 
     def _of_group(self, user: User | None) -> tuple[str, ...]:
         return self._by_group.get(user.group, ()) if user is not None else ()

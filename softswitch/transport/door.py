@@ -24,6 +24,7 @@ import attrs
 
 from softswitch.flow import Flow
 from softswitch.transport.bans import Ban, Bans
+from softswitch.transport.guesses import Guesses
 from softswitch.transport.networks import Network, Networks, network_of, source_of
 from softswitch.transport.strangers import Strangers
 from softswitch.wheel import Clock
@@ -163,6 +164,7 @@ class Door:
         self._proved: dict[str, dict[tuple[str, int], float]] = {}
         # Serials of connections that have been challenged.
         self._challenged: set[int] = set()
+        self._guesses = Guesses()
         self._trusted: Networks[bool] = Networks()
         self._set(settings or DoorSettings(), trusted)
 
@@ -263,12 +265,28 @@ class Door:
         elif status < 500:
             self._count(flow, points.refused, "refused requests")
 
-    def failed(self, flow: Flow, proven: bool) -> None:
+    def doubts(self, flow: Flow, account: str) -> bool:
+        """Whether ``turns_down`` is to be asked about a login: one has failed before."""
+        return self._guesses.are_known(source_of(flow.remote_host), account)
+
+    def turns_down(self, flow: Flow, account: str, proven: bool) -> bool:
+        """Whether so many have failed that the next one is not judged, be it right or wrong."""
+        now, source = self._clock.monotonic(), source_of(flow.remote_host)
+        if not self._guesses.exceed(source, account, proven or flow.reliable, now):
+            return False
+        self.counters["not judged: failed logins"] += 1
+        return True
+
+    def failed(self, flow: Flow, account: str, proven: bool) -> None:
         """Credentials that came on a flow prove nothing.
 
+        :param account: that they name.
         :param proven: whether they answer a challenge that was given to this very host.
         """
-        self._count(flow, self._settings.points.failed_login, "failed logins", proven)
+        host, proven = flow.remote_host, proven or flow.reliable
+        if not self._trusted.find(host):
+            self._guesses.failed(source_of(host), account, proven, self._clock.monotonic())
+            self._score(host, self._settings.points.failed_login, "failed logins", proven)
 
     def proved(self, flow: Flow) -> None:
         """A request that came on a flow proves a password."""
@@ -288,8 +306,7 @@ class Door:
         score was."""
         if len(self._called) >= MOST:
             self._called.clear()
-        source = source_of(host)
-        self._called[host] = self._called[source] = self._clock.monotonic() + REMEMBERED
+        self._called[host] = self._called[source_of(host)] = self._clock.monotonic() + REMEMBERED
         ban = self.bans.by_score(host)
         if ban is not None:
             self.bans.lift(ban.network)
@@ -393,10 +410,9 @@ class Door:
         self._score(host, settings.points.flood, "flood", proven)
         return False
 
-    def _count(self, flow: Flow, points: float, why: str, proven: bool = False) -> None:
-        host = flow.remote_host
-        if not self._trusted.find(host):
-            self._score(host, points, why, proven or flow.reliable)
+    def _count(self, flow: Flow, points: float, why: str) -> None:
+        if not self._trusted.find(flow.remote_host):
+            self._score(flow.remote_host, points, why, flow.reliable)
 
     def _challenged_before(self, serial: int) -> bool:
         """Whether a connection has been challenged before this; now it has."""

@@ -27,15 +27,18 @@ class Bucket:
         self.tokens = tokens
         self.at = at
 
+    def left(self, now: float, rate: float, burst: float) -> float:
+        """How many tokens there are; see ``take``."""
+        tokens = self.tokens + max(0.0, now - self.at) * rate  # clocks are set back, too
+        return tokens if tokens < burst else burst
+
     def take(self, now: float, rate: float, burst: float) -> bool:
         """Whether there is a token; then it is taken.
 
         :param rate: tokens that flow in per second.
         :param burst: tokens that it holds at most.
         """
-        tokens = self.tokens + max(0.0, now - self.at) * rate  # clocks are set back, too
-        if tokens > burst:
-            tokens = burst
+        tokens = self.left(now, rate, burst)
         self.at = now
         if tokens < 1:
             self.tokens = tokens

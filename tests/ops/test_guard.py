@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from softswitch.sip import compose
+from softswitch.sip import compose, digest
 from softswitch.sip.message import Response
 from softswitch.sip.names import METHODS
 from softswitch.testing.stage import Stage
@@ -197,7 +197,7 @@ def test_a_forged_datagram_ends_no_connection():
 
 def test_a_phone_with_a_slip_in_its_office():
     """One phone with a wrong password does not get a whole office banned in which others are
-    registered."""
+    registered; it has to wait for some seconds once it has the right one, and nobody else has."""
     with Stage() as stage:
         stage.phone("alice", host="127.88.5.5", port=5060)
         stage.phone("bob", host="127.88.5.5", port=5070, password="wrong", register=False)
@@ -205,6 +205,88 @@ def test_a_phone_with_a_slip_in_its_office():
         for _ in range(40):
             assert slip.register() == 401
         assert not stage.house.transport.door.bans.all()
+        stage.phone("carol", host="127.88.5.5", port=5090)
+        slip.password = "bob"
+        assert slip.register() == 401
+        stage.run(6)
+        assert slip.register() == 200
+
+
+def guess(stage, phone, name="bob", count=1):
+    """Guess somebody's password, without a challenge of ours."""
+    for number in range(count):
+        uri = f"sip:{stage.address[0]}"
+        words = f'username="{name}", realm="softswitch", nonce="{number}", uri="{uri}"'
+        proof = f'Digest {words}, response="{number:032x}", qop=auth, nc=00000001, cnonce="a"'
+        own = f"<sip:{name}@{stage.address[0]}>"
+        phone.send(
+            phone.request("REGISTER", uri, caller=own, to=own, fields=[("Authorization", proof)])
+        )
+        phone.unread.clear()
+
+
+@pytest.mark.parametrize("evidence", [True, False])
+def test_who_is_registered_guesses_others_passwords(evidence, monkeypatch):
+    """Ten guesses at one account are judged at once, and ten more in a minute; whoever owns it
+    registers meanwhile, for he is elsewhere."""
+    looked = []
+    verify = digest.verify
+    monkeypatch.setattr(digest, "verify", lambda *args: looked.append(1) or verify(*args))
+    with Stage() as stage:
+        alice, bob = stage.phone("alice", port=5060), stage.phone("bob", register=False)
+        other = stage.phone("bob", host=alice.host, port=5070, password="wrong", register=False)
+        looked.clear()
+
+        def guesses():
+            if not evidence:
+                guess(stage, alice, count=100)
+            else:
+                assert {other.register() for _ in range(30)} == {401}
+
+        guesses()
+        assert len(looked) == 10
+        assert bob.register() == 200
+        assert alice.register() == 200
+        looked.clear()
+        stage.run(60)
+        guesses()
+        assert len(looked) == 10
+        assert not stage.house.transport.door.bans.all()
+
+
+def test_a_forger_takes_nobodys_guesses():
+    """Who writes somebody's address into his datagrams has no challenge of ours: the phones there
+    prove their passwords all the same."""
+    with Stage() as stage:
+        alice = stage.phone("alice", port=5060)
+        guess(stage, alice, "alice", 100)
+        guess(stage, alice, "bob", 100)
+        assert alice.register() == 200
+        bob = stage.phone("bob", host=alice.host, port=5070)
+        assert bob.registered == 200
+
+
+def test_who_is_registered_guesses_at_many_accounts(monkeypatch):
+    """Sixty failures at all accounts are judged at once; beyond, those accounts alone are not
+    judged at which something has failed."""
+    looked = []
+    verify = digest.verify
+    monkeypatch.setattr(digest, "verify", lambda *args: looked.append(1) or verify(*args))
+    with Stage() as stage:
+        alice = stage.phone("alice")
+        looked.clear()
+        for _ in range(3):
+            for number in range(100):
+                guess(stage, alice, f"nobody{number}")
+        assert len(looked) == 100
+        assert alice.register() == 200
+
+
+def test_who_is_trusted_looks_after_himself():
+    """Behind a web server of one's own all phones have one address: its failures do not count."""
+    with Stage({"door": {"trusted": ["127.88.5.5"]}}) as stage:
+        slip = stage.phone("bob", host="127.88.5.5", password="wrong", register=False)
+        assert {slip.register() for _ in range(30)} == {401}
         slip.password = "bob"
         assert slip.register() == 200
 

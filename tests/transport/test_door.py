@@ -5,6 +5,7 @@ import pytest
 from softswitch.flow import Flow
 from softswitch.testing.clock import VirtualClock
 from softswitch.transport import bans as bans_module
+from softswitch.transport import guesses as guesses_module
 from softswitch.transport import strangers as strangers_module
 from softswitch.transport.bans import Ban, Bans
 from softswitch.transport.door import REMEMBERED, Door, DoorSettings, Standing
@@ -227,7 +228,7 @@ def test_a_signature_is_a_line(make_door):
 @pytest.mark.parametrize(
     ("done", "times"),
     [
-        (lambda door, flow: door.failed(flow, False), 10),
+        (lambda door, flow: door.failed(flow, "bob", False), 10),
         (lambda door, flow: door.refused(flow, 404), 20),
         (lambda door, flow: door.refused(flow, 401), 100),
         (lambda door, flow: door.malformed(flow), 20),
@@ -250,7 +251,7 @@ def test_points_flow_off(make_door, clock):
     door = make_door()
     for _ in range(200):
         door.refused(flow(), 401)
-        door.failed(flow(), True)
+        door.failed(flow(), "bob", True)
         clock.run(36)
     assert len(door.bans) == 0
 
@@ -272,7 +273,7 @@ def test_a_long_ban_wants_evidence(make_door, proven, transport, seconds):
     """That the source is real: a connection, or our challenge that went there and came back."""
     door = make_door()
     for _ in range(10):
-        door.failed(flow(transport=transport), proven)
+        door.failed(flow(transport=transport), "bob", proven)
     assert door.bans.all()[0].until == seconds
 
 
@@ -292,7 +293,7 @@ def test_a_forged_source_bans_nobody_who_is_known(make_door, why, host, forged):
     send(door, 1000, forged, port=6666, data=OPTIONS % b"friendly-scanner")
     for _ in range(100):
         door.malformed(flow(forged, 6666))
-        door.failed(flow(forged, 6666), False)
+        door.failed(flow(forged, 6666), "bob", False)
     assert len(door.bans) == 0
     assert send(door, host=host) == [KNOWN]
     assert door.accepts(forged)
@@ -303,16 +304,16 @@ def test_a_forger_leaves_no_points_behind(make_door):
     one mistake; and what it has proved against itself, no forger's ban wipes out."""
     door = make_door()
     for _ in range(9):
-        door.failed(flow(), False)
-    door.failed(flow(), True)
+        door.failed(flow(), "bob", False)
+    door.failed(flow(), "bob", True)
     assert len(door.bans) == 0
-    door.failed(flow(), False)
+    door.failed(flow(), "bob", False)
     (ban,) = door.bans.all()
     assert (ban.why, ban.proven) == ("failed logins", False)
     for _ in range(8):
-        door.failed(flow(), True)
+        door.failed(flow(), "bob", True)
     assert not door.bans.all()[0].proven
-    door.failed(flow(), True)
+    door.failed(flow(), "bob", True)
     assert door.bans.all()[0].proven
 
 
@@ -396,9 +397,22 @@ def test_who_proved_one_password_and_guesses_others_is_banned(make_door, clock):
     door.changed.append(lambda: told.append(True))
     door.proved(flow())
     for _ in range(10):
-        door.failed(flow(), True)
+        door.failed(flow(), "bob", True)
     assert told
     assert send(door) == [TURNED_AWAY]
+
+
+def test_no_more_than_so_many_guesses_are_remembered(make_door, monkeypatch):
+    """However many names somebody makes up, and however long."""
+    monkeypatch.setattr(guesses_module, "MOST", 100)
+    door = make_door(ban_score=0)
+    for number in range(1000):
+        door.failed(flow(), "x" * 100 + str(number), True)
+        door.failed(flow(), f"{number}", True)
+    assert len(door._guesses) == 100
+    assert door.doubts(flow(), "999")
+    assert not door.doubts(flow(), "1")
+    assert door.doubts(flow(), "x" * 64)
 
 
 def test_no_points_no_ban(make_door):
@@ -406,7 +420,7 @@ def test_no_points_no_ban(make_door):
     door = make_door(ban_score=0)
     send(door, 5000)
     for _ in range(1000):
-        door.failed(flow(), True)
+        door.failed(flow(), "bob", True)
     assert len(door.bans) == 0
 
 
