@@ -80,6 +80,7 @@ class Banning:
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+        if self._changed:
             self._write(self._kept())
         self.firewall.stop()
 
@@ -97,7 +98,7 @@ class Banning:
             answer = self._granted(wish)
         except (OSError, ValueError, KeyError, TypeError) as error:
             answer = {"done": False, "said": f"the wish cannot be read: {error!r}"}
-        write_whole(self._state / OUTCOME, {"at": time.time_ns(), **answer})
+        self._write_down(OUTCOME, {"at": time.time_ns(), **answer})
 
     def _granted(self, wish: dict[str, Any]) -> dict[str, Any]:
         doing, door = wish["do"], self._door
@@ -191,7 +192,19 @@ class Banning:
         return [ban for ban in self._door.bans.all() if ban.proven]
 
     def _write(self, bans: list[Ban]) -> None:
-        write_whole(self._state / BANS, _plain(bans))
+        if not self._write_down(BANS, _plain(bans)):
+            self._changed = True
+
+    def _write_down(self, name: str, figures: dict[str, Any]) -> bool:
+        """Write a file of the state directory; False, and a line in the log, where that fails."""
+        try:
+            write_whole(self._state / name, figures)
+        except OSError as error:
+            log.error(
+                "{path} cannot be written: {error}", path=self._state / name, error=error.strerror
+            )
+            return False
+        return True
 
 
 def _plain(bans: list[Ban]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet import reactor as the_reactor
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
@@ -215,8 +215,8 @@ class SwitchService(Service):
         up what is left, write everything."""
         switch = self.house.switch
         switch.draining = True
-        self.house.stop()
-        self.house.passage.shut()
+        _step(self.house.stop)
+        _step(self.house.passage.shut)
         done: Deferred[None] = Deferred()
         self._deadline = self._reactor.seconds() + self.house.config.switch.drain_seconds
         log.info("stopping: {calls} calls", calls=len(switch.calls))
@@ -228,36 +228,36 @@ class SwitchService(Service):
         if switch.calls and self._reactor.seconds() < self._deadline:
             self._wheel.callLater(0.2, self._drain, done)
             return
-        switch.shut()
-        self.house.proxy.shut()
+        _step(switch.shut)
+        _step(self.house.proxy.shut)
         # A call that ended by itself just now has a BYE under way, too, and figures to come.
         farewell = FAREWELL_SECONDS if self.house.auditor.open else 0.0
         self._wheel.callLater(farewell, self._finish, done)
 
     def _finish(self, done: "Deferred[None]") -> None:
         """Give policies that have something to finish a little time for it."""
-        finished = DeferredList(self.house.close())
+        finished = _step(lambda: DeferredList(self.house.close()))
         finished.addTimeout(FINISH_SECONDS, self._reactor)
         finished.addBoth(lambda _: self._close(done))
 
     def _close(self, done: "Deferred[None]") -> None:
-        self._watchdog.stop()
-        self._showing.stop()
-        self._sweep.stop()
-        if self.house.engine is not None:
-            self.house.engine.stop()
-        self.house.bindings.stop()
-        self._banning.stop()
-        self._accounting.stop()
-        ending = [self._api.stop(), self._flying.stop()]
-        if self._archive is not None:
-            ending.append(self._archive.stop(EXPORT_SECONDS))
-        DeferredList(ending).addCallback(self._end, done)
+        engine, archive = self.house.engine, self._archive
+        for stop in (self._watchdog.stop, self._showing.stop, self._sweep.stop):
+            _step(stop)
+        if engine is not None:
+            _step(engine.stop)
+        for stop in (self.house.bindings.stop, self._banning.stop, self._accounting.stop):
+            _step(stop)
+        ending = [_step(self._api.stop), _step(self._flying.stop)]
+        if archive is not None:
+            ending.append(_step(lambda: archive.stop(EXPORT_SECONDS)))
+        ended = DeferredList(ending)
+        ended.addTimeout(EXPORT_SECONDS + FINISH_SECONDS, self._reactor)
+        ended.addBoth(lambda _: self._end(done))
 
-    def _end(self, result: object, done: "Deferred[None]") -> None:
-        self._store.close()
-        self._user_file.close()
-        self._pid.release()
+    def _end(self, done: "Deferred[None]") -> None:
+        for close in (self._store.close, self._user_file.close, self._pid.release):
+            _step(close)
         log.info("stopped, {leaks} leaks", leaks=self.house.auditor.leaks)
         Service.stopService(self)
         done.callback(None)
@@ -346,6 +346,14 @@ class SwitchService(Service):
 
     def _write_stats(self) -> None:
         write_whole(self._stats, {**self.figures(), **self._flying.figures()})
+
+
+def _step(stop: Callable[[], object]) -> "Deferred[Any]":
+    """Take a step of the stop, whatever becomes of it: where one fails, for a full disk perhaps,
+    the others follow all the same."""
+    return maybeDeferred(stop).addErrback(
+        lambda failure: log.failure("a step of the stop has failed; the stop goes on", failure)
+    )
 
 
 def make_service(config: Config) -> SwitchService:

@@ -270,3 +270,31 @@ def test_a_ban_of_what_is_trusted_by_now_is_not_restored(make, tmp_path, reactor
     trusting = Door(Wheel(reactor), DoorSettings(), [network_of("192.0.2.0/24")])
     Banning(trusting, tmp_path, Told(), reactor).start()
     assert len(trusting.bans) == 0
+
+
+def test_bans_that_cannot_be_written_end_nothing(make, tmp_path, reactor, lines):
+    """A disk that is full: the log says so, and the firewall is told to the end. What was not
+    written is tried once more when the switch stops."""
+    door, banning = make()
+    (tmp_path / BANS).mkdir()
+    door.ban("192.0.2.1", None, "by hand")
+    reactor.advance(1)
+    assert lines[-1] == f"{tmp_path / BANS} cannot be written: Is a directory"
+    banning.stop()
+    assert lines[-1] == f"{tmp_path / BANS} cannot be written: Is a directory"
+    assert len(lines) == 3
+    (tmp_path / BANS).rmdir()
+    banning.stop()
+    assert (tmp_path / BANS).exists()
+
+
+def test_an_answer_that_cannot_be_written(make, tmp_path, lines):
+    """The log says so; the ban is made."""
+    door, banning = make()
+    (tmp_path / OUTCOME).mkdir()
+    (tmp_path / WISH).write_text(
+        json.dumps({"do": "add", "network": "192.0.2.1", "seconds": 60, "why": "x"})
+    )
+    banning.serve()
+    assert lines[-1] == f"{tmp_path / OUTCOME} cannot be written: Is a directory"
+    assert len(door.bans) == 1

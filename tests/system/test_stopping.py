@@ -3,6 +3,8 @@ legs of what is left are hung up; every call has its record, and nothing has lea
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 from phones import Phone, claimed_network
-from processes import Sipp, Switch
+from processes import Process, Sipp, Switch
 
 from softswitch.sip import compose
 
@@ -172,3 +174,52 @@ def test_a_second_signal_ends_the_wait(stack: ExitStack, tmp_path: Path):
         assert peer.wait(5) == 0, peer.tail()
     (record,) = place.ended(5)
     assert (record["status"], record["hung_up"]) == (200, "switch")
+
+
+def test_a_write_that_fails_does_not_keep_it_from_ending(stack: ExitStack, tmp_path: Path):
+    """A ban, and at once the end, with a disk that takes none: the log says what could not be
+    written, and everything else is let go of."""
+    place = Place(stack, tmp_path, "udp", drain_seconds=30)
+    bans = place.switch.state / "bans.json"
+    bans.mkdir()
+    command = Path(sys.executable).with_name("softswitch")
+    config = tmp_path / "softswitch.toml"
+    subprocess.run([command, "ban", "add", "192.0.2.9", "--config", config], check=True)
+    place.switch.send_signal(signal.SIGTERM)
+    assert place.ended(5) == []
+    assert f"{bans} cannot be written: Is a directory" in place.switch.log.read_text()
+    assert not (place.switch.state / "softswitch.pid").exists()
+
+
+#: A switch in which steps of the stop fail.
+FAILING = """
+import sys
+from softswitch.ops import service
+
+def fails(*_):
+    raise OSError("no room")
+
+service.Watchdog.stop = service.Accounting.stop = service.SqliteStore.close = fails
+service.House.stop = service.House.close = service.Archive.stop = fails
+from twisted.scripts.twistd import run
+sys.argv[0] = "twistd"
+run()
+"""
+
+
+def test_whatever_fails_it_ends(tmp_path: Path):
+    """Each step that fails is logged, and those behind it follow."""
+    (tmp_path / "failing.py").write_text(FAILING)
+    with claimed_network() as network:
+        text = CONFIGURATION.format(network=network, transport="udp", drain_seconds=30)
+        (tmp_path / "switch.toml").write_text(text.replace("@state@", "var"))
+        command = [sys.executable, "failing.py", "-n", "--pidfile="]
+        switch = Process([*command, "softswitch", "-c", "switch.toml"], tmp_path, "switch")
+        try:
+            switch.until(lambda: b"softswitch ready" in switch.log.read_bytes(), 15)
+            assert switch.stop() == 0
+        finally:
+            switch.kill()
+    said = switch.log.read_text()
+    assert said.count("a step of the stop has failed; the stop goes on") == 6
+    assert "stopped, 0 leaks" in said
