@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from softswitch.ops.asking import NoAnswerError, ask, told
-from softswitch.ops.ban import OUTCOME, WISH
+from softswitch.ops.ban import OUTCOME, leave
 from softswitch.ops.config import load
-from softswitch.ops.whole import write_whole
 
 
 def arrange(commands: Any) -> None:
@@ -43,9 +42,7 @@ def run(chosen: Namespace) -> int:
     wish = {"do": chosen.doing, "account": getattr(chosen, "account", "")}
     state = load(chosen.config, chosen.rundir).state_directory
     try:
-        answer = ask(
-            state, signal.SIGUSR2, OUTCOME, chosen.wait, lambda: write_whole(state / WISH, wish)
-        )
+        answer = ask(state, signal.SIGUSR2, OUTCOME, chosen.wait, lambda: leave(state, wish))
     except NoAnswerError as trouble:
         return told(trouble, 1)
     if not answer["done"]:

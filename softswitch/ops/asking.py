@@ -37,7 +37,8 @@ def ask(
     :param outcome: name of the file in which it answers.
     :param wait: seconds.
     :param prepare: called before the signal is sent, when nobody else is asking.
-    :raises NoAnswerError: none runs, it is another user's, or it was silent.
+    :raises NoAnswerError: none runs, it is another user's, or it was silent; or a file by which it
+        is asked cannot be read or written.
     """
     try:
         with _alone(state):
@@ -61,6 +62,9 @@ def ask(
     except PermissionError as error:
         whose = error.filename or f"process {pid}"
         raise NoAnswerError(f"{whose} is not for us: run as its user") from None
+    except OSError as error:
+        where = error.filename2 or error.filename or state
+        raise NoAnswerError(f"{where}: {error.strerror}: move it away, or make room") from None
 
 
 def told(trouble: object, status: int) -> int:
@@ -71,9 +75,13 @@ def told(trouble: object, status: int) -> int:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NoAnswerError(f"{path} holds no answer of a switch: move it away")
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from softswitch.ops.asking import NoAnswerError, ask, told
 from softswitch.ops.config import load
+from softswitch.ops.pidfile import NAME
 from softswitch.ops.values import read_network
 from softswitch.ops.whole import write_whole
 
@@ -62,13 +63,14 @@ def run(chosen: Namespace) -> int:
         wish |= {"seconds": chosen.seconds, "why": " ".join(chosen.why.split())}
     state = load(chosen.config, chosen.rundir).state_directory
     try:
-        answer = ask(
-            state, signal.SIGUSR2, OUTCOME, chosen.wait, lambda: write_whole(state / WISH, wish)
-        )
+        answer = ask(state, signal.SIGUSR2, OUTCOME, chosen.wait, lambda: leave(state, wish))
     except NoAnswerError as trouble:
-        if chosen.doing != "list" or not (state / BANS).exists():
+        if chosen.doing != "list":
             return told(trouble, 1)
-        answer = {"done": True, **json.loads((state / BANS).read_bytes())}
+        try:
+            answer = {"done": True, **json.loads((state / BANS).read_bytes())}
+        except (OSError, ValueError):
+            return told(trouble, 1)
     if not answer["done"]:
         return told(answer["said"], 2)
     if chosen.doing != "list":
@@ -76,6 +78,14 @@ def run(chosen: Namespace) -> int:
     for ban in answer.get("bans", ()):
         print(_line(ban))
     return 0
+
+
+def leave(state: Path, wish: dict[str, Any]) -> None:
+    """Leave a wish where the switch finds it, for the user whose it is.
+
+    :raises OSError: it cannot be written.
+    """
+    write_whole(state / WISH, wish, like=state / NAME)
 
 
 def _line(ban: dict[str, Any]) -> str:
