@@ -206,7 +206,7 @@ class RelayWorker:
 
     def _spawn(self) -> None:
         self._path.unlink(missing_ok=True)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [
             *(sys.executable, "-m", "softswitch.media.process"),
             *("--socket", str(self._path)),

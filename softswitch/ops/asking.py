@@ -35,20 +35,20 @@ def ask(
     """Ask the switch that runs with a state directory, and wait for what comes of it.
 
     :param outcome: name of the file in which it answers.
-    :param wait: seconds.
+    :param wait: seconds, for those who ask before us as well.
     :param prepare: called before the signal is sent, when nobody else is asking.
     :raises NoAnswerError: none runs, it is another user's, or it was silent; or a file by which it
         is asked cannot be read or written.
     """
+    ends = time.monotonic() + wait
     try:
-        with _alone(state):
+        with _alone(state, ends):
             pid = holder(state / NAME)
             if pid is None:
                 raise NoAnswerError(f"no switch runs with the state directory {state}")
             before = _read(state / outcome)
             prepare()
             os.kill(pid, number)
-            ends = time.monotonic() + wait
             while time.monotonic() < ends:
                 answer = _read(state / outcome)
                 if answer.get("at") != before.get("at"):
@@ -86,11 +86,28 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One after the other, so that each hears of its own."""
+def _alone(folder: Path, ends: float) -> Iterator[None]:
+    """One after the other, so that each hears of its own.
+
+    :param ends: on the monotonic clock: until when others are waited for.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _locked(descriptor):
+            if time.monotonic() >= ends:
+                raise NoAnswerError(
+                    f"somebody else holds the lock of {folder}, another command or whoever may open"
+                    f" it: `fuser {folder}` says who; `chmod o= {folder}` keeps others out"
+                )
+            time.sleep(_LOOK)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

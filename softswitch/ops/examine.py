@@ -123,6 +123,8 @@ def state_directory(patient: Patient) -> Iterator[Finding]:
         mend = f"chown it to that user, or choose another switch.state_directory than {folder}"
         yield Finding("state", "FAIL", f"{there} cannot be written by {who}", mend)
         return
+    if there == folder and folder.stat().st_mode & stat.S_IRWXO:
+        yield Finding("state", "WARN", f"{folder} is open to everybody", f"chmod o= {folder}")
     records = config.records
     kept = [config.store.path, config.store.users, records.store, records.path]
     files = dict.fromkeys(folder / path for path in kept if path)

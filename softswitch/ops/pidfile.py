@@ -30,9 +30,11 @@ class PidFile:
         :raises ConfigError: another process holds it, or it cannot be written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
+                # Whoever can open it can lock it, and keep the switch from its start.
+                os.fchmod(descriptor, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 other = os.read(descriptor, 20).decode("ascii", "replace").strip()

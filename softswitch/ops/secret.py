@@ -15,7 +15,7 @@ def kept_secret(file: Path) -> bytes:
     :raises ConfigError: it cannot be read or written, or somebody has cut it.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

@@ -3,6 +3,7 @@
 import gc
 import resource
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -180,6 +181,12 @@ class SwitchService(Service):
             self._accounting.start()
         except ConfigError as error:
             refuse(error)
+        state = self._config.state_directory
+        if state.stat().st_mode & stat.S_IRWXO:
+            log.warn(
+                "{state} is open to everybody, with passwords and calls in it: chmod o= it",
+                state=state,
+            )
         self._banning.start()
         self._user_file.watch(self._users_changed)
         self._sweep.start(SWEEP_SECONDS, now=False)

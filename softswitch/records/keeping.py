@@ -103,7 +103,7 @@ class Keeper(Observer):
             "call records", self._rows, limit=limit, gather=gather, retry=retry
         )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(open_records(path)) as connection:
                 self.bell.last = last_position(connection)
         except (OSError, sqlite3.Error) as error:

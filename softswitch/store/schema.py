@@ -4,8 +4,10 @@ Every file has all tables, whatever it is used for, but that of the call records
 in ``records``. ``user_version`` says how many of the steps it has been taken through.
 """
 
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,11 +58,14 @@ SCHEMA_VERSION: Final = len(STEPS)
 
 
 def connect(path: Path, seconds: float | None = None) -> sqlite3.Connection:
-    """Open a file, made where it is missing.
+    """Open a file, made where it is missing, for its owner alone: passwords and calls are in it.
+    The files that SQLite puts beside it are as open as it is.
 
     :param seconds: to wait for a lock; None for ``BUSY_SECONDS``.
     :raises sqlite3.Error: it cannot be opened.
     """
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS if seconds is None else seconds)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection

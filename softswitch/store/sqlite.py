@@ -42,7 +42,7 @@ class SqliteStore:
         self._path = path
         self.writer: Writer[Row] = Writer("bindings", _Rows(path), retry=retry)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(connect(path)) as connection:
                 prepare(connection, path)
         except (OSError, sqlite3.Error) as error:

@@ -108,7 +108,7 @@ class UserFile:
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             yield
         except (OSError, sqlite3.Error) as error:
             mend = f"a whole database that can be read and written is needed here: {error}"

@@ -143,7 +143,7 @@ def public_folder():
 def test_a_state_directory_that_is_not_ours_to_write(patient, public_folder):
     """Seen as the user who looks."""
     looked_at = patient(f'[switch]\nstate_directory = "{public_folder}"')
-    assert states(examine.state_directory(looked_at)) == ["OK"]
+    assert states(examine.state_directory(looked_at)) == ["WARN", "OK"]
     (found,) = elsewhere(
         lambda: os.setuid(NOBODY), lambda: list(examine.state_directory(looked_at))
     )
@@ -160,8 +160,8 @@ def test_a_store_that_is_not_ours_to_write(patient, public_folder):
     public_folder.chmod(0o777)
     looked_at = patient(f'[switch]\nstate_directory = "{public_folder}"')
     found = elsewhere(lambda: os.setuid(NOBODY), lambda: list(examine.state_directory(looked_at)))
-    assert states(found) == ["FAIL", "OK"]
-    assert "softswitch.sqlite cannot be written" in found[0].found
+    assert states(found) == ["WARN", "FAIL", "OK"]
+    assert "softswitch.sqlite cannot be written" in found[1].found
 
 
 def test_a_state_directory_that_is_a_file(patient, tmp_path):
@@ -170,9 +170,19 @@ def test_a_state_directory_that_is_a_file(patient, tmp_path):
     assert states(examine.state_directory(patient())) == ["FAIL"]
 
 
+def test_a_state_directory_that_is_open_to_everybody(patient, tmp_path):
+    """Whoever enters it can lock what a start and the commands want to lock."""
+    (state := tmp_path / "var").mkdir()
+    state.chmod(0o751)
+    warning, _ = examine.state_directory(patient())
+    assert (warning.found, warning.remedy) == (f"{state} is open to everybody", f"chmod o= {state}")
+    state.chmod(0o750)
+    assert states(examine.state_directory(patient())) == ["OK"]
+
+
 def test_records_that_everybody_can_read(patient, tmp_path):
     """Who called whom is nobody else's business."""
-    (tmp_path / "var").mkdir()
+    (tmp_path / "var").mkdir(mode=0o700)
     (records := tmp_path / "var" / "calls.jsonl").write_text("")
     records.chmod(0o644)
     assert states(examine.state_directory(patient())) == ["WARN", "OK"]

@@ -1,6 +1,7 @@
 """The configurations in ``etc/`` load, and do what they say."""
 
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,11 @@ def test_teams_is_known_by_its_certificate_and_its_network():
         assert invite.contacts[0].uri.host == "sbc.example.org"
         gateway.answer()
         pbx.hang_up()
+
+
+def test_the_unit_lets_nobody_else_read():
+    """Neither the state directory, whatever its mode was before, nor what is made anywhere."""
+    unit = ConfigParser(interpolation=None)
+    unit.read(ETC / "softswitch.service")
+    service = unit["Service"]
+    assert (service["StateDirectoryMode"], service["UMask"]) == ("0700", "0077")

@@ -135,7 +135,7 @@ class Switch(Process):
         prefix: Sequence[str] = (),
     ) -> None:
         self.state = folder / "state"
-        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / "softswitch.toml"
         file.write_text(configuration.replace("@state@", str(self.state)))
         twistd = str(Path(sys.executable).with_name("twistd"))

@@ -1,7 +1,9 @@
 """Whose the state directory of a running switch is, and what a command makes of one in disorder."""
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +62,53 @@ def softswitch(folder: Path, *arguments: str, umask: int = -1) -> subprocess.Com
         timeout=60,
         check=False,
     )
+
+
+def test_it_is_the_switch_s_alone(stack: ExitStack, folder: Path):
+    """The directory, and whatever is in it but for the records that are carried on, under a umask
+    that takes nothing from anybody; SQLite's files beside its databases, too."""
+    switch = started(stack, folder, "sh", "-c", 'umask 0; exec "$@"', "-")
+    state = folder / "var"
+    config = ("--config", "switch.toml")
+    assert softswitch(folder, "ban", "add", "192.0.2.1", *config, umask=0).returncode == 0
+    assert softswitch(folder, "reload", "switch.toml", umask=0).returncode == 0
+    switch.send_signal(signal.SIGUSR1)
+    wanted = {"bans.json", "stats.json", "calls.sqlite-wal", "ban.json", "ban.wish", "reload.json"}
+    wanted |= {"softswitch.sqlite", "calls.sqlite", "softswitch.pid", "api.sock"}
+    wanted |= {"softswitch.sqlite-wal", "softswitch.sqlite-shm"}
+    switch.until(lambda: wanted <= {each.name for each in state.iterdir()}, 10)
+    modes = {each.name: each.stat().st_mode & 0o777 for each in (state, *state.iterdir())}
+    assert modes.pop("var") == 0o700
+    modes.pop("calls.jsonl", None)
+    assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
+    assert "open to everybody" not in switch.log.read_text()
+
+
+def test_one_that_is_open_is_warned_of(stack: ExitStack, folder: Path):
+    """It stays as it is, for others may be meant to read it; the file of a process that was killed
+    is no longer for everybody to lock."""
+    (state := folder / "var").mkdir()
+    state.chmod(0o755)
+    (pid := state / "softswitch.pid").write_text("1\n")
+    pid.chmod(0o644)
+    switch = started(stack, folder)
+    assert f"{state} is open to everybody" in switch.log.read_text()
+    assert pid.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_command_waits_for_a_lock_no_longer_than_it_is_to(stack: ExitStack, folder: Path):
+    """Whoever may open the directory can lock it; the command says so."""
+    started(stack, folder)
+    descriptor = os.open(folder / "var", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wanted = ("add", "192.0.2.1", "--wait", "0.2", "--config", "switch.toml")
+        done = softswitch(folder, "ban", *wanted)
+    finally:
+        os.close(descriptor)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"softswitch: somebody else holds the lock of {folder / 'var'}, ")
+    assert done.stderr.count("\n") == 1
 
 
 @needs_root
