@@ -8,6 +8,7 @@ refused for what stands in it does not hold up the others for ever.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -184,7 +185,7 @@ class Exporter:
                 outlet.close()
 
     def _carry_all(self, outlet: Outlet) -> bool:
-        """Carry what there is, and what comes, until something fails.
+        """Carry what there is, and what comes, until something fails or another file is begun.
 
         :returns: whether all is done for good.
         """
@@ -195,6 +196,8 @@ class Exporter:
                     batch = place.next(self._most)
                     if batch:
                         self._carry(outlet, place, batch)
+                    elif place.is_replaced():
+                        return False
                     elif self._stopping:
                         return True
                     else:
@@ -287,6 +290,9 @@ class _Place:
 
     def __init__(self, path: Path, name: str, from_now: bool) -> None:
         self._name = name
+        self._path = path
+        # Before it is opened: should it be replaced just now, it is opened once more.
+        self._file = path.stat() if path.exists() else None
         self._connection = open_records(path)
         try:
             self._connection.isolation_level = None
@@ -342,6 +348,13 @@ class _Place:
         :raises sqlite3.Error: likewise.
         """
         self._store(self.position, self.state, 0)
+
+    def is_replaced(self) -> bool:
+        """Whether another file has been begun in the place of this one."""
+        try:
+            return self._file is None or not os.path.samestat(self._path.stat(), self._file)
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""

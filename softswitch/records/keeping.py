@@ -2,7 +2,8 @@
 
 Signalling hands a record over and goes on; a thread of its own turns it into rows and writes them
 in groups. A disk that is full delays them and says so; only when too many wait is one lost, and
-counted. What is too old, or too much, is deleted by the same thread.
+counted. What is too old, or too much, is deleted by the same thread. A file that is damaged is put
+aside, and a new one begun.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Condition
+from time import monotonic
 from typing import Any, Final
 
 import attrs
@@ -19,6 +21,7 @@ from twisted.logger import Logger
 from softswitch.errors import ConfigError
 from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import CallRecord
+from softswitch.records.damage import is_damaged, put_aside
 from softswitch.records.schema import add, open_records
 from softswitch.records.written import microseconds
 from softswitch.store.writer import Writer
@@ -36,6 +39,10 @@ _DELETED_AT_ONCE: Final = 1000
 _ROOM: Final = 0.95
 
 _DAY: Final = 86400.0
+
+#: Seconds from one file that was put aside while the switch runs to the next: a disk that damages
+#: every file is not to be filled with them.
+_ANEW_SECONDS: Final = 3600.0
 
 
 @attrs.frozen
@@ -104,8 +111,13 @@ class Keeper(Observer):
         )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with closing(open_records(path)) as connection:
-                self.bell.last = last_position(connection)
+            try:
+                self.bell.last = _last_position(path)
+            except sqlite3.Error as error:
+                if not is_damaged(error):
+                    raise
+                put_aside(path, now(), error)
+                self.bell.last = _last_position(path)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 str(path), f"a file that SQLite can open and write is needed here: {error}"
@@ -140,13 +152,26 @@ class _Rows:
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
+        self._anew_at = 0.0
 
     def write(self, items: Sequence[CallRecord | None]) -> None:
-        """Write records, in one transaction; None among them has the file tidied up.
+        """Write records, in one transaction; None among them has the file tidied up. Where it is
+        damaged, they are written into a new one.
 
         :raises OSError: the file cannot be opened; likewise
         :raises sqlite3.Error: none of it was written.
         """
+        try:
+            self._write(items)
+        except sqlite3.Error as error:
+            if not is_damaged(error) or monotonic() < self._anew_at:
+                raise
+            self.close()
+            put_aside(self._path, self._now(), error)
+            self._anew_at = monotonic() + _ANEW_SECONDS
+            self._write(items)
+
+    def _write(self, items: Sequence[CallRecord | None]) -> None:
         records = [each for each in items if each is not None]
         connection = self._current()
         if records:
@@ -161,6 +186,7 @@ class _Rows:
         """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def _current(self) -> sqlite3.Connection:
         """The file, opened if need be.
@@ -177,8 +203,26 @@ class _Rows:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA journal_size_limit = 67108864")
             connection.isolation_level = None
+            self._go_on(connection)
             self._connection = connection
         return self._connection
+
+    def _go_on(self, connection: sqlite3.Connection) -> None:
+        """In a file that was begun in the place of another, positions go on: exporters, which have
+        the other one open still, see that there is more, and look for where.
+
+        :raises sqlite3.Error: that cannot be written.
+        """
+        last = self._keeper.bell.last
+        if last_position(connection) < last:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'calls'")
+                connection.execute("INSERT INTO sqlite_sequence VALUES ('calls', ?)", [last])
+                connection.executemany(
+                    "INSERT INTO exporters VALUES (?, ?, '{}') ON CONFLICT DO NOTHING",
+                    [(name, last) for name in self._keeper.holders],
+                )
 
     def _is_there(self) -> bool:
         """Whether the path still leads to the file that is open. Another one cannot be begun while
@@ -252,6 +296,11 @@ class _Rows:
                 f"SELECT position FROM calls WHERE {term} LIMIT {_DELETED_AT_ONCE})",
                 values,
             ).rowcount
+
+
+def _last_position(path: Path) -> int:
+    with closing(open_records(path)) as connection:
+        return last_position(connection)
 
 
 def last_position(connection: sqlite3.Connection) -> int:

@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 from softswitch.errors import ConfigError
 from softswitch.plugin.interfaces import ICallObserver
 from softswitch.records import keeping
+from softswitch.records.exporter import Exporter
 from softswitch.records.keeping import Keeper, Retention
 from softswitch.records.schema import add, open_records
 from softswitch.store.snapshot import reading
@@ -220,3 +221,139 @@ def test_a_file_that_cannot_be_written_stops_the_start(path, tmp_path, make):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="SQLite can open"):
         Keeper(tmp_path / "file" / "calls.sqlite", Retention(), lambda: NOW)
+
+
+def damage(path, *names):
+    """Overwrite the first page of tables or indices, as a disk does it; without any, the head."""
+    if not names:
+        path.write_bytes(b"\xff" * 8192)
+        return
+    with closing(sqlite3.connect(path)) as connection:
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+    with path.open("r+b") as file:
+        for name in names:
+            file.seek((roots[name] - 1) * 4096)
+            file.write(b"\xff" * 4096)
+
+
+@pytest.fixture
+def errors():
+    """What the log says of damage."""
+    found = []
+
+    def observe(event):
+        if "is damaged" in event.get("log_format", ""):
+            found.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield found
+    globalLogPublisher.removeObserver(observe)
+
+
+def put_aside(path):
+    return sorted(each.name for each in path.parent.glob("calls.sqlite.damaged-*"))
+
+
+@pytest.mark.parametrize("names", [(), ("sqlite_sequence",)])
+def test_a_file_that_is_damaged_does_not_stop_the_start(make, path, call, keep, errors, names):
+    """It is put aside with what SQLite keeps beside it, and a new one begins."""
+    keep(*range(5))
+    damage(path, *names)
+    was = path.read_bytes()
+    path.with_name("calls.sqlite-wal").write_bytes(b"log")
+    keeper = make()
+    keeper.call_ended(call(7))
+    keeper.close()
+    assert ids(path) == ["call-7"]
+    aside = "calls.sqlite.damaged-20270115T080000Z"
+    # Where SQLite can make sense of the file, it has used up the log.
+    assert put_aside(path) == [aside] + ([] if names else [f"{aside}-shm", f"{aside}-wal"])
+    assert path.with_name(aside).read_bytes() == was
+    assert [event["aside"] for event in errors] == [aside]
+
+
+@pytest.mark.parametrize("change", ["application_id = 1", "user_version = 99"])
+def test_a_file_that_is_not_damaged_but_not_for_us_stays(make, path, keep, change):
+    """Of another program, or of a later version: the start ends with the reason."""
+    keep(1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA {change}")
+    with pytest.raises(ConfigError, match=r"calls\.sqlite"):
+        make()
+    assert put_aside(path) == []
+    assert path.exists()
+
+
+def test_damage_that_a_write_meets(make, path, call, keep, errors, monkeypatch):
+    """What waits is written into a new file; should the disk damage that, too, it waits for an
+    hour."""
+    keep(*range(500))
+    damage(path, "calls_call_id")
+    keeper = make(retry=0.01)
+    assert keeper.bell.last == 500
+    keeper.call_ended(call(501))
+    until(keeper, 501)
+    assert ids(path) == ["call-501"]
+    assert len(errors) == 1
+
+    def corrupt(connection, records):
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(keeping, "add", corrupt)
+    keeper.call_ended(call(502))
+    keeper.close()
+    assert keeper.writer.dropped == 1
+    assert len(errors) == 1
+
+
+class Taking:
+    """An outlet that takes everything."""
+
+    def __init__(self):
+        self.taken = []
+
+    def carry(self, batch, state):
+        self.taken += [each.id for each in batch]
+        return {}
+
+    def close(self):
+        pass
+
+
+def come(exporter, position):
+    """Wait for an exporter to be there."""
+    for _ in range(int(PATIENCE / 0.01)):
+        if exporter.progress.position == position:
+            return
+        exporter.join(0.01)
+    raise AssertionError(exporter.progress)
+
+
+def test_exporters_go_on_in_the_new_file(make, path, call, keep):
+    """Each record that was kept before or since arrives once, also where an exporter begins with
+    what comes "now"."""
+    keep(*range(500))
+    damage(path, "calls_call_id")
+    keeper = make()
+    keeper.holders = frozenset(("all", "new"))
+    outlets = {"all": Taking(), "new": Taking()}
+    exporters = [
+        Exporter(name, path, lambda o=outlet: o, keeper.bell, from_now=name == "new", gather=0.0)
+        for name, outlet in outlets.items()
+    ]
+    for exporter in exporters:
+        exporter.start()
+        come(exporter, 500)
+    for number in range(501, 504):
+        keeper.call_ended(call(number))
+    for exporter in exporters:
+        come(exporter, 503)
+        exporter.stop()
+        assert exporter.join(PATIENCE)
+    keeper.close()
+    since = [f"call-{number}" for number in range(501, 504)]
+    assert outlets["new"].taken == since
+    assert outlets["all"].taken == [f"call-{number}" for number in range(500)] + since
+    assert ids(path) == since

@@ -147,3 +147,17 @@ def test_an_answer_that_cannot_be_read(
     assert (done.returncode, done.stderr) == (1, said)
     path.unlink()
     assert softswitch(folder, *arguments, "switch.toml").returncode == 0
+
+
+def test_call_records_that_are_damaged_do_not_stop_telephony(stack: ExitStack, folder: Path):
+    """The start goes on with a new file, and the log says where the old one is."""
+    (state := folder / "var").mkdir(mode=0o700)
+    (state / "calls.sqlite").write_bytes(b"rubbish" * 2000)
+    switch = started(stack, folder)
+    (aside,) = state.glob("calls.sqlite.damaged-*")
+    said = switch.log.read_text()
+    assert (
+        f"calls.sqlite is damaged (file is not a database): it is put aside as {aside.name}" in said
+    )
+    assert softswitch(folder, "cdr", "--config", "switch.toml").returncode == 0
+    assert switch.stop() == 0
