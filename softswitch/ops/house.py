@@ -198,6 +198,7 @@ class House:
             self.bindings,
             self.domains,
             self.transactions,
+            self.guard.door,
             self.auditor,
             self._ways.find_flow,
             self._ways.contact,

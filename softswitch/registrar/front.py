@@ -7,6 +7,9 @@ keeps its NAT open, the PBX seldom: a refresh is answered here while the grant l
 on which the PBX has accepted the phone's credentials, and only where it changes nothing. So it can
 prolong what the PBX has granted within that grant, and nothing more; neither can who forges the
 source address of a datagram.
+
+The PBX sees none but us, so that whoever guesses at its passwords is ours to keep out: the door
+hears what becomes of each REGISTER, as of those that end here.
 """
 
 import os
@@ -24,7 +27,15 @@ from softswitch.plugin.decisions import Front, Target
 from softswitch.plugin.profile import Profile
 from softswitch.registrar.asked import Asked, Wish, read
 from softswitch.registrar.bindings import Binding, Bindings, Grant
-from softswitch.registrar.grantor import Grantor, listed, number, proofs, refused, username
+from softswitch.registrar.grantor import (
+    Grantor,
+    is_denied,
+    listed,
+    number,
+    proofs,
+    refused,
+    username,
+)
 from softswitch.registrar.passing import FindFlow, Passing
 from softswitch.registrar.registrar import current, refusal
 from softswitch.scope import Auditor
@@ -35,6 +46,7 @@ from softswitch.transaction.invite_server import InviteServer
 from softswitch.transaction.layer import TransactionLayer
 from softswitch.transaction.server import Server
 from softswitch.transport.domains import Domains
+from softswitch.transport.door import Door
 
 #: A token begins so, lest one that is no more be taken for a number that somebody dials.
 PREFIX: Final = "front-"
@@ -76,6 +88,7 @@ class Fronts:
     """Passes REGISTERs on, and keeps what came of it.
 
     :ivar counters: "REGISTER passed on", "REGISTER answered for the PBX" -> how many.
+    :param door: hears what comes of credentials.
     :param find_flow: finds the way to an address of the PBX.
     :param contact: our Contact value, for a user part, towards a flow's peer.
     :param profile: how the "trunk" of that name is treated.
@@ -89,6 +102,7 @@ class Fronts:
         bindings: Bindings,
         domains: Domains,
         transactions: TransactionLayer,
+        door: Door,
         auditor: Auditor,
         find_flow: FindFlow,
         contact: Callable[[str, Flow], str],
@@ -101,6 +115,7 @@ class Fronts:
         self._bindings = bindings
         self._domains = domains
         self._transactions = transactions
+        self._door = door
         self._auditor = auditor
         self._find_flow = find_flow
         self._contact = contact
@@ -239,13 +254,20 @@ class Fronts:
             grantor.silent = True
             _unreached(case, response)
             return
-        grantor.heard(response, self._now())
+        flow = case.transaction.flow
+        came_back = grantor.came_back(case.request, flow.remote_host)
+        led_elsewhere = "maddr" in case.request.top_via.params
+        grantor.heard(response, self._now(), "" if led_elsewhere else flow.remote_host)
         if response.status < 300:
             self._granted(case, response)
         elif response.status == 423 and grantor.wants_longer(response, case.decision.ask):
             self._pass_on(case)
         else:
             status, fields = refused(response)
+            if is_denied(case.request, response):
+                self._door.failed(flow, came_back)
+            else:
+                self._door.refused(flow, status)
             tag = compose.new_tag()
             answer = compose.response(case.request, status, to_tag=tag, fields=fields)
             case.transaction.respond(answer)
@@ -255,6 +277,8 @@ class Fronts:
     def _granted(self, case: _Case, response: Response) -> None:
         """The PBX has accepted: so do we what it lists."""
         request, asked = case.request, case.asked
+        if case.grantor.asked_for(request):
+            self._door.proved(case.transaction.flow)
         known = listed(response)
         try:
             if asked.removes_all:

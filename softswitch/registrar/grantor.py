@@ -23,6 +23,7 @@ _CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 _CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
 #: Fields of an answer that reach the phone as they are.
 _PROOFS: Final = frozenset(("Authentication-Info", "Proxy-Authentication-Info"))
+_DENIED: Final = frozenset((401, 403, 404, 407))
 _SECONDS: Final = re.compile(r"[0-9]{1,10}")
 
 
@@ -44,7 +45,7 @@ class Grantor:
     outages: int = 0
     silent: bool = False
     knows_path: bool = False
-    _nonces: dict[str, None] = attrs.field(factory=dict, repr=False)
+    _nonces: dict[str, str] = attrs.field(factory=dict, repr=False)
 
     def interval(self, wanted: int | None, ask: int) -> int:
         """Seconds that it is asked for, instead of so many: they are the phone's, or 0."""
@@ -65,16 +66,20 @@ class Grantor:
             self.outages = outages
             self.renewed_at = now
 
-    def heard(self, response: Response, now: float) -> None:
-        """It has answered. One that was silent may have forgotten everything meanwhile."""
+    def heard(self, response: Response, now: float, host: str) -> None:
+        """It has answered. One that was silent may have forgotten everything meanwhile.
+
+        :param host: to which its answer goes on; its nonces come back from there.
+        """
         if self.silent:
             self.silent = False
             self.renewed_at = now
         if any(tag.lower() == "path" for tag in response.supported):
             self.knows_path = True
         for challenge in digest.parse_challenges(_lines(response, _CHALLENGES)):
-            self._nonces.pop(challenge.nonce, None)
-            self._nonces[challenge.nonce] = None
+            # A nonce that several hosts get is evidence of none.
+            only = self._nonces.pop(challenge.nonce, host) == host
+            self._nonces[challenge.nonce] = host if only else ""
         while len(self._nonces) > _NONCES:
             del self._nonces[next(iter(self._nonces))]
 
@@ -90,6 +95,19 @@ class Grantor:
     def asked_for(self, request: Request) -> bool:
         """Whether a request answers a challenge of its."""
         return any(each.nonce in self._nonces for each in _credentials(request))
+
+    def came_back(self, request: Request, host: str) -> bool:
+        """Whether a request answers a challenge of its that went to this host alone."""
+        return any(self._nonces.get(each.nonce) == host for each in _credentials(request))
+
+
+def is_denied(request: Request, response: Response) -> bool:
+    """Whether a refusal means that a request's credentials prove nothing, as those of an unknown
+    name; not where they have but grown old."""
+    if response.status not in _DENIED or not _lines(request, _CREDENTIALS):
+        return False
+    challenges = digest.parse_challenges(_lines(response, _CHALLENGES))
+    return not any(challenge.stale for challenge in challenges)
 
 
 def username(request: Request) -> str:
