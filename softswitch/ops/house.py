@@ -97,7 +97,7 @@ class House:
     :param plug_ins: policies that are asked before those of the configuration.
     :param report: told of each leak: scope's name, what was left.
     :param broken: told of exceptions that a message caused; without it they go on.
-    :param secret: of which the tokens in our Contacts at registrars are made; b"" for a new one.
+    :param secret: of tokens in our Contacts at registrars, and of our routes; b"" for a new one.
     :param random: for choices by chance.
     :param registration: told of each of our registrations that has come about, failed or ended.
     :param noticed: told what the media engine has seen of a call, and of which.
@@ -143,7 +143,8 @@ class House:
             self.transport, self.transactions, self.bindings, self.auditor, self.random
         )
         self.whereabouts = Whereabouts(self.bindings, self.transport.is_alive)
-        self.upstream = UpstreamRegistrations(secret or os.urandom(32))
+        secret = secret or os.urandom(32)
+        self.upstream = UpstreamRegistrations(secret)
         self.transport.on_closed.append(self.upstream.flow_closed)
         self._plug_ins = tuple(plug_ins)
         self._observers: list[Policy] = []
@@ -229,7 +230,7 @@ class House:
             resolver,
             self.domains,
             self.auditor,
-            os.urandom(16),
+            secret,
             self.traffic,
         )
         self.proxy.forks = shared.settings.forks

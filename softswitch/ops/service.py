@@ -99,7 +99,7 @@ class SwitchService(Service):
             store=self._store,
             report=_leaked,
             broken=_broken,
-            secret=kept_secret(state / "secret") if config.registers else b"",
+            secret=kept_secret(state / "secret"),
             registration=_registration,
             noticed=self._noticed,
             mended=mended,

@@ -89,6 +89,9 @@ class Context(Protocol):
     scope: Scope
     received: Request
 
+    def may_go(self, flow: Flow) -> bool:
+        """Whether the request may leave on a flow."""
+
     def copy(self, branch: "Branch", flow: Flow) -> Request:
         """The request for a branch whose target is reached on ``flow``, without a Via."""
 
@@ -112,6 +115,7 @@ class Branch(Machine):
     :ivar target: what is tried.
     :ivar attempt: its entry in the record.
     :ivar breadth: its share of the request's (RFC 5393).
+    :ivar host: address of whoever was asked last.
     """
 
     __slots__ = (
@@ -124,6 +128,7 @@ class Branch(Machine):
         "_transaction",
         "attempt",
         "breadth",
+        "host",
         "target",
     )
 
@@ -132,6 +137,7 @@ class Branch(Machine):
         self.target = target
         self.attempt = attempt
         self.breadth = BREADTH
+        self.host = ""
         self._core = core
         self._context = context
         self._destinations: list[Flow | Destination] = []
@@ -204,7 +210,9 @@ class Branch(Machine):
                 flow = hop if isinstance(hop, Flow) else self._core.transport.flow_to(*hop)
             except TransportError:
                 continue
-            if self._core.transport.is_alive(flow) and not self._is_kept_back(flow):
+            if not self._core.transport.is_alive(flow) or not self._context.may_go(flow):
+                continue
+            if not self._is_kept_back(flow):
                 self._core.traffic.tried(self.target, flow)
                 self._send(flow)
                 return
@@ -218,7 +226,7 @@ class Branch(Machine):
         return traffic.keeps_back(self.target.trunk, flow, lambda: (received.request_uri.user,))
 
     def _send(self, flow: Flow) -> None:
-        context = self._context
+        context, self.host = self._context, flow.remote_host
         request = context.copy(self, flow)
         self._transaction = self._core.transactions.send_request(
             request, flow, self, context.scope, context.loop

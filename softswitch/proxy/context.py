@@ -13,6 +13,7 @@ from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import Identity
 from softswitch.proxy import branch, routes
 from softswitch.proxy.branch import Branch
+from softswitch.proxy.dialogs import Dialog, Side
 from softswitch.proxy.ledger import ForwardedCall
 from softswitch.scope import Scope
 from softswitch.sip import compose, forks
@@ -45,6 +46,12 @@ class Core(branch.Core, Protocol):
     def record_routes(self, context: "ResponseContext", target: Target, flow: Flow) -> list[str]:
         """Our Record-Route values in the copy for a target that is reached on ``flow``."""
 
+    def may_go(self, side: Side, flow: Flow) -> bool:
+        """Whether what is for one side of a dialog may leave on a flow."""
+
+    def learn(self, context: "ResponseContext", branch: Branch, response: Response) -> None:
+        """A 1xx or 2xx comes that may make a dialog, or say where its sender is to be reached."""
+
     def send_stateless(self, response: Response, context: "ResponseContext") -> None:
         """Send a response back past its transaction."""
 
@@ -63,6 +70,8 @@ class ResponseContext:
     :ivar stays: whether we stay on the path of the dialog that it makes.
     :ivar symmetric: whether who sent it is reached along ``flow`` rather than by its Contact.
     :ivar pinned: the way to the other side of its dialog, where its URI does not lead there.
+    :ivar dialog: what it makes where we stay on the path, or is sent within.
+    :ivar far: the other side of the dialog within which it is sent; None for other requests.
     :ivar call: the record of the call that it makes; None for other requests.
     :ivar calls: the records of the calls within which it passes.
     """
@@ -81,6 +90,8 @@ class ResponseContext:
         "arrived",
         "call",
         "calls",
+        "dialog",
+        "far",
         "flow",
         "loop",
         "pinned",
@@ -107,6 +118,8 @@ class ResponseContext:
         self.stays = False
         self.symmetric = False
         self.pinned: Flow | None = None
+        self.dialog: Dialog | None = None
+        self.far: Side | None = None
         self.call: ForwardedCall | None = None
         self.calls: list[ForwardedCall] = []
         self._core = core
@@ -155,10 +168,16 @@ class ResponseContext:
 
     def hop(self, target: Target) -> Flow | Uri:
         """Where the request for a target goes (16.6 step 7)."""
+        if self.pinned is not None:
+            return self.pinned
         hop = routes.next_hop(self.arrived.request, target.uri)
         if self.arrived.request.get("Route") is not None:
             return hop
-        return target.flow or self.pinned or hop
+        return target.flow or hop
+
+    def may_go(self, flow: Flow) -> bool:
+        """Whether the request may leave on a flow."""
+        return self.far is None or self._core.may_go(self.far, flow)
 
     def copy(self, branch: Branch, flow: Flow) -> Request:
         """The request for a branch whose target is reached on ``flow``, without a Via."""
@@ -169,6 +188,7 @@ class ResponseContext:
 
     def progressed(self, branch: Branch, response: Response) -> None:
         """A provisional response other than 100 is forwarded at once."""
+        self._core.learn(self, branch, response)
         back = routes.returned(response)
         if back is None or self._answered:
             return
@@ -178,6 +198,7 @@ class ResponseContext:
 
     def succeeded(self, branch: Branch, response: Response) -> None:
         """A 2xx is forwarded at once; of an INVITE every one."""
+        self._core.learn(self, branch, response)
         self._running.discard(branch)
         back = routes.returned(response)
         if back is not None:

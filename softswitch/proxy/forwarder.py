@@ -2,7 +2,9 @@
 
 RFC 3261 section 16. Requests come from two sides. One outside of any dialog was admitted, and a
 policy has answered ``Proxy``. One within a dialog bears a Record-Route value of ours, which
-nobody else can make, and goes where its routes and its Request-URI say; nobody is asked again.
+nobody else can make; nobody is asked again, but it goes nowhere else than to the other side
+(``within``). Of a dialog from before a restart the BYE alone is forwarded, lest the other side
+never hear of it, along the way that our value says.
 
 Where we depart from the text: a CANCEL that matches nothing is answered with 481 by the
 transaction layer (16.10 would forward it, but we forward no INVITE without state, so that it would
@@ -21,14 +23,14 @@ from softswitch.flow import Flow, uri_transport
 from softswitch.plugin.decisions import Proxy, Target, steps
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import REGISTERED, Identity
-from softswitch.proxy.branch import Finding
+from softswitch.proxy.branch import Branch, Finding
 from softswitch.proxy.context import ResponseContext
+from softswitch.proxy.dialogs import Dialogs, Side
 from softswitch.proxy.ledger import ForwardedCall, Ledger, Observer
 from softswitch.proxy.routes import (
     NO_DIALOG,
     Arrived,
     Marks,
-    Path,
     Way,
     arrived,
     forwarded,
@@ -36,6 +38,7 @@ from softswitch.proxy.routes import (
     next_hop,
     suspected,
 )
+from softswitch.proxy.within import Within, within
 from softswitch.scope import Auditor, Scope
 from softswitch.sip import compose
 from softswitch.sip.forks import ForkLimits, breadth
@@ -59,6 +62,7 @@ class Forwarder:
     """Forwards requests, and keeps the records of the calls among them.
 
     :ivar ledger: those records.
+    :ivar dialogs: within which requests are forwarded.
     :ivar counters: "INVITE forwarded" and the like -> how often.
     :ivar traffic: the trunks, as calls see them.
     :ivar forks: to how many places a request may go.
@@ -84,6 +88,7 @@ class Forwarder:
         self.traffic = traffic
         self.forks = ForkLimits()
         self.ledger = Ledger(clock, auditor, self.counters, self.traffic)
+        self.dialogs = Dialogs(clock.seconds, self._is_mark)
         self._resolver = resolver
         self._domains = domains
         self._auditor = auditor
@@ -98,32 +103,48 @@ class Forwarder:
         :returns: None where no route of ours leads here: it is an ordinary request.
         :raises SipSyntaxError: a Route or Max-Forwards cannot be read.
         """
-        came = self._within(request, flow)
-        if came is None or came.path is None:
+        found = self._within(request, flow)
+        if found is None:
             return None
+        came = found.came
         refusal = self._refusal(request)
         if refusal is None and request.get("Route") and came.request.get("Route") is None:
             uri = came.request.request_uri
             refusal = None if uri.scheme in ("sip", "sips") else (416, None, [])
+        if refusal is None and not found.may_pass(self._marks, self.clock.seconds()):
+            refusal = 481, None, []
         if refusal is not None:
             status, reason, fields = refusal
             return compose.response(request, status, reason, fields=fields)
-        return Screened(self, force_rport=self._way_back(came.path, request) is not None)
+        return Screened(self, force_rport=found.way_back.only)
 
     def request_received(self, request: Request, transaction: InviteServer | Server) -> None:
         """One that was let in, and now has its transaction."""
         flow = transaction.flow
-        came = self._within(request, flow)
-        assert came is not None
-        assert came.path is not None
-        by_caller = self._marks.by_caller(came.path, request)
-        context = self._context(came, request, transaction)
-        context.calls = self.ledger.find(request, by_caller)
+        found = self._within(request, flow)
+        assert found is not None
+        context = self._context(found.came, request, transaction)
         context.stays = request.method not in NO_DIALOG
-        context.pinned = self._pinned(came.path, context.calls, by_caller)
-        for call in context.calls:
-            call.heard(request, flow, by_caller)
-        context.begin([[Target(came.request.uri)]])
+        dialog, near = found.dialog, found.near
+        if dialog is None:
+            context.pinned = self._way_of_old(found.way)
+            if context.pinned is None:
+                context.refuse(481, None)
+                return
+        else:
+            if near is None:
+                host, names = self._whence(flow)
+                near = self.dialogs.notified(dialog, request, host, next(iter(names), ""))
+            context.calls = self.ledger.find(request, found.by_caller)
+            context.dialog, context.far = dialog, found.far
+            context.pinned = self._pinned(found, context.calls)
+            if near is not None and near.is_at(*self._whence(flow)):
+                self.dialogs.passed(dialog, near, request.method, request)
+                for call in context.calls:
+                    call.heard(flow, found.by_caller)
+                    if request.method == "BYE":
+                        call.hung_up(request, found.by_caller)
+        context.begin([[Target(found.came.request.uri)]])
 
     def ack_received(self, request: Request, flow: Flow) -> bool:
         """Forward the ACK of a 2xx, of which nothing is remembered (16.11).
@@ -131,26 +152,25 @@ class Forwarder:
         :returns: False where no route of ours leads here.
         :raises SipSyntaxError: it cannot be read.
         """
-        came = self._within(request, flow)
-        if came is None or came.path is None:
+        found = self._within(request, flow)
+        if found is None:
             return False
-        if self._refusal(request) is not None:
+        came, near, far = found.came.request, found.near, found.far
+        wrong = self._refusal(request) or not found.may_pass(self._marks, self.clock.seconds())
+        if wrong or near is None or far is None:
             self.counters["ACK not forwarded"] += 1
             return True
-        by_caller = self._marks.by_caller(came.path, request)
-        calls = self.ledger.find(request, by_caller)
-        hop: Flow | Uri = next_hop(came.request, came.request.uri)
-        pinned = self._pinned(came.path, calls, by_caller)
-        if pinned is not None and came.request.get("Route") is None:
-            hop = pinned
-        for call in calls:
-            call.heard(request, flow, by_caller)
+        calls = self.ledger.find(request, found.by_caller)
+        hop = self._pinned(found, calls) or next_hop(came, came.uri)
+        if near.is_at(*self._whence(flow)):
+            for call in calls:
+                call.heard(flow, found.by_caller)
         branch = self._marks.branch(request, self._marks.loop(request))
-        ack = forwarded(came.request, came.request.uri, ())
+        ack = forwarded(came, came.uri, ())
         if isinstance(hop, Flow):
-            self.transactions.send_ack(ack, hop, branch)
+            self._send_ack(ack, branch, far, [hop])
         else:
-            self.find(hop, partial(self._send_ack, ack, branch))
+            self.find(hop, partial(self._send_ack, ack, branch, far))
         return True
 
     # What whoever has asked the policies hands over.
@@ -177,8 +197,13 @@ class Forwarder:
         except SipSyntaxError as error:
             came, refusal = Arrived(request, [], None), (error.status, error.reason, [])
         context = self._context(came, request, transaction)
+        context.stays = decision.record_route and request.method not in NO_DIALOG
+        if context.stays and refusal is None:
+            host, names = self._whence(flow)
+            trunk = identity.name if identity.kind == "trunk" else ""
+            context.dialog = self.dialogs.open(request, host, trunk, names)
         if told is not None:
-            context.call = self.ledger.open(request, told[0], decision.record_route, told[1])
+            context.call = self.ledger.open(request, told[0], context.dialog, told[1])
         if refusal is None and not decision.targets:
             refusal = self.traffic.no_trunk_status, None, [OUT_OF_ORDER]
         targets = sips.reachable(request, decision.targets)
@@ -189,7 +214,6 @@ class Forwarder:
         if refusal is not None:
             context.refuse(*refusal)
             return
-        context.stays = decision.record_route and request.method not in NO_DIALOG
         context.symmetric = len(request.values("Via")) == 1 and (
             identity.kind in REGISTERED or _behind_nat(request, flow)
         )
@@ -239,15 +263,29 @@ class Forwarder:
         if request.to.tag is not None:
             return context.arrived.own[::-1]
         direct = target.flow is not None and context.arrived.request.get("Route") is None
-        path = self._marks.path(
-            request,
-            self._way(context.flow) if context.symmetric else None,
-            self._way(flow) if direct else None,
-        )
+        ways = self._way(context.flow, context.symmetric), self._way(flow, direct)
+        path = self._marks.path(request, self.clock.seconds(), *ways)
         user = self._marks.user(path, request.call_id)
         scheme = "sips" if target.uri.startswith("sips:") else "sip"
         far, near = (self._own_route(user, each, scheme) for each in (flow, context.flow))
         return [far] if far == near else [far, near]
+
+    def may_go(self, side: Side, flow: Flow) -> bool:
+        """Whether what is for one side of a dialog may leave on a flow: to no trunk but its own,
+        whatever its Contact or Record-Route says."""
+        return side.takes(*self._whence(flow))
+
+    def learn(self, context: ResponseContext, branch: Branch, response: Response) -> None:
+        """A 1xx or 2xx comes that may make a dialog, or say where its sender is to be reached."""
+        dialog, far = context.dialog, context.far
+        if dialog is None or response.status == 100:
+            return
+        host, names = branch.host, self.traffic.names_at(branch.host)
+        if far is None:
+            trunk = branch.target.trunk or next(iter(names), "")
+            self.dialogs.answered(dialog, response, host, trunk, names)
+        elif far.is_at(host, names):
+            self.dialogs.passed(dialog, far, context.received.method, response)
 
     def send_stateless(self, response: Response, context: ResponseContext) -> None:
         """Send a response back past its transaction."""
@@ -272,11 +310,18 @@ class Forwarder:
         self._contexts.add(context)
         return context
 
-    def _within(self, request: Request, flow: Flow) -> Arrived | None:
+    def _within(self, request: Request, flow: Flow) -> Within | None:
         """A request that follows a route of ours within a dialog; None for any other."""
         if request.to.tag is None or not suspected(request):
             return None
-        return self._arrived(request, flow)
+        return within(self._arrived(request, flow), self._marks, self.dialogs)
+
+    def _whence(self, flow: Flow) -> tuple[str, list[str]]:
+        """The address at the other end, and the names of the trunks there."""
+        return flow.remote_host, self.traffic.names_at(flow.remote_host)
+
+    def _is_mark(self, uri: Uri, call_id: str) -> bool:
+        return self._marks.read(uri, call_id) is not None
 
     def _arrived(self, request: Request, flow: Flow) -> Arrived:
         came = arrived(request, flow, self._marks, self._domains.is_own_hop)
@@ -297,11 +342,15 @@ class Forwarder:
         wanted = request.proxy_require
         return (420, None, [("Unsupported", ", ".join(wanted))]) if wanted else None
 
-    def _send_ack(self, ack: Request, branch: str, destinations: list[Destination]) -> None:
-        for destination in destinations:
+    def _send_ack(
+        self, ack: Request, branch: str, far: Side, hops: Sequence[Flow | Destination]
+    ) -> None:
+        for hop in hops:
             try:
-                flow = self.transport.flow_to(*destination)
+                flow = hop if isinstance(hop, Flow) else self.transport.flow_to(*hop)
             except TransportError:
+                continue
+            if not self.may_go(far, flow):
                 continue
             self.transactions.send_ack(ack, flow, branch)
             return
@@ -316,26 +365,41 @@ class Forwarder:
         params["lr"] = None
         return f"<{Uri(scheme, user=user, host=facing.host, port=facing.port, params=params)}>"
 
-    def _way(self, flow: Flow) -> Way:
+    def _way(self, flow: Flow, only: bool) -> Way:
         names = [listener.name for listener in self.transport.listeners]
         place = names.index(flow.listener)
-        return Way(place, flow.remote_host, flow.remote_port, flow.serial)
+        return Way(place, flow.remote_host, flow.remote_port, flow.serial, only)
 
-    def _way_back(self, path: Path, request: Request) -> Way | None:
-        by_caller = self._marks.by_caller(path, request)
-        return path.to_caller if by_caller else path.to_callee
+    def _flow(self, way: Way) -> Flow | None:
+        """Its flow; None where that has broken, or its listener is no more."""
+        listeners = self.transport.listeners
+        if way.listener >= len(listeners):
+            return None
+        name = listeners[way.listener].name
+        flow = self.transport.flow(name, way.host, way.port, way.serial)
+        return flow if self.transport.is_alive(flow) else None
 
-    def _pinned(self, path: Path, calls: list[ForwardedCall], by_caller: bool) -> Flow | None:
+    def _way_of_old(self, way: Way) -> Flow | None:
+        """A flow to the other side of a dialog of which nothing but our route is known."""
+        flow = self._flow(way)
+        if flow is not None or way.listener >= len(self.transport.listeners):
+            return flow
+        transport = self.transport.listeners[way.listener].transport
+        try:
+            return self.transport.flow_to(transport, way.host, way.port)
+        except TransportError:
+            return None
+
+    def _pinned(self, found: Within, calls: list[ForwardedCall]) -> Flow | None:
         """The way to the other side of a dialog that its Contact does not show: where it was
         heard last, else where the first request came from or went; None where its URI leads."""
-        way = path.to_callee if by_caller else path.to_caller
-        if way is None:
+        if not found.way.only or found.came.request.get("Route") is not None:
             return None
-        listener = self.transport.listeners[way.listener]
-        flow = self.transport.flow(listener.name, way.host, way.port, way.serial)
+        flow = self._flow(found.way)
         for call in calls:
-            flow = (call.data.from_callee if by_caller else call.data.from_caller) or flow
-        return flow if self.transport.is_alive(flow) else None
+            heard = call.data.from_callee if found.by_caller else call.data.from_caller
+            flow = heard or flow
+        return flow if flow is not None and self.transport.is_alive(flow) else None
 
 
 def _behind_nat(request: Request, flow: Flow) -> bool:

@@ -13,6 +13,7 @@ import attrs
 from softswitch.flow import Flow
 from softswitch.plugin.decisions import Target
 from softswitch.plugin.record import Attempt, CallRecord
+from softswitch.proxy.dialogs import LINGER_SECONDS, Dialog
 from softswitch.scope import Auditor, Scope
 from softswitch.sip.fields import seconds
 from softswitch.sip.message import Request, Response
@@ -75,13 +76,19 @@ class ForwardedCall:
 
     :ivar data: what is known of it.
     :ivar observer: told of it from its beginning to its end.
+    :ivar dialog: what its INVITE has made; None where we do not stay on the path.
     """
 
-    __slots__ = ("_ledger", "_scope", "_timer", "data", "observer")
+    __slots__ = ("_ledger", "_scope", "_timer", "data", "dialog", "observer")
 
-    def __init__(self, ledger: "Ledger", data: CallData, observer: Observer) -> None:
+    def __init__(
+        self, ledger: "Ledger", data: CallData, observer: Observer, dialog: Dialog | None
+    ) -> None:
         self.data = data
         self.observer = observer
+        self.dialog = dialog
+        if dialog is not None:
+            dialog.calls += 1
         self._ledger = ledger
         self._timer: Timer | None = None
         self._scope = Scope(f"{data.record.id}/forwarded", ledger.auditor)
@@ -164,18 +171,21 @@ class ForwardedCall:
             record.causes = response.all("Reason") or record.causes
             self.end(who)
 
-    def heard(self, request: Request, flow: Flow, by_caller: bool) -> None:
-        """A request passes within the call; with the BYE of its last dialog it is over."""
-        data = self.data
+    def heard(self, flow: Flow, by_caller: bool) -> None:
+        """A request passes within the call, from where that side is."""
         if by_caller:
-            data.from_caller, tag = flow, request.to.tag
+            self.data.from_caller = flow
         else:
-            data.from_callee, tag = flow, request.from_.tag
+            self.data.from_callee = flow
         self._wait()
-        if request.method == "BYE" and tag in data.callee_tags:
+
+    def hung_up(self, bye: Request, by_caller: bool) -> None:
+        """A BYE passes; with that of its last dialog the call is over."""
+        data, tag = self.data, (bye.to if by_caller else bye.from_).tag
+        if tag in data.callee_tags:
             data.callee_tags.remove(tag)
             if not data.callee_tags:
-                data.record.causes = request.all("Reason")
+                data.record.causes = bye.all("Reason")
                 self.end("caller" if by_caller else "callee")
 
     def refreshed(self, response: Response) -> None:
@@ -200,6 +210,9 @@ class ForwardedCall:
             self._leave(number)
         self._stop()
         self._ledger.forget(self)
+        if self.dialog is not None:
+            self.dialog.calls -= 1
+            self.dialog.until = max(self.dialog.until, now + LINGER_SECONDS)
         self._scope.release(self)
         self._scope.end()
 
@@ -253,11 +266,15 @@ class Ledger:
         return [call for calls in self._calls.values() for call in calls]
 
     def open(
-        self, request: Request, record: CallRecord, stays: bool, observer: Observer
+        self, request: Request, record: CallRecord, dialog: Dialog | None, observer: Observer
     ) -> ForwardedCall:
-        """An INVITE is to be forwarded."""
+        """An INVITE is to be forwarded.
+
+        :param dialog: what it makes; None where we do not stay on the path.
+        """
         tag = request.from_.tag or ""
-        call = ForwardedCall(self, CallData(request.call_id, tag, record, stays), observer)
+        data = CallData(request.call_id, tag, record, dialog is not None)
+        call = ForwardedCall(self, data, observer, dialog)
         self._calls.setdefault((request.call_id, tag), []).append(call)
         if record.identity_kind == "trunk":
             call.came_from(record.identity)

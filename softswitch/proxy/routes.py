@@ -34,12 +34,15 @@ class Way(NamedTuple):
     :ivar host: the peer's.
     :ivar port: the peer's.
     :ivar serial: of the connection; 0 over UDP.
+    :ivar only: whether the peer is reached along it alone, for its Contact shows no way, as
+        behind a NAT.
     """
 
     listener: int
     host: str
     port: int
     serial: int
+    only: bool
 
 
 @attrs.frozen
@@ -47,14 +50,15 @@ class Path:
     """What our Record-Route value says about the dialog that it was made for.
 
     :ivar caller: digest of the From tag of the request that made the dialog.
-    :ivar to_caller: the way that its sender's requests come, where it cannot be reached by its
-        Contact, as behind a NAT; None where it can.
-    :ivar to_callee: the same of the other side.
+    :ivar made: when, seconds by the clock.
+    :ivar to_caller: the way that the request has come.
+    :ivar to_callee: the way that it has gone.
     """
 
     caller: str
-    to_caller: Way | None = None
-    to_callee: Way | None = None
+    made: int
+    to_caller: Way
+    to_callee: Way
 
 
 class Marks:
@@ -64,22 +68,26 @@ class Marks:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._secret = blake2b(secret, person=b"proxy").digest()
 
-    def path(self, request: Request, to_caller: Way | None, to_callee: Way | None) -> Path:
+    def path(self, request: Request, made: float, to_caller: Way, to_callee: Way) -> Path:
         """What is to be known about the dialog that ``request`` makes."""
-        return Path(self._digest(4, request.from_.tag or ""), to_caller, to_callee)
+        return Path(self._digest(4, request.from_.tag or ""), int(made), to_caller, to_callee)
 
     def by_caller(self, path: Path, request: Request) -> bool:
         """Whether a request within the dialog comes from who made it."""
         return path.caller == self._digest(4, request.from_.tag or "")
+
+    def is_for_caller(self, path: Path, request: Request) -> bool:
+        """Whether it is for who made it."""
+        return path.caller == self._digest(4, request.to.tag or "")
 
     def user(self, path: Path, call_id: str) -> str:
         """The user part of a Record-Route value: good for this Call-ID only, so that whoever has
         been in one call has no open relay for others."""
         told = json.dumps(attrs.astuple(path, recurse=False), separators=(",", ":"))
         text = urlsafe_b64encode(told.encode()).decode().rstrip("=")
-        return f"{_MARK}{self._digest(8, text, call_id)}.{text}"
+        return f"{_MARK}{self._digest(12, text, call_id)}.{text}"
 
     def read(self, uri: Uri, call_id: str) -> Path | None:
         """The path in a Route or Request-URI; None where it is none that we have made."""
@@ -87,10 +95,10 @@ class Marks:
         if not user.startswith(_MARK):
             return None
         seal, _, text = user[len(_MARK) :].partition(".")
-        if seal != self._digest(8, text, call_id):
+        if seal != self._digest(12, text, call_id):
             return None
-        caller, to_caller, to_callee = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return Path(caller, to_caller and Way(*to_caller), to_callee and Way(*to_callee))
+        caller, made, *ways = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return Path(caller, made, *(Way(*way) for way in ways))
 
     def loop(self, request: Request) -> str:
         """The part of a branch that is the same each time a request runs in a circle, and another
@@ -192,11 +200,11 @@ def forwarded(
     """
     left = request.max_forwards
     hops = 70 if left is None else left - 1
-    uri = _request_uri(uri)
+    uri = request_uri(uri)
     routes = request.values("Route")
     if routes and "lr" not in (first := NameAddr.parse(routes[0]).uri).params:
         routes = [*routes[1:], f"<{uri}>"]
-        uri = _request_uri(str(first))
+        uri = request_uri(str(first))
     fields: list[Field] = [("Record-Route", value) for value in record_routes]
     for name, value in _with_routes(request.fields, routes):
         if name != FIELD or breadth is None:
@@ -224,8 +232,11 @@ def has_looped(request: Request, loop: str) -> bool:
     return any(f".{loop}" in line for line in request.all("Via"))
 
 
-def _request_uri(text: str) -> str:
-    """A URI without what must not stand in a Request-URI (19.1.1)."""
+def request_uri(text: str) -> str:
+    """A URI without what must not stand in a Request-URI (19.1.1).
+
+    :raises SipSyntaxError: it cannot be read.
+    """
     uri = Uri.parse(text)
     if not uri.headers and "method" not in uri.params:
         return text

@@ -201,6 +201,10 @@ class Traffic:
                 member.calls -= 1
         leg.counts = ""
 
+    def names_at(self, host: str) -> list[str]:
+        """Names of the trunks to whose networks an address literal belongs."""
+        return [trunk.name for trunk in self._trunks.sharing(host)]
+
     # Health.
 
     def is_out(self, target: Target) -> bool:

@@ -128,7 +128,7 @@ def test_a_subscription(proxying, transport):
     assert answers[-1].values("Record-Route") == came.values("Record-Route")
     again = alice.request(
         "SUBSCRIBE",
-        "sip:app@127.88.0.99" + (";transport=tcp" if transport == "TCP" else ""),
+        str(told.contacts[0].uri),
         caller=subscribe.get("From"),
         to=f"{subscribe.get('To')};tag=app",
         call_id=subscribe.call_id,

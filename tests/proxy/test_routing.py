@@ -9,6 +9,7 @@ from softswitch.sip.uri import Uri
 
 FLOW = Flow("lan", "UDP", "10.0.0.1", 5060, "10.0.0.2", 5060)
 MARKS = Marks(b"secret")
+WAY = Way(0, "10.0.0.2", 5060, 0, False)
 
 
 def is_own(uri):
@@ -32,7 +33,7 @@ def request(*routes, uri="sip:callee@u2.domain.com", method="BYE", **more):
 
 def own(by="a"):
     """A Record-Route value of ours, as it stands in a Request-URI."""
-    user = MARKS.user(MARKS.path(request(), None, None), "c")
+    user = MARKS.user(MARKS.path(request(), 1, WAY, WAY), "c")
     return f"sip:{user}@p2.example.com;lr"
 
 
@@ -131,12 +132,14 @@ def test_nothing_else_is_touched():
 
 def test_a_route_says_who_it_was_made_for_and_nobody_else_can_make_it():
     """It holds for its Call-ID and for this switch; the peers' ways are read back as they were."""
-    ways = Way(1, "2001:db8::7", 5071, 12), None
-    path = MARKS.path(request(), *ways)
+    path = MARKS.path(request(), 1_700_000_000.5, Way(1, "2001:db8::7", 5071, 12, True), WAY)
     user = MARKS.user(path, "c")
     uri = Uri.parse(f"sip:{user}@p2.example.com;lr")
     assert MARKS.read(uri, "c") == path
+    assert path.made == 1_700_000_000
     assert MARKS.by_caller(path, request())
+    assert not MARKS.is_for_caller(path, request())
+    assert MARKS.is_for_caller(path, request().replaced("To", ["<sip:b@x>;tag=a"]))
     assert MARKS.read(uri, "d") is None
     assert Marks(b"another").read(uri, "c") is None
     assert MARKS.read(Uri.parse(f"sip:{user}x@p2.example.com"), "c") is None
