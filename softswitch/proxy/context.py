@@ -32,6 +32,8 @@ ELSEWHERE: Final[Field] = ("Reason", 'SIP;cause=200;text="Call completed elsewhe
 _HELPFUL: Final = frozenset((401, 407, 415, 420, 484))
 #: Statuses that say least.
 _POOR: Final = frozenset((408, 480, 487))
+#: Statuses to a BYE that say, as a 2xx, that there is no call (15.1.1, 12.2.1.2).
+_OVER: Final = frozenset((408, 481))
 _CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 
 #: How a branch has failed: the status, and the response that bore it if there was one.
@@ -72,6 +74,8 @@ class ResponseContext:
     :ivar pinned: the way to the other side of its dialog, where its URI does not lead there.
     :ivar dialog: what it makes where we stay on the path, or is sent within.
     :ivar far: the other side of the dialog within which it is sent; None for other requests.
+    :ivar by_caller: whether it is sent by who has made that dialog.
+    :ivar ends: whether it is a BYE that ends ``calls`` once the other side knows of it.
     :ivar call: the record of the call that it makes; None for other requests.
     :ivar calls: the records of the calls within which it passes.
     """
@@ -88,9 +92,11 @@ class ResponseContext:
         "_stopped",
         "_transaction",
         "arrived",
+        "by_caller",
         "call",
         "calls",
         "dialog",
+        "ends",
         "far",
         "flow",
         "loop",
@@ -120,6 +126,8 @@ class ResponseContext:
         self.pinned: Flow | None = None
         self.dialog: Dialog | None = None
         self.far: Side | None = None
+        self.by_caller = False
+        self.ends = False
         self.call: ForwardedCall | None = None
         self.calls: list[ForwardedCall] = []
         self._core = core
@@ -347,6 +355,16 @@ class ResponseContext:
     def _respond(self, response: Response) -> None:
         self._answered = True
         self._send(response)
+        if self.ends and self._is_known_of(response.status):
+            for call in self.calls:
+                call.hung_up(self.received, self.by_caller)
+
+    def _is_known_of(self, status: int) -> bool:
+        """Whether the other side knows that the call is over, or is not there any more; a trunk's
+        goes on, and costs, until it has said so."""
+        if status < 300 or status in _OVER:
+            return True
+        return status >= 500 and not (self.far is not None and self.far.trunk)
 
     def _send(self, response: Response) -> None:
         if not self._transaction.terminated:  # by a connection that has broken

@@ -137,13 +137,13 @@ class Forwarder:
                 near = self.dialogs.notified(dialog, request, host, next(iter(names), ""))
             context.calls = self.ledger.find(request, found.by_caller)
             context.dialog, context.far = dialog, found.far
+            context.by_caller = found.by_caller
             context.pinned = self._pinned(found, context.calls)
             if near is not None and near.is_at(*self._whence(flow)):
                 self.dialogs.passed(dialog, near, request.method, request)
+                context.ends = request.method == "BYE"
                 for call in context.calls:
                     call.heard(flow, found.by_caller)
-                    if request.method == "BYE":
-                        call.hung_up(request, found.by_caller)
         context.begin([[Target(found.came.request.uri)]])
 
     def ack_received(self, request: Request, flow: Flow) -> bool:

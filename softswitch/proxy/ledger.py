@@ -1,8 +1,8 @@
 """The records of the calls that are forwarded: what a proxy sees of them. Pure.
 
-A proxy on the path of a call's requests sees its BYE; one that is not sees no more than the
-answer, and there its record ends. A BYE may be lost, or a phone: a call in which nothing passes
-for as long as its session may live (RFC 4028) is taken for over.
+A proxy on the path of a call's requests sees its BYE, and what the other side says to it; one that
+is not sees no more than the answer, and there its record ends. A BYE may be lost, or a phone: a
+call in which nothing passes for as long as its session may live (RFC 4028) is taken for over.
 """
 
 from collections import Counter
@@ -180,7 +180,7 @@ class ForwardedCall:
         self._wait()
 
     def hung_up(self, bye: Request, by_caller: bool) -> None:
-        """A BYE passes; with that of its last dialog the call is over."""
+        """The other side knows of a BYE; with that of its last dialog the call is over."""
         data, tag = self.data, (bye.to if by_caller else bye.from_).tag
         if tag in data.callee_tags:
             data.callee_tags.remove(tag)
