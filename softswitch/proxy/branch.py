@@ -115,7 +115,7 @@ class Branch(Machine):
     :ivar target: what is tried.
     :ivar attempt: its entry in the record.
     :ivar breadth: its share of the request's (RFC 5393).
-    :ivar host: address of whoever was asked last.
+    :ivar host: address of whoever has answered last.
     """
 
     __slots__ = (
@@ -174,7 +174,7 @@ class Branch(Machine):
 
     def response_received(self, response: Response, transaction: InviteClient | Client) -> None:
         """A response, with our Via still on it."""
-        status = response.status
+        status, self.host = response.status, transaction.flow.remote_host
         if self.target.trunk is not None and status > 100:
             self._core.traffic.refused(self.target, transaction.flow, status, response)
         if status < 200:
@@ -226,7 +226,7 @@ class Branch(Machine):
         return traffic.keeps_back(self.target.trunk, flow, lambda: (received.request_uri.user,))
 
     def _send(self, flow: Flow) -> None:
-        context, self.host = self._context, flow.remote_host
+        context = self._context
         request = context.copy(self, flow)
         self._transaction = self._core.transactions.send_request(
             request, flow, self, context.scope, context.loop

@@ -278,10 +278,11 @@ def test_a_bye_of_nobody_after_a_restart(proxying):
     line = alice.call("bob")
     bob.answer()
     forget(stage)
-    stranger, heard = stage.peer(STRANGER), len(bob.received)
+    stranger, heard, alices = stage.peer(STRANGER), len(bob.received), len(alice.received)
     bye = within(line, "BYE", peer=stranger)
     stranger.send(bye.replaced("From", ["<sip:a@x>;tag=other"]))
     assert stranger.expect(481)
+    assert len(alice.received) == alices
     stage.run(BYE_SECONDS)
     alice.hang_up()
     assert line.final == 481
