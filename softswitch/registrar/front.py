@@ -150,10 +150,24 @@ class Fronts:
         case = _Case(request, transaction, asked, decision, grantor)
         if decision.throttle and self._refresh(case):
             return
-        if len(self._under_way) >= MOST:
+        if self._is_guessed(case):
+            answer = compose.response(request, 403, to_tag=compose.new_tag())
+            transaction.respond(answer)
+        elif len(self._under_way) >= MOST:
             _unreached(case, None)
         else:
             self._pass_on(case)
+
+    def _is_guessed(self, case: _Case) -> bool:
+        """Whether so many logins have failed that the PBX shall not have to judge one more, of
+        somebody who is known: strangers are banned."""
+        flow, name = case.transaction.flow, username(case.request)
+        known = self._door.knows(flow.remote_host, flow.remote_port)
+        if not (known and self._door.doubts(flow, name)):
+            return False
+        return self._door.turns_down(
+            flow, name, case.grantor.came_back(case.request, flow.remote_host)
+        )
 
     # What the PBX need not hear of.
 
@@ -265,7 +279,7 @@ class Fronts:
         else:
             status, fields = refused(response)
             if is_denied(case.request, response):
-                self._door.failed(flow, came_back)
+                self._door.failed(flow, username(case.request), came_back)
             else:
                 self._door.refused(flow, status)
             tag = compose.new_tag()

@@ -110,11 +110,33 @@ def test_a_right_password_wipes_the_slate(stage):
     erin.register()
     assert not door.bans.all()
     scored = []
-    door.failed = lambda flow, proven: scored.append(flow.remote_host)
+    door.failed = lambda flow, account, proven: scored.append((flow.remote_host, account))
     stage.pbx.says = [("WWW-Authenticate", 'Digest realm="pbx", nonce="new", stale=true')]
     stage.pbx.refusal = 401
     register(stage, 1, MADE_UP.format(1, 1))
     assert not scored
     stage.pbx.says = []
     register(stage, 2, MADE_UP.format(2, 2))
-    assert scored == [SOURCE]
+    assert scored == [(SOURCE, "dave")]
+
+
+def test_who_is_registered_may_not_guess_either(stage):
+    """He is not banned; but beyond ten failures the PBX hears no more of that account from him."""
+    dave = stage.dave
+    before = len(stage.pbx.registers)
+    for number in range(40):
+        uri = f"sip:erin@{stage.address[0]}"
+        credentials = MADE_UP.format(number, number).replace("dave", "erin")
+        request = dave.request(
+            "REGISTER",
+            f"sip:{stage.address[0]}",
+            caller=f"<{uri}>;tag={number}",
+            to=f"<{uri}>",
+            call_id=f"g{number}",
+            fields=[("Authorization", credentials)],
+        )
+        dave.send(request)
+    assert len(stage.pbx.registers) - before == 10
+    assert not stage.house.transport.door.bans.all()
+    assert stage.house.transport.door.counters["not judged: failed logins"] == 30
+    assert dave.register() == 200
