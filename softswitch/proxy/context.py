@@ -361,10 +361,13 @@ class ResponseContext:
 
     def _is_known_of(self, status: int) -> bool:
         """Whether the other side knows that the call is over, or is not there any more; a trunk's
-        goes on, and costs, until it has said so."""
-        if status < 300 or status in _OVER:
+        goes on, and costs, until it has said so. Where it was before, it may well be unknown."""
+        far = self.far
+        if status < 300 or far is None:
             return True
-        return status >= 500 and not (self.far is not None and self.far.trunk)
+        if status in _OVER:
+            return far.is_there(self.arrived.request.request_uri)
+        return status >= 500 and not far.trunk
 
     def _send(self, response: Response) -> None:
         if not self._transaction.terminated:  # by a connection that has broken

@@ -80,6 +80,10 @@ class Side:
             uri.same_as(Uri.parse(target)) for target in self.targets
         )
 
+    def is_there(self, uri: Uri) -> bool:
+        """Whether it has named that URI last."""
+        return bool(self.targets) and uri.same_as(Uri.parse(self.targets[-1]))
+
     def named(self, message: Request | Response) -> None:
         """It says where it is to be reached; what cannot be read says nothing."""
         try:

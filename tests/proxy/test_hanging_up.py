@@ -141,6 +141,23 @@ def test_a_bye_to_elsewhere(case, uri):
     assert not call.stands
 
 
+@pytest.mark.parametrize("status", [200, 481])
+def test_a_bye_to_where_the_gateway_was_before(case, status):
+    """It has moved by a re-INVITE: 481 from there says nothing, 2xx does."""
+    call = case()
+    before = call.line.target
+    call.gateway.private = f"<sip:moved@{CARRIER}:5060>"
+    call.gateway.line.reinvite(call.gateway.sdp(version=2))
+    call.alice.answer()
+    call.gateway.line.answers["BYE"] = status
+    call.line.target = before
+    call.alice.hang_up()
+    assert call.line.final == status
+    assert call.stands is (status == 481)
+    call.gateway.hang_up()
+    assert not call.stands
+
+
 def test_a_bye_in_the_gateways_name(case):
     """The caller, who knows both tags, sends himself a BYE as if it came from the gateway, and
     answers it: it has not come from where the gateway is, and ends nothing."""
