@@ -183,6 +183,11 @@ class ApiRequest(Request):
         """All of it has come."""
         self.exchange.run()
 
+    def finish(self) -> None:
+        """The answer is whole, be it one that went on: its connection may be another's now."""
+        self.exchange.forget()
+        Request.finish(self)
+
     def connectionLost(self, reason: Failure) -> None:
         """Whoever asked has gone."""
         self.exchange.gone = True
@@ -318,7 +323,7 @@ class Exchange:
         stream.begin(self._http)
 
     def forget(self) -> None:
-        """Whoever listened has gone."""
+        """It does not go on any more."""
         self._factory.streams.discard(self)
 
     def knows_caller(self) -> bool:

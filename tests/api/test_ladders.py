@@ -77,3 +77,28 @@ def test_as_it_grows(stage, desk, line):
     whole = desk.get(f"{CALLS}/{name}/ladder").json["rows"]
     assert grown == [row["label"] for row in whole if row["kind"] == "message"]
     connection.hang_up()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_ladder_that_has_been_followed_to_its_end(stage, desk, line, before):
+    """Nobody looks at its exchange any more, whose connection serves others: a change of who may
+    call goes on as before, and the timer that sees tokens expire.
+
+    :param before: whether the call had ended before it was followed."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.call("bob")
+    [name] = stage.house.switch.calls
+    bob.answer()
+    connection = line()
+    follow = f"GET {CALLS}/{name}/ladder/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer look"
+    if not before:
+        connection.send(f"{follow}\r\n\r\n".encode())
+    alice.hang_up()
+    if before:
+        connection.send(f"{follow}\r\n\r\n".encode())
+    stage.run(3)
+    assert b"event: ended" in connection.wire.value()
+    assert connection.wire.connected
+    assert not desk.api.factory.streams
+    desk.api.factory.look_again()
+    connection.hang_up()
