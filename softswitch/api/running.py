@@ -31,8 +31,8 @@ class Health:
 class Reloaded:
     """What came of a reload.
 
-    :ivar done: whether the configuration is in force now; else nothing has changed.
-    :ivar said: what is in force, or what is wrong.
+    :ivar done: whether the configuration is in force now.
+    :ivar said: what is in force; or what is wrong, and whether anything has changed.
     """
 
     done: bool
@@ -204,5 +204,5 @@ class Running:
 
 def _reloaded(outcome: Reloaded) -> Answer:
     if not outcome.done:
-        raise ProblemError(409, f"nothing has changed: {outcome.said}")
+        raise ProblemError(409, outcome.said)
     return Answer(body=outcome)

@@ -43,4 +43,4 @@ def run(chosen: Namespace) -> int:
     if outcome["done"]:
         print(f"softswitch: {outcome['said']}")
         return 0
-    return told(f"{outcome['said']}; nothing has changed", 2)
+    return told(outcome["said"], 2)

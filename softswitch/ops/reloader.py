@@ -52,6 +52,8 @@ class Reloader:
         self._reactor = reactor
         self._busy = False
         self._again = False
+        # Whether a configuration that could be read is being taken.
+        self._taking = False
         # Who is told of the reload that goes on, and of the one that follows on it.
         self._told: list[Tell] = []
         self._told_again: list[Tell] = []
@@ -67,13 +69,14 @@ class Reloader:
         if self._busy:
             self._again = True
             return
-        self._busy = True
+        self._busy, self._taking = True, False
         pool = self._reactor.getThreadPool()
         reading = deferToThreadPool(self._reactor, pool, _read, self._path, self._directory)
         reading.addCallback(self._take).addErrback(self._refused).addBoth(self._ended)
 
     def _take(self, read: tuple[Config, Certificates]) -> None:
         config, certificates = read
+        self._taking = True
         self._reload(config, certificates)
         for warning in config.warnings():
             log.warn("{file}: {warning}", file=config.file, warning=warning)
@@ -87,10 +90,14 @@ class Reloader:
     def _refused(self, failure: Failure) -> None:
         if failure.check(ConfigError):
             log.error("not reloaded: {error}", error=failure.value)
-            said = str(failure.value)
+            said = f"{failure.value}; nothing has changed"
         else:
             log.failure("not reloaded", failure)
-            said = f"{self._path}: {type(failure.value).__name__}: {failure.value}"
+            said = f"{self._path}: {type(failure.value).__name__}: {failure.value}; " + (
+                "part of it may be in force: see the log, and restart the switch"
+                if self._taking
+                else "nothing has changed"
+            )
         self._write(False, said)
 
     def _write(self, done: bool, said: str) -> None:

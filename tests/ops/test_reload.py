@@ -1,12 +1,15 @@
 """A reload: what comes from now on is served as the new configuration says, what runs as before."""
 
+import json
 from weakref import finalize
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from softswitch.errors import ConfigError
+from softswitch.ops.reloader import Reloader
 from softswitch.plugin.decisions import Proxy, Route
 from softswitch.plugin.interfaces import ICallObserver, IRouter, IUserDirectory
 from softswitch.plugin.views import User
@@ -373,3 +376,46 @@ def test_what_a_user_of_the_store_has_is_no_other_s(tables, key):
         with pytest.raises(ConfigError, match=rf"{key}: (200|dora) is user dora's in the store"):
             stage.reload(tables)
         assert stage.house.premises is before
+
+
+LISTEN = '[[listen]]\ntransport = "udp"\nbind = "127.0.0.1"\n'
+
+
+class Threads:
+    """A reactor whose threads do at once what they are asked for."""
+
+    def getThreadPool(self):  # noqa: N802
+        return self
+
+    def callInThreadWithCallback(self, told, work, *args):  # noqa: N802
+        try:
+            told(True, work(*args))
+        except Exception:
+            told(False, Failure())
+
+    def callFromThread(self, told, *args):  # noqa: N802
+        told(*args)
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble", "words"),
+    [
+        ("[listen", None, "; nothing has changed"),
+        (LISTEN, ConfigError("listen", "a change here takes a restart"), "; nothing has changed"),
+        (LISTEN, RuntimeError("odd"), "part of it may be in force: see the log, and restart"),
+    ],
+)
+def test_what_a_failed_reload_says(tmp_path, text, trouble, words):
+    """That nothing has changed only where that is so: not where it broke down under way."""
+    file, outcome, told = tmp_path / "my.toml", tmp_path / "reload.json", []
+    file.write_text(text)
+
+    def take(config, certificates):
+        raise trouble
+
+    Reloader(file, tmp_path, outcome, take, Threads()).begin(lambda *each: told.append(each))
+    ((done, said),) = told
+    assert not done
+    assert words in said
+    assert ("nothing has changed" in said) is not isinstance(trouble, RuntimeError)
+    assert json.loads(outcome.read_text())["said"] == said
