@@ -27,7 +27,7 @@ WORDS: Final[Mapping[str, str]] = {
     "status": "486, 400-499 or 4xx",
     "call_id": "Call-ID of any of its legs",
     "group": "call_group: transfers and pick-ups that belong together",
-    "session_id": "Session-ID (RFC 7989)",
+    "session_id": "Session-ID (RFC 7989), or the UUID of one of its ends",
     "hung_up": "caller, callee or switch",
     "answered": "yes or no",
 }
@@ -59,7 +59,7 @@ class Filter:
     :ivar status: the lowest and the highest final status.
     :ivar call_id: of any leg.
     :ivar group: ``call_group``.
-    :ivar session_id: see ``CallRecord``.
+    :ivar session_id: see ``CallRecord``; or the UUID of either end.
     :ivar hung_up: see ``CallRecord``.
     :ivar answered: None for both.
     """

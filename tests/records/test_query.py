@@ -281,3 +281,33 @@ def test_a_file_of_another_kind_is_refused(path, tmp_path):
     open_records(records).close()
     with closing(connect(records)) as connection, pytest.raises(ConfigError, match="of their own"):
         prepare(connection, records)
+
+
+def test_a_session_by_the_uuid_of_either_end(path):
+    """In any case, with dashes or without; and by all of the field, as ever."""
+    near, far, other = "0a" * 16, "b1" * 16, "c2" * 16
+    records = [
+        call("one", session_id=f"{near};remote={far}"),
+        call("two", session_id=f"{far};remote={other}"),
+        call("three"),
+    ]
+    with kept(path, *records) as connection:
+        assert found(connection, session_id=near) == ["one"]
+        assert found(connection, session_id=far) == ["one", "two"]
+        assert found(connection, session_id=other.upper()) == ["two"]
+        dashes = "-".join((near[:8], near[8:12], near[12:16], near[16:20], near[20:]))
+        assert found(connection, session_id=dashes) == ["one"]
+        assert found(connection, session_id=f"{near};remote={far}") == ["one"]
+        assert found(connection, session_id=near[:31]) == []
+
+
+def test_a_session_is_looked_for_in_its_index_alone(path):
+    """No record of a million is read for one that is not found."""
+    with kept(path, call("one", session_id="0a" * 16)) as connection:
+        statements = []
+        connection.set_trace_callback(statements.append)
+        query.find(connection, Filter(session_id="0a" * 16))
+        connection.set_trace_callback(None)
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
+    assert any("SCAN calls USING COVERING INDEX calls_session" in row[3] for row in plan)
+    assert not any(row[3] == "SCAN calls" for row in plan)
