@@ -96,6 +96,8 @@ def shown(value: object) -> str:
 
 def nearest(word: str, words: list[str]) -> str:
     """What would be right in the place of ``word``: the word most like it, or all of them."""
+    if not words:
+        return "there are none"
     close = get_close_matches(word, words, 1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(words))}"
 
@@ -121,10 +123,12 @@ def _converter(hooks: Iterable[tuple[Any, Hook]]) -> Converter:
         return _from(Mapping, "a table", build)
 
     def of_tuple(shape: Any) -> Structure:
-        return _from(list, "a list", homogenous_tuple_structure_factory(shape, converter))
+        build = homogenous_tuple_structure_factory(shape, converter)
+        return _from(list, "a list", build, of_tables=_holds_tables(shape))
 
     def of_list(shape: Any) -> Structure:
-        return _from(list, "a list", list_structure_factory(shape, converter))
+        build = list_structure_factory(shape, converter)
+        return _from(list, "a list", build, of_tables=_holds_tables(shape))
 
     def of_mapping(shape: Any) -> Structure:
         return _from(Mapping, "a table", make_mapping_structure_fn(shape, converter))
@@ -192,8 +196,20 @@ def _one_of(choices: tuple[Any, ...]) -> Structure:
     return check
 
 
-def _from(kind: type, words: str, build: Structure) -> Structure:
+def _holds_tables(shape: Any) -> bool:
+    """Whether a list's elements are tables: ``[[name]]`` begins each."""
+    element = get_args(shape)[0]
+    return attrs.has(element) or _originates(Mapping, element)
+
+
+class _OneTableError(ValueError):
+    """A table stands where a list of them does: brackets were forgotten."""
+
+
+def _from(kind: type, words: str, build: Structure, *, of_tables: bool = False) -> Structure:
     def check(value: Any, shape: Any) -> Any:
+        if of_tables and isinstance(value, Mapping):
+            raise _OneTableError
         if not isinstance(value, kind):
             # Text may be a password in the wrong place.
             found = "text" if isinstance(value, str) else shown(value)
@@ -208,6 +224,9 @@ def _first_mistake(error: BaseException, path: str) -> tuple[str, str]:
 
     A key that nobody knows comes first: its misspelling may be why another is missing.
     """
+    if isinstance(error, _OneTableError):
+        name = re.sub(r"\[[0-9]+\]", "", path)
+        return path, f"a list is wanted, not a table: [[{name}]] begins each table of it"
     if not isinstance(error, ClassValidationError | IterableValidationError):
         return path, str(error)
     noted, plain = error.group_exceptions()

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from softswitch.errors import ConfigError
-from softswitch.settings import NOT_IN_FILE, structure
+from softswitch.settings import NOT_IN_FILE, nearest, structure
 
 Even = NewType("Even", int)
 
@@ -23,6 +23,7 @@ class Door:
     kind: Literal["in", "out"] = "in"
     wait: float | None = None
     now: Callable[[], datetime] = datetime.now
+    rooms: tuple[Mapping[str, str], ...] = ()
     lock: str = attrs.field(default="", metadata=NOT_IN_FILE)
 
     def __attrs_post_init__(self) -> None:
@@ -68,7 +69,12 @@ def test_a_table_becomes_an_object():
         ({"zzz": 1}, "zzz: no such key; known: doors, keepers, locked, names, pairs"),
         ({"doors": [{}]}, "house.toml: doors[0].port: is required"),
         ({"doors": [{"prot": 5}]}, "doors[0].prot: no such key; did you mean port?"),
-        ({"doors": {}}, "doors: a list is wanted, not a table"),
+        ({"doors": {}}, "doors: a list is wanted, not a table: [[doors]] begins each table of it"),
+        ({"names": {}}, "names: a list is wanted, not a table"),
+        (
+            {"keepers": {"ann": {"port": 6, "rooms": {}}}},
+            "not a table: [[keepers.ann.rooms]] begins",
+        ),
         ({"doors": [3]}, "doors[0]: a table is wanted, not 3"),
         ({"doors": [{"port": True}]}, "doors[0].port: a whole number is wanted, not true"),
         ({"doors": [{"port": "5"}]}, 'doors[0].port: a whole number is wanted, not "5"'),
@@ -99,3 +105,10 @@ def test_the_path_goes_on_from_where_the_table_stands():
     """The options of a policy are told by the path of its own table."""
     with pytest.raises(ConfigError, match=r"^f: policy\[2\]\.port: a whole"):
         structure({"port": ""}, Door, file="f", path="policy[2]")
+
+
+def test_the_word_that_is_most_like_it():
+    """Or all that there are, be there none."""
+    assert nearest("doorz", ["doors", "keys"]) == "did you mean doors?"
+    assert nearest("x", ["doors", "keys"]) == "known: doors, keys"
+    assert nearest("x", []) == "there are none"

@@ -24,8 +24,7 @@ from softswitch.errors import ConfigError
 from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config, load
 from softswitch.ops.stir import check_stir
-from softswitch.policy.load import makers
-from softswitch.settings import nearest
+from softswitch.policy.load import makers, unknown
 
 #: What went wrong -> exit status.
 STATUS = {"config": 2, "raised": 3, "slow": 4, "blocked": 4, "rubbish": 5, "ended": 6}
@@ -58,8 +57,7 @@ def check(chosen: Namespace) -> int:
     known = makers()
     for index, table in enumerate(config.policy):
         if table["use"] not in known:
-            mend = nearest(table["use"], list(known))
-            raise ConfigError(f"{config.file}: policy[{index}].use", mend)
+            raise ConfigError(f"{config.file}: policy[{index}].use", unknown(table["use"], known))
     check_stir(config)
     for expiry in expiring(read_certificates(config)):
         print(f"{config.file}: {expiry}", file=sys.stderr)

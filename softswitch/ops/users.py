@@ -239,11 +239,17 @@ def _changed(name: str, table: UserTable, chosen: Namespace, config: Config) -> 
     try:
         table = read_settings(name, settings, str(config.user_file))
     except ConfigError as error:
-        raise _RefusedError(str(error)) from None
+        raise _RefusedError(f"{_option(error.where.rpartition('.')[2])}{error.mend}") from None
     groups = list(config.groups)
     for key, mend in faults(name, attrs.evolve(table, password="-", ha1={}), groups):
-        raise _RefusedError(f"{key}: {mend}")
+        raise _RefusedError(f"{_option(key)}{mend}")
     return table
+
+
+def _option(key: str) -> str:
+    """What was typed for a key of a user's table, and ": "; "" for the table itself."""
+    option = key.partition("[")[0].replace("_", "-")
+    return f"--{option}: " if option else ""
 
 
 def _look_for_clashes(
@@ -268,7 +274,7 @@ def _look_for_clashes(
         if number in taken:
             raise _RefusedError(f"{number} is user {taken[number]}'s already")
     if len(set(table.numbers)) < len(table.numbers) or name in table.numbers:
-        raise _RefusedError("numbers: each once is wanted, and not the name")
+        raise _RefusedError("--numbers: each once is wanted, and not the name")
 
 
 def _everybody(config: Config, users: Mapping[str, str | None]) -> Iterator[tuple[str, UserTable]]:

@@ -35,7 +35,7 @@ from softswitch.plugin.views import House
 from softswitch.policy.chain import Policy
 from softswitch.policy.modules import imported_anew
 from softswitch.policy.terms import Terms, check_shape, divided
-from softswitch.settings import nearest, structure
+from softswitch.settings import nearest, shown, structure
 
 log = Logger()
 
@@ -65,7 +65,7 @@ def load(
     where = f"{file}: {path}" if file else path
     known = makers()
     if name not in known:
-        raise ConfigError(f"{where}.use", "; ".join([nearest(name, list(known)), *broken()]))
+        raise ConfigError(f"{where}.use", "; ".join([unknown(name, known), *broken()]))
     factory = known[name].factory
     wrong = mismatch(getattr(known[name], "api", ""))
     if wrong:
@@ -144,6 +144,14 @@ def makers() -> dict[str, IPolicyMaker]:
                 f"{maker.factory} and {other.factory} both have this name: rename one",
             )
     return found
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What is said of a policy that nobody knows."""
+    return (
+        f"no policy is called {shown(name)}; {nearest(name, list(known))};"
+        " one of your own is found where PYTHONPATH names its folder"
+    )
 
 
 def broken() -> list[str]:

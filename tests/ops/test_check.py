@@ -169,4 +169,7 @@ def test_what_is_wrong_without_plug_ins_comes_first(tmp_path: Path, capsys, monk
     monkeypatch.setattr(checking.subprocess, "run", None)
     (file := tmp_path / "switch.toml").write_text(f'{LISTEN}[[policy]]\nuse = "locatd"')
     assert main(["check", str(file)]) == 2
-    assert "policy[0].use: did you mean located?" in capsys.readouterr().err
+    assert (
+        'policy[0].use: no policy is called "locatd"; did you mean located?'
+        in capsys.readouterr().err
+    )

@@ -75,7 +75,10 @@ def test_check_finds_no_mistake_in_the_defaults(capsys):
     ("text", "mistake"),
     [
         ("", "switch.toml: listen: at least one [[listen]] table is wanted"),
-        (f'{LISTEN}[[policy]]\nuse = "locatd"', "policy[0].use: did you mean located?"),
+        (f'{LISTEN}[[policy]]\nuse = "locatd"', "policy[0].use: no policy is called"),
+        (f'{LISTEN}[[policy]]\nuse = "locatd"', "did you mean located?"),
+        (f'{LISTEN}[[policy]]\nuse = "lunch"', '"lunch"; known: '),
+        (f'{LISTEN}[[policy]]\nuse = "lunch"', "where PYTHONPATH names its folder"),
     ],
 )
 def test_check_tells_a_mistake(tmp_path: Path, capsys, text: str, mistake: str):

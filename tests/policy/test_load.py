@@ -175,8 +175,8 @@ def test_a_policy_is_started_with_the_house(folder, house):
         ("Observes", {"deadline": 1}, "policy[2].deadline: Observes is only told of calls: it "),
         ("syntax", {}, "does not load: SyntaxError: invalid syntax (syntax_"),
         ("raising", {}, "does not load: ZeroDivisionError: division by zero (/"),
-        ("Plainn", {}, "policy[2].use: did you mean Plain?"),
-        ("zzz", {}, "policy[2].use: known: Absent, Breaks, Missing, "),
+        ("Plainn", {}, 'policy[2].use: no policy is called "Plainn"; did you mean Plain?'),
+        ("zzz", {}, 'policy[2].use: no policy is called "zzz"; known: Absent, Breaks, Missing, '),
     ],
 )
 def test_what_is_wrong_stops_the_start(folder, house, name, options, line):

@@ -38,7 +38,7 @@ def start(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess
         ),
         (
             LISTEN.format(transport="udp", bind="127.33.3.1") + '[[policy]]\nuse = "locatd"',
-            "switch.toml: policy[0].use: did you mean located?",
+            'switch.toml: policy[0].use: no policy is called "locatd"; did you mean located?',
         ),
         (
             LISTEN.format(transport="udp", bind="127.33.3.1")
