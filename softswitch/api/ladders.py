@@ -101,7 +101,7 @@ class Ladders:
                 "GET",
                 path,
                 "What has happened in a call, also for a while after its end. The id may be the"
-                " Call-ID of a leg, or a Session-ID.",
+                " Call-ID of a leg, a Session-ID, or the beginning of the id of one call alone.",
                 self.ladder,
                 answers={200: LadderShown},
                 refusals=(404,),
@@ -156,8 +156,7 @@ class Ladders:
 
     def follow(self, asked: Asked) -> Stream:
         """See ``operations``."""
-        tape, name = self._found(asked, Recorder.find), asked.path["id"]
-        following = _Following(self._house, tape, name)
+        following = _Following(self._house, self._found(asked, Recorder.find))
         return Stream(partial(EventStream, following, topics=frozenset(), last=""))
 
     def _found(self, asked: Asked, look: Callable[[Recorder, str], T | None]) -> T:
@@ -169,20 +168,20 @@ class Ladders:
             raise ProblemError(404, "[flight] in the configuration does without a recorder")
         found = look(recorder, asked.path["id"])
         if found is None:
-            raise ProblemError(404, "nothing of a call of this id is kept, or not any more", "id")
+            detail = "nothing is kept of a call of this id, nor of just one whose id begins so"
+            raise ProblemError(404, detail, "id")
         return found
 
 
 class _Following:
     """One who follows a call: he is shown what there is, and then each row."""
 
-    def __init__(self, house: House, tape: Tape, name: str) -> None:
+    def __init__(self, house: House, tape: Tape) -> None:
         assert house.recorder is not None
         self.dropped = 0
         self._clock = house.clock
         self._recorder = house.recorder
         self._tape = tape
-        self._name = name
         self._leave: Callable[[], None] | None = None
         self._stream: Listened | None = None
         self._timer: Timer | None = None
@@ -192,7 +191,7 @@ class _Following:
         """Somebody is there to be told."""
         self._stream = listener
         try:
-            found = self._recorder.follow(self._name, self._added)
+            found = self._recorder.follow(self._tape.id, self._added)
         except StateError as error:
             self._tell("refused", {"why": str(error)})
             found = None

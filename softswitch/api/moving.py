@@ -130,7 +130,7 @@ class Moving:
         house, domain = self._house, self._house.domain
         user = house.premises.find_user(wish.user) if wish.user else None
         if user is None:
-            raise ProblemError(400, "the name of a user is wanted", "user")
+            raise ProblemError(400, "there is no user of this name", "user")
         second = uri_of(wish.to, domain, "to")
         first = uri_of(user.name if wish.first is None else wish.first, domain, "first")
         own = uri_of(user.name, domain, "user")

@@ -136,13 +136,16 @@ class Recorder(Observer):
 
     def find(self, name: str) -> Tape | None:
         """The call of that id, or one leg of which has that Call-ID, or whose Session-ID has that
-        UUID; None where there is none any more."""
+        UUID, or whose id alone begins so; None where there is none any more."""
         self.sort()
         found = self._owner(name)
         if found is None and len(name) == 32:
             for tape in self._tapes.values():
                 if tape.record is not None and name in tape.record.session_id:
                     return tape
+        if found is None:
+            begin = [tape for id, tape in self._tapes.items() if id.startswith(name)]
+            return begin[0] if len(begin) == 1 else None
         return found
 
     def name_of(self, call_id: str) -> str:

@@ -73,6 +73,11 @@ def told(trouble: object, status: int) -> int:
     return status
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of them, in words: "1 call", "2 calls"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())

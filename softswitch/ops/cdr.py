@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from softswitch.errors import ConfigError
+from softswitch.ops.asking import counted, told
 from softswitch.ops.config import load
 from softswitch.records import query
 from softswitch.records.filters import WORDS, Filter, FilterError, read
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
         default="list",
         help="list, which is meant without it; show ID; stats; export",
     )
-    parser.add_argument("id", nargs="?", help="of the call that is to be shown")
+    parser.add_argument("id", nargs="?", help="of the call that is to be shown, or how it begins")
     for word, meaning in WORDS.items():
         parser.add_argument(f"--{word.replace('_', '-')}", dest=word, default="", help=meaning)
     parser.add_argument("--limit", type=int, default=50, help="records of a list (50)")
@@ -75,6 +76,8 @@ def run(chosen: Namespace) -> int:
         raise ConfigError(f"{config.file}: records.store", "a file is wanted: no records are kept")
     if not path.exists():
         raise ConfigError(str(path), "no call has been recorded here yet")
+    if chosen.id and chosen.doing != "show":
+        return told(f"{_plain(chosen.id)}: only show takes an id", 1)
     doings = {"list": _list, "show": _show, "stats": _stats, "export": _export}
     try:
         wanted = read({word: getattr(chosen, word) for word in WORDS}, time.time())
@@ -82,8 +85,8 @@ def run(chosen: Namespace) -> int:
             return doings[chosen.doing](chosen, connection, wanted)
     except FilterError as error:
         word = {"cursor": "after"}.get(error.field, error.field).replace("_", "-")
-        print(f"softswitch: --{word}: {error.wanted}", file=sys.stderr)
-        return 1
+        typed = _plain(chosen.id) if word == "id" else f"--{word}"
+        return told(f"{typed}: {error.wanted}", 1)
 
 
 def _list(chosen: Namespace, connection: Any, wanted: Filter) -> int:
@@ -102,10 +105,11 @@ def _list(chosen: Namespace, connection: Any, wanted: Filter) -> int:
 
 
 def _show(chosen: Namespace, connection: Any, wanted: Filter) -> int:
-    record = query.show(connection, chosen.id or "")
+    if not chosen.id:
+        return told("which one? `softswitch cdr show ID`; `softswitch cdr` lists them", 1)
+    record = query.show(connection, chosen.id)
     if record is None:
-        print(f"softswitch: there is no record of {_plain(chosen.id or 'no id')}", file=sys.stderr)
-        return 1
+        return told(f"no call that has ended has an id that begins {_plain(chosen.id)}", 1)
     print(json.dumps(record, indent=None if chosen.json else 1))
     return 0
 
@@ -143,8 +147,7 @@ def _export(chosen: Namespace, connection: Any, wanted: Filter) -> int:
         shown = Console(stderr=True)
         for record in track(records, "exporting", total, console=shown, transient=True):
             file.write(form.line(record))
-    print(f"softswitch: {total} records exported", file=sys.stderr)
-    return 0
+    return told(f"{counted(total, 'record')} exported", 0)
 
 
 @contextmanager

@@ -31,11 +31,13 @@ class ApiError(Exception):
     """The switch cannot be asked, or has refused; says why, and what would help.
 
     :ivar status: HTTP status; 0 where there is no answer.
+    :ivar field: of what was asked, that is at fault; "" for none.
     """
 
-    def __init__(self, words: str, status: int = 0) -> None:
+    def __init__(self, words: str, status: int = 0, field: str = "") -> None:
         super().__init__(words)
         self.status = status
+        self.field = field
 
 
 class _UnixConnection(HTTPConnection):
@@ -149,7 +151,7 @@ class Client:
         except (OSError, HTTPException) as error:
             raise ApiError(self._unreachable(error)) from None
         if response.status >= 400:
-            raise _refusal(response)
+            raise self._refusal(response)
         return response
 
     def _whole(self, response: HTTPResponse) -> bytes:
@@ -166,6 +168,19 @@ class Client:
             context = ssl.create_default_context()
             return HTTPSConnection(host, self._url.port, timeout=PATIENCE, context=context)
         return HTTPConnection(host, self._url.port, timeout=PATIENCE)
+
+    def _refusal(self, response: HTTPResponse) -> ApiError:
+        field = ""
+        try:
+            problem = json.loads(response.read())
+            words, field = str(problem["detail"]), str(problem["field"])
+        except (ValueError, LookupError, TypeError):
+            words = f"{response.status} {response.reason}"
+        if field == "Authorization":
+            if "Authorization" not in self._headers:
+                words = "a token is wanted"
+            return ApiError(f"${TOKEN}: {words}; `softswitch token` makes one", response.status)
+        return ApiError(words, response.status, field)
 
     def _unreachable(self, error: Exception) -> str:
         if self._path is None:
@@ -207,15 +222,3 @@ def client_of(chosen: Namespace) -> Client:
 
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _refusal(response: HTTPResponse) -> ApiError:
-    data = response.read()
-    try:
-        problem = json.loads(data)
-        words = problem["detail"]
-        if problem["field"]:
-            words = f"{problem['field']}: {words}"
-    except (ValueError, LookupError, TypeError):
-        words = f"{response.status} {response.reason}"
-    return ApiError(words, response.status)

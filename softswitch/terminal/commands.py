@@ -11,16 +11,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rich.text import Text
 
 from softswitch.api.events import TOPICS
+from softswitch.ops.asking import counted
 from softswitch.terminal import tables, top, trace
 from softswitch.terminal.client import ApiError, Client, add_options, client_of
 
 #: Does something with a switch, and gives the exit status.
 Doing: TypeAlias = Callable[[Client, Namespace], int]
+
+#: Field of the API -> options that say it, where they bear other names.
+_OPTIONS: Final = {"name": ("out", "back"), "aor": ("remove",)}
+#: What is typed without the name of an option.
+_BARE: Final = frozenset(("id", "to", "user"))
 
 #: Things that a table shows, at most, unless ``--all`` is there.
 MOST = 200
@@ -90,13 +96,20 @@ def _run(doing: Doing, chosen: Namespace) -> int:
     try:
         return doing(client, chosen)
     except ApiError as trouble:
-        print(f"softswitch: {tables.safe(trouble)}", file=sys.stderr)
+        typed = _typed(trouble.field, chosen)
+        print(f"softswitch: {tables.safe(f'{typed}{trouble}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:
-        sys.stderr.close()  # who reads has seen enough
-        return 0
+
+
+def _typed(field: str, chosen: Namespace) -> str:
+    """How an operator has said what is at fault, and ": "; "" for nothing."""
+    for name in _OPTIONS.get(field, (field,)):
+        value = getattr(chosen, name, None)
+        if value is not None:
+            return f"{value}: " if name in _BARE else f"--{name} {value}: "
+    return f"{field}: " if field else ""
 
 
 def _calls(client: Client, chosen: Namespace) -> int:
@@ -112,7 +125,7 @@ def _calls(client: Client, chosen: Namespace) -> int:
     calls = list(islice(found, None if chosen.all else MOST))
     if chosen.json:
         return _print(calls)
-    tables.show(tables.calls(calls), Text(f"{len(calls)} calls"))
+    tables.show(tables.calls(calls), Text(counted(len(calls), "call")))
     return 0
 
 
@@ -149,12 +162,12 @@ def _registrations(client: Client, chosen: Namespace) -> int:
     if chosen.remove is not None:
         query = {"contact": chosen.contact}
         gone = client.ask("DELETE", "registrations", chosen.remove, query=query)
-        return _said(chosen, f"{gone['removed']} contacts removed", gone)
+        return _said(chosen, f"{counted(gone['removed'], 'contact')} removed", gone)
     pages = client.pages("registrations", "registrations", text=chosen.text, limit=MOST)
     found = list(islice(pages, None if chosen.all else MOST))
     if chosen.json:
         return _print(found)
-    tables.show(tables.registrations(found), Text(f"{len(found)} contacts"))
+    tables.show(tables.registrations(found), Text(counted(len(found), "contact")))
     return 0
 
 
@@ -206,7 +219,12 @@ def find(client: Client, beginning: str) -> str:
             found.append(call["id"])
     if len(found) == 1:
         return found[0]
-    raise ApiError(f"{len(found) or 'no'} calls that go on have an id that begins {beginning}")
+    if found:
+        raise ApiError(f"{len(found)} calls that go on have an id that begins {beginning}")
+    raise ApiError(
+        f"no call that goes on has an id that begins {beginning};"
+        f" `softswitch cdr show {beginning}` shows one that has ended"
+    )
 
 
 def _said(chosen: Namespace, words: str, found: Any) -> int:

@@ -18,7 +18,7 @@ from softswitch.terminal.tables import safe
 
 def options(parser: ArgumentParser) -> None:
     """Those of the command."""
-    parser.add_argument("id", help="of the call or of a leg (Call-ID), or a Session-ID")
+    parser.add_argument("id", help="of the call, or how it begins; Call-ID of a leg; Session-ID")
     parser.add_argument("--follow", action="store_true", help="go on until the call has ended")
     parser.add_argument("--messages", action="store_true", help="each message below its arrow")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write it as an image")

@@ -28,6 +28,7 @@ def test_as_a_ladder(stage, desk, called):
     assert not shown["ended"]
     call_id = desk.get(f"{CALLS}/{called}").json["call_id"]
     assert desk.get(f"{CALLS}/{call_id}/ladder").json["id"] == called
+    assert desk.get(f"{CALLS}/{called[:6]}/ladder").json["id"] == called
 
 
 def test_as_an_image_and_a_capture(desk, called):

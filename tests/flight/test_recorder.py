@@ -372,3 +372,14 @@ def test_a_reload_changes_how_long_calls_are_kept(make_stage):
     stage.reload({"flight": {"keep_seconds": 1.0}})
     stage.run(10)
     assert not list(stage.house.recorder)
+
+
+def test_a_call_by_the_beginning_of_its_id():
+    """Live or ended, as long as no other begins so."""
+    made, _ = recorder()
+    play(made, "abc1")
+    play(made, "abd2")
+    made.leg_began("live", "a", "x@y")
+    assert [made.find(name).id for name in ("abc", "abd2", "l")] == ["abc1", "abd2", "live"]
+    assert made.find("ab") is None
+    assert made.find("b") is None

@@ -87,8 +87,32 @@ def test_one_call(cdr):
     assert "\x1b" not in out
     assert cdr("show", "call-\x1b9")[::2] == (
         1,
-        "softswitch: there is no record of call-\\x1b9\n",
+        "softswitch: no call that has ended has an id that begins call-\\x1b9\n",
     )
+
+
+def test_one_call_by_the_beginning_of_its_id(cdr, tmp_path):
+    """As long as it is of one alone; a whole id is whole, whatever others begin with it."""
+    with closing(open_records(tmp_path / "var" / "calls.sqlite")) as connection, connection:
+        add(connection, [call(10), call(21)])
+    assert json.loads(cdr("show", "call-2")[1])["id"] == "call-2"
+    assert json.loads(cdr("show", "call-21")[1])["id"] == "call-21"
+    assert json.loads(cdr("show", "call-3")[1])["id"] == "call-3"
+    assert json.loads(cdr("show", "call-10")[1])["id"] == "call-10"
+    assert json.loads(cdr("show", "call-1")[1])["id"] == "call-1"
+    assert cdr("show", "call")[::2] == (
+        1,
+        "softswitch: call: more of it is wanted: several calls have an id that begins so\n",
+    )
+    with closing(open_records(tmp_path / "var" / "calls.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM calls WHERE id IN ('call-1', 'call-2')")
+    assert json.loads(cdr("show", "call-1")[1])["id"] == "call-10"
+
+
+def test_what_is_missing_or_too_much(cdr):
+    """No id to be shown; an id where none is looked for."""
+    assert "which one?" in cdr("show")[2]
+    assert cdr("list", "foo")[::2] == (1, "softswitch: foo: only show takes an id\n")
 
 
 def test_statistics(cdr):
@@ -108,6 +132,7 @@ def test_an_export(cdr, tmp_path, how):
     status, out, err = cdr("export", *how, "--to", str(file), "--since", "2027-01-15T08:00:03")
     assert (status, out) == (0, "")
     assert "4 records exported" in err
+    assert "1 record exported" in cdr("export", "--number", "1003")[2]
     if how == ["--json"]:
         ids = [json.loads(line)["id"] for line in file.read_text().splitlines()]
     else:

@@ -121,7 +121,7 @@ def test_a_call_is_seen_and_hung_up(operator: Operator):
     name = operator.call()
     shown = operator.asks("calls")
     assert name in shown.stdout
-    assert "1 calls" in shown.stdout
+    assert "1 call\n" in shown.stdout
     assert "b1*" in operator.asks("show", name[:8]).stdout
     found = operator.reads("show", name)
     assert found["summary"]["id"] == name
@@ -134,7 +134,10 @@ def test_a_call_is_seen_and_hung_up(operator: Operator):
     assert operator.reads("calls") == []
     again = operator.asks("hangup", name)
     assert again.returncode == 1
-    assert again.stderr == f"softswitch: no calls that go on have an id that begins {name}\n"
+    assert (
+        again.stderr == f"softswitch: no call that goes on has an id that begins {name};"
+        f" `softswitch cdr show {name}` shows one that has ended\n"
+    )
 
 
 def test_a_call_is_transferred(operator: Operator):
