@@ -1,6 +1,7 @@
 """``softswitch doctor``: what is wrong with the machine on which the switch runs, or is to run.
 
-A line for each thing: OK, WARN or FAIL, what was found, and what mends it. The exit status is 0
+A line for each thing: OK, WARN or FAIL, or ? where that cannot be found out, what was found, and
+what mends it. The exit status is 0
 where all is well, 1 where something may do harm, 2 where something stops the switch or its calls.
 """
 
@@ -78,7 +79,7 @@ def synchronised(said: str | None) -> Finding:
     remedy = "timedatectl set-ntp true, or run chrony: records and nonces depend on the clock"
     if said == "no":
         return Finding("clock", "WARN", "the clock is not synchronised", remedy)
-    return Finding("clock", "OK", "whether the clock is synchronised cannot be asked here")
+    return Finding("clock", "?", "whether the clock is synchronised cannot be asked here", remedy)
 
 
 def clock(patient: Patient) -> Iterator[Finding]:

@@ -25,14 +25,15 @@ from softswitch.errors import ConfigError
 from softswitch.media.bencode import encode
 from softswitch.ops.certificates import expiring, read_certificates
 from softswitch.ops.config import Config
-from softswitch.ops.listen_tables import ListenTable
+from softswitch.ops.listen_tables import ListenTable, bound
+from softswitch.ops.pidfile import NAME, holder
 from softswitch.sip.uri import Uri
 from softswitch.transport.hosts import is_address
 from softswitch.transport.routes import kernel_source
 from softswitch.transport.sockets import RECEIVE_BUFFER
 from twisted import __version__ as twisted_there
 
-State = Literal["OK", "WARN", "FAIL"]
+State = Literal["OK", "WARN", "FAIL", "?"]
 
 #: Bytes that must be free on the disk of the state directory, and that had better be.
 LEAST_FREE = 50 * 2**20
@@ -54,7 +55,8 @@ class Finding:
     """What was found.
 
     :ivar check: what was looked at, in one word.
-    :ivar state: "OK", "WARN" for what may do harm, "FAIL" for what stops the switch or its calls.
+    :ivar state: "OK", "WARN" for what may do harm, "FAIL" for what stops the switch or its calls,
+        "?" for what cannot be found out.
     :ivar found: what there is, a sentence.
     :ivar remedy: what mends it, a sentence; "" where nothing is to be mended.
     """
@@ -96,7 +98,7 @@ def twisted_version(there: str) -> Finding:
 
 def ports(patient: Patient) -> Iterator[Finding]:
     """Whether each port to be served is free, or served by us."""
-    for table in patient.config.listen:
+    for _, table in bound(patient.config.listen, patient.config.api):
         what = f"{table.transport} port {table.port} of {table.bind}"
         try:
             with _socket(table) as probe:
@@ -325,10 +327,20 @@ def _taken(patient: Patient, table: ListenTable, what: str, error: OSError) -> F
     if error.errno != errno.EADDRINUSE:
         return Finding("port", "FAIL", f"{what}: {error.strerror}", "see the kernel's log")
     pid, command = _holder(patient.proc, table)
-    if "softswitch" in command:
+    if pid and pid == _runs(patient.config):
         return Finding("port", "OK", f"{what} is served by us, process {pid}")
     who = f"process {pid}: {' '.join(command)[:60]}" if pid else "somebody else"
+    if "softswitch" in command:
+        who = f"another switch, process {pid}"
     return Finding("port", "FAIL", f"{what} is taken by {who}", "stop that, or choose another port")
+
+
+def _runs(config: Config) -> int | None:
+    """The process that runs with the state directory; None for none that can be seen."""
+    try:
+        return holder(config.state_directory / NAME)
+    except OSError:
+        return None
 
 
 def _holder(proc: Path, table: ListenTable) -> tuple[int, Sequence[str]]:

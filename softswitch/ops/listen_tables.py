@@ -1,10 +1,12 @@
 """The tables of the configuration that say where we listen, and how. Pure."""
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import attrs
 
 from softswitch.flow import usual_port
+from softswitch.ops.api_tables import ApiTable
 from softswitch.ops.tls_tables import CertificateTable
 from softswitch.ops.values import (
     Address,
@@ -87,3 +89,12 @@ class ListenTable:
     def called(self) -> str:
         """The name, or what stands for it."""
         return self.name or f"{self.transport}:{HostPort(self.bind, self.port)}"
+
+
+def bound(listen: Iterable[ListenTable], api: ApiTable) -> Iterator[tuple[str, ListenTable]]:
+    """Every address and port that is served, that of the API too: the key that says it, and what
+    is bound."""
+    for index, table in enumerate(listen):
+        yield f"listen[{index}]", table
+    if api.port is not None:
+        yield "api", ListenTable("tcp", api.bind, api.port)

@@ -5,6 +5,7 @@ the standard error and status 2, told before twistd goes into the background or 
 """
 
 import errno
+import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from twisted.python import usage
 
 from softswitch.errors import ConfigError
 from softswitch.ops.config import Config, load
-from softswitch.ops.listen_tables import ListenTable
+from softswitch.ops.listen_tables import ListenTable, bound
 from softswitch.ops.logs import twistd_output
 from softswitch.ops.service import make_service, refuse
 
@@ -44,6 +45,13 @@ class Options(usage.Options):
 
     opt_c = opt_config
 
+    def parseArgs(self, *words: str) -> None:  # noqa: N802
+        """
+        :raises UsageError: there are words besides the options.
+        """
+        if words:
+            raise usage.UsageError(f"{words[0]}: --config {words[0]} is what reads a file")
+
 
 def makeService(options: Options) -> IService:
     """The switch, ready to be started.
@@ -53,6 +61,7 @@ def makeService(options: Options) -> IService:
     try:
         config = load(options.file, options.directory)
         check_ports(config)
+        check_state(config)
         service = make_service(config)
         if options.parent is not None:
             service.write_log(twistd_output(options.parent))
@@ -69,12 +78,27 @@ def check_ports(config: Config) -> None:
     :raises ConfigError: a port is taken, or the address is none of this machine.
     """
     with ExitStack() as held:
-        for index, table in enumerate(config.listen):
+        for where, table in bound(config.listen, config.api):
             try:
                 _try(table, held)
             except OSError as error:
                 key, mend = _explained(error, table)
-                raise ConfigError(f"{config.file}: listen[{index}].{key}", mend) from None
+                raise ConfigError(f"{config.file}: {where}.{key}", mend) from None
+
+
+def check_state(config: Config) -> None:
+    """See that the state directory can be written, or made.
+
+    :raises ConfigError: it is not for us.
+    """
+    folder = config.state_directory
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.exists(each))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(
+            f"{config.file}: switch.state_directory",
+            f"{there} cannot be written by the user {os.geteuid()}: chown it to that user, or"
+            f" choose another directory than {folder}",
+        )
 
 
 def _try(table: ListenTable, held: ExitStack) -> None:

@@ -18,11 +18,13 @@ from pathlib import Path
 import attrs
 import pytest
 
+from softswitch.errors import ConfigError
 from softswitch.flow import Flow
 from softswitch.ops import doctor, examine
 from softswitch.ops.cli import main
 from softswitch.ops.config import Config, load
 from softswitch.ops.examine import Finding, Patient
+from softswitch.ops.options import check_ports
 from softswitch.plain import to_plain
 from softswitch.plugin.record import CallRecord
 from softswitch.records.schema import add, open_records
@@ -91,9 +93,11 @@ def test_a_port_that_is_taken(patient, transport):
 
 
 def test_a_port_that_we_serve(patient):
-    """A running switch is known by its command line."""
+    """It is the one that runs with the state directory of the configuration."""
     looked_at = patient(listen='bind = "127.34.1.4"\nport = 5072')
     serve = (
+        "from pathlib import Path; from softswitch.ops.pidfile import PidFile;"
+        f"PidFile(Path({str(looked_at.config.state_directory / 'softswitch.pid')!r})).take();"
         "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM);"
         "s.bind(('127.34.1.4', 5072)); print('bound', flush=True); sys.stdin.read()"
     )
@@ -108,6 +112,44 @@ def test_a_port_that_we_serve(patient):
     assert (found.state, found.found) == (
         "OK",
         f"udp port 5072 of 127.34.1.4 is served by us, process {switch.pid}",
+    )
+
+
+def test_a_port_that_another_switch_serves(patient):
+    """One with another state directory is not ours; it is named."""
+    looked_at = patient(listen='bind = "127.34.1.4"\nport = 5073')
+    serve = (
+        "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM);"
+        "s.bind(('127.34.1.4', 5073)); print('bound', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", serve, "softswitch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as switch:
+        assert switch.stdout is not None
+        switch.stdout.readline()
+        (found,) = examine.ports(looked_at)
+        assert switch.stdin is not None
+        switch.stdin.close()
+    assert (found.state, found.found) == (
+        "FAIL",
+        f"udp port 5073 of 127.34.1.4 is taken by another switch, process {switch.pid}",
+    )
+
+
+def test_the_port_of_the_api(patient):
+    """It is looked at like any other, and tried before the start, which says what helps."""
+    looked_at = patient('[api]\nbind = "127.34.1.5"\nport = 8061')
+    assert states(examine.ports(looked_at)) == ["OK", "OK"]
+    with socket.socket() as other:
+        other.bind(("127.34.1.5", 8061))
+        other.listen()
+        _, found = examine.ports(looked_at)
+        assert (found.state, found.remedy) == ("FAIL", "stop that, or choose another port")
+        with pytest.raises(ConfigError) as caught:
+            check_ports(looked_at.config)
+    assert str(caught.value).endswith(
+        "switch.toml: api.port: tcp port 8061 of 127.34.1.5 is taken: stop what serves it, or"
+        " choose another"
     )
 
 
@@ -312,7 +354,7 @@ def test_what_is_unwise_in_the_configuration(patient):
     )
 
 
-@pytest.mark.parametrize(("said", "state"), [("yes", "OK"), ("no", "WARN"), (None, "OK")])
+@pytest.mark.parametrize(("said", "state"), [("yes", "OK"), ("no", "WARN"), (None, "?")])
 def test_whether_the_clock_is_kept_right(said, state):
     """As timedatectl says, where there is one."""
     assert doctor.synchronised(said).state == state
