@@ -21,6 +21,7 @@ from softswitch.explain.prose import written
 from softswitch.explain.rehearsal import Source, Wishes, rehearse, without_waiting
 from softswitch.explain.report import json_of, outcome
 from softswitch.explain.surroundings import ELSEWHERE
+from softswitch.ops.asking import told
 from softswitch.ops.config import Config, load
 from softswitch.ops.values import HostPort, read_host_port
 from softswitch.sip.message import Field
@@ -95,9 +96,10 @@ def explain(chosen: Namespace) -> int:
         down = [("", address) for address in chosen.down]
         if chosen.stats is not None:
             down += _out(chosen.stats)
-    except (OSError, SipSyntaxError, ValueError) as error:
-        print(f"softswitch: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        return told(f"{error.filename} cannot be read: {error.strerror}", 1)
+    except (SipSyntaxError, ValueError) as error:
+        return told(error, 1)
     place: HostPort | None = chosen.source
     source = Source(
         place.host if place is not None else "",
@@ -123,8 +125,7 @@ def explain(chosen: Namespace) -> int:
     except ConfigError as error:
         if not error.where.startswith("--"):
             raise
-        print(f"softswitch: {error}", file=sys.stderr)
-        return 1
+        return told(error, 1)
     if not chosen.live and any(each.later and each.fault for each in found.diary.verdicts()):
         found.diary.assume("policies cannot reach what they ask (--live lets them)")
     if sentence:

@@ -160,6 +160,8 @@ def _written(path: Path | None) -> Iterator[IO[bytes]]:
             yield file
     except FileExistsError as error:
         raise ConfigError(str(path), "is there already: a new file is wanted") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ConfigError(str(path or "-"), f"cannot be written: {error}") from error
 

@@ -32,6 +32,7 @@ from softswitch.ops import (
     token,
     users,
 )
+from softswitch.ops.pipe import reader_gone
 
 #: Puts a command among others: takes what ``ArgumentParser.add_subparsers`` has given.
 AddCommand: TypeAlias = Callable[[Any], None]
@@ -42,14 +43,18 @@ def main(arguments: list[str] | None = None, further: Iterable[AddCommand] = ())
 
     :param arguments: without the command's name; None for the process's own.
     :param further: each puts a command of a higher floor among ours.
-    :returns: exit status: 0, 1 for a wish that makes no sense, 2 for a wrong configuration.
+    :returns: exit status: 0, 1 for a wish that makes no sense, 2 for a wrong configuration,
+        141 where nobody reads any more what is written.
     """
     chosen = _parser(further).parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"softswitch: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return reader_gone()
     return status
 
 

@@ -68,5 +68,5 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         address = f"{path.absolute().as_uri()}?{how}"
         with closing(sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True)) as connection:
             yield connection
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         raise ConfigError(str(path), f"a database of softswitch is needed here: {error}") from error

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from importlib.resources import files
@@ -26,6 +27,7 @@ from typing import Any
 
 from softswitch.errors import SoftswitchError
 from softswitch.ops.config import load
+from softswitch.ops.pipe import reader_gone
 from softswitch.testing.ladder import Address, Carried, ladder
 from softswitch.testing.tones import CLEAR
 
@@ -350,11 +352,13 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Show it.
 
+    :param arguments: there are none but ``--help``.
     :returns: the exit status.
     """
+    ArgumentParser("scripts/start --demo", description="Two phones talk.").parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="softswitch-demo-") as folder, ExitStack() as running:
         try:
@@ -364,9 +368,11 @@ def main() -> int:
             return 1
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:
+            return reader_gone()
     say("Both heard each other, in both calls.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

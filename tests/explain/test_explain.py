@@ -380,6 +380,8 @@ def test_what_cannot_be_read_gets_what_the_switch_would_say(explain, tmp_path):
         ["--from", "sip:", "--to", "2"],
         ["--from", "1", "--to", "2", "--down", "127.89.0.11"],
         ["--from", "1", "--to", "2", "--stats", __file__],
+        ["none.txt"],
+        ["/"],
     ],
 )
 def test_what_makes_no_sense_is_told_in_a_line(explain, arguments):
@@ -388,6 +390,7 @@ def test_what_makes_no_sense_is_told_in_a_line(explain, arguments):
     assert code == 1
     assert told.startswith("softswitch: ")
     assert told.count("\n") == 1
+    assert "Errno" not in told
 
 
 def test_a_wrong_configuration_is_told_as_ever(explain, tmp_path):

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -107,6 +110,16 @@ def test_one_call_by_the_beginning_of_its_id(cdr, tmp_path):
     with closing(open_records(tmp_path / "var" / "calls.sqlite")) as connection, connection:
         connection.execute("DELETE FROM calls WHERE id IN ('call-1', 'call-2')")
     assert json.loads(cdr("show", "call-1")[1])["id"] == "call-10"
+
+
+def test_an_export_of_which_nobody_reads_more(cdr, tmp_path):
+    """It is no mistake of the configuration's."""
+    read, write = os.pipe()
+    os.close(read)
+    line = [sys.executable, "-m", "softswitch", "cdr", "export", "--rundir", str(tmp_path)]
+    done = subprocess.run(line, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_what_is_missing_or_too_much(cdr):

@@ -1,10 +1,17 @@
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import attrs
 import pytest
+from twisted.python.usage import UsageError
 
+from softswitch.errors import ConfigError
 from softswitch.ops.cli import main
 from softswitch.ops.config import load
+from softswitch.ops.options import Options, check_state
 from softswitch.sip.digest import ha1
 
 LISTEN = '[[listen]]\ntransport = "udp"\nbind = "127.33.6.1"\n'
@@ -88,3 +95,45 @@ def test_check_tells_a_mistake(tmp_path: Path, capsys, text: str, mistake: str):
     told = capsys.readouterr()
     assert told.out == ""
     assert mistake in told.err
+
+
+@pytest.mark.parametrize(
+    "line", ["completion zsh", "explain --from alice --to bob --json", "user list"]
+)
+def test_who_has_read_enough(line: str):
+    """`softswitch ... | head` ends in silence, with the status of one whom SIGPIPE has ended."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "softswitch", *line.split()],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_configuration_that_is_no_option():
+    """`twistd softswitch FILE` says how a file is named."""
+    with pytest.raises(UsageError, match=r"--config my\.toml is what reads a file"):
+        Options().parseOptions(["my.toml"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_state_directory_that_is_not_ours(tmp_path: Path):
+    """The key is named, and what mends it; where it must be made, the folder that is there."""
+    (file := tmp_path / "switch.toml").write_text(LISTEN)
+    (tmp_path / "taken").touch()
+    config = load(file, tmp_path)
+    check_state(config)
+    with pytest.raises(ConfigError, match=r"switch.toml: switch\.state_directory: .*taken cannot"):
+        check_state(attrs.evolve(config, directory=tmp_path / "taken"))
+    os.chmod(tmp_path, 0o755)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ConfigError, match="cannot be written by the user 65534: chown it"):
+            check_state(config)
+    finally:
+        os.seteuid(0)
