@@ -93,9 +93,12 @@ def check_state(config: Config) -> None:
     """
     folder = config.state_directory
     there = next(each for each in (folder, *folder.absolute().parents) if os.path.exists(each))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+    where = f"{config.file}: switch.state_directory"
+    if not there.is_dir():
+        raise ConfigError(where, f"{there} is no directory: move it away, or choose another")
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         raise ConfigError(
-            f"{config.file}: switch.state_directory",
+            where,
             f"{there} cannot be written by the user {os.geteuid()}: chown it to that user, or"
             f" choose another directory than {folder}",
         )

@@ -128,7 +128,9 @@ def test_a_state_directory_that_is_not_ours(tmp_path: Path):
     (tmp_path / "taken").touch()
     config = load(file, tmp_path)
     check_state(config)
-    with pytest.raises(ConfigError, match=r"switch.toml: switch\.state_directory: .*taken cannot"):
+    with pytest.raises(
+        ConfigError, match=r"switch.toml: switch\.state_directory: .*taken is no directory"
+    ):
         check_state(attrs.evolve(config, directory=tmp_path / "taken"))
     os.chmod(tmp_path, 0o755)
     os.seteuid(65534)

@@ -185,7 +185,8 @@ def test_a_call_is_traced(operator: Operator, tmp_path: Path):
     assert following.wait(20) == 0
     assert b"BYE " in following.log.read_bytes()
     assert operator.reads("trace", name)["ended"]
-    assert operator.asks("trace", "nobody").stderr.startswith("softswitch: id: ")
+    assert operator.asks("trace", "nobody").stderr.startswith("softswitch: nobody: ")
+    assert operator.reads("trace", name[:8])["id"] == name
 
 
 def test_registrations_trunks_and_health(operator: Operator):
@@ -200,7 +201,7 @@ def test_registrations_trunks_and_health(operator: Operator):
     assert operator.asks("trunks", "--back", "carrier").returncode == 0
     told = operator.asks("trunks", "--out", "nobody")
     assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr.startswith("softswitch: name: ")
+    assert told.stderr.startswith("softswitch: --out nobody: ")
     assert operator.asks("health").stdout.startswith("ok: softswitch ")
 
 
@@ -208,7 +209,7 @@ def test_from_elsewhere(operator: Operator):
     """--url, with the token in the environment; a role that is less is told."""
     url = ("--url", f"http://{operator.network}.1:8060")
     assert operator.types("health", *url).returncode == 0
-    assert operator.types("calls", *url).stderr.startswith("softswitch: Authorization: ")
+    assert operator.types("calls", *url).stderr.startswith("softswitch: $SOFTSWITCH_TOKEN: ")
     assert operator.types("calls", *url, SOFTSWITCH_TOKEN="look").returncode == 0
     told = operator.types("trunks", "--out", "carrier", *url, SOFTSWITCH_TOKEN="look")
     assert told.returncode == 1
