@@ -24,6 +24,10 @@ SOCKET: Final = "api.sock"
 BACKLOG: Final = 64
 
 
+#: Bytes of a path to a socket that the kernel takes.
+LONGEST: Final = 107
+
+
 class ApiPorts:
     """The sockets of one API.
 
@@ -46,12 +50,13 @@ class ApiPorts:
                 if not S_ISSOCK(os.lstat(path).st_mode):
                     raise TransportError(f"{path} is no socket: something else is there")
                 os.unlink(path)
-            self._folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            where = str(path.absolute())
+            if len(os.fsencode(where)) > LONGEST:
+                self._folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+                where = short(self._folder, path.name)
             before = os.umask(0o177)
             try:
-                port = self._reactor.listenUNIX(
-                    short(self._folder, path.name), self._factory, BACKLOG, 0o600
-                )
+                port = self._reactor.listenUNIX(where, self._factory, BACKLOG, 0o600)
             finally:
                 os.umask(before)
         except (OSError, CannotListenError) as error:
@@ -95,7 +100,7 @@ class ApiPorts:
 
 
 def short(folder: int, name: str) -> str:
-    """A path to a socket that the kernel takes, which wants no more than 107 bytes.
+    """A path to a socket that the kernel takes, which wants no more than ``LONGEST`` bytes.
 
     :param folder: a descriptor of its folder, which is to stay open.
     """

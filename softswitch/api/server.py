@@ -76,6 +76,8 @@ class ApiFactory(HTTPFactory):
     :param bars: whether nothing is taken from an address.
     """
 
+    noisy = False
+
     def __init__(
         self,
         operations: Operations,
@@ -137,6 +139,10 @@ class ApiFactory(HTTPFactory):
         """Others may call now than before: end the streams of those who may no more."""
         for exchange in list(self.streams):
             exchange.see_caller()
+
+    def logPrefix(self) -> str:
+        """What the log calls it."""
+        return "the API"
 
     def startFactory(self) -> None:  # noqa: N802
         """No log of requests: what matters stands in the audit."""

@@ -197,7 +197,6 @@ class SwitchService(Service):
         """The reactor runs: from now on messages are served, and signals that end it heeded."""
         self._heed_stops()
         self.house.start()
-        self._watchdog.start()
         self._showing.start()
         self._flying.start()
         if self._archive is not None:
@@ -208,6 +207,8 @@ class SwitchService(Service):
         gc.freeze()
         gc.set_threshold(200_000, 1_000, 20)
         use_large_pages()
+        # From here on somebody waits.
+        self._watchdog.start()
         log.info(
             "softswitch ready: {listeners}, {restored} registrations restored",
             listeners=", ".join(

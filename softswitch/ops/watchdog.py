@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from sysconfig import get_path
 from time import perf_counter, sleep
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
+from twisted.internet import base
 from twisted.logger import Logger
 
 import softswitch
@@ -45,6 +46,7 @@ _PLACES: Final = 100
 _WAITING: Final = frozenset(("doPoll", "doSelect", "select"))
 
 _OURS: Final = str(Path(softswitch.__file__).parent)
+_REACTOR: Final = str(Path(base.__file__).parent)
 _LIBRARIES: Final = tuple({get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 #: From here on a stack is a policy's own.
@@ -135,6 +137,8 @@ class Watchdog:
         if frame is None:
             return
         place = blamed(frame, of_policy=policy is not None)
+        if place is None:
+            return
         if now - self._heard.get(place, -QUIET) < QUIET:
             return
         if len(self._heard) >= _PLACES:
@@ -149,9 +153,11 @@ class Watchdog:
         )
 
 
-def blamed(frame: FrameType, *, of_policy: bool) -> Place:
+def blamed(frame: FrameType, *, of_policy: bool) -> Place | None:
     """The line that an operator can do something about: the innermost of a stack that belongs to no
-    library and not to the switch; of a policy out of a library, where it is asked.
+    library and not to the switch; else the innermost of the switch, or of the library that the
+    reactor has called; of a policy out of a library, where it is asked. None where the reactor is
+    between two things, so that a busy machine is to blame.
 
     :param of_policy: whether a policy has the reactor, so that only its part of the stack counts.
     """
@@ -161,13 +167,20 @@ def blamed(frame: FrameType, *, of_policy: bool) -> Place:
             return place
     if of_policy:
         return stack[-1]
-    return next((place for place in stack if place.file.startswith(_OURS)), stack[0])
+    ours = (place for place in stack if place.file.startswith(_OURS))
+    theirs = (place for place in stack if not place.file.startswith(_REACTOR))
+    return next(ours, next(theirs, None))
 
 
 def _whole(frame: FrameType | None) -> Iterator[Place]:
-    while frame is not None:
+    while frame is not None and not _is_loop(frame.f_code):
         yield Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
+
+
+def _is_loop(code: CodeType) -> bool:
+    """Whether it is what runs the reactor: who has called that keeps nobody waiting."""
+    return code.co_name in ("run", "mainLoop") and code.co_filename.startswith(_REACTOR)
 
 
 def _of_policy(frame: FrameType) -> Iterator[Place]:

@@ -6,10 +6,12 @@ import threading
 from textwrap import dedent
 
 import pytest
+from twisted.internet import base
 from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 
 from softswitch.flow import Flow
+from softswitch.ops import metrics
 from softswitch.ops.watchdog import LATE, QUIET, SELDOM, TICK, Watchdog, blamed
 from softswitch.plugin.decisions import Route
 from softswitch.plugin.interfaces import IRouter
@@ -253,3 +255,26 @@ def test_a_question_of_a_question(view, attention):
     outer.ask_route(view, lambda decision: None)
     assert seen == ["inner", "outer"]
     assert attention.policy is None
+
+
+@pytest.mark.parametrize(
+    ("file", "named"), [(base.__file__, False), (json.__file__, True), (metrics.__file__, True)]
+)
+@pytest.mark.parametrize("loop", ["run", "mainLoop"])
+def test_what_runs_the_reactor_is_not_to_blame(tmp_path, file, named, loop):
+    """Its script stands on every stack: the line of a library that the loop has called is named, or
+    of ours; nobody where the reactor is between two things."""
+    found = []
+    room = {"look": lambda: found.append(blamed(sys._getframe(1), of_policy=False))}
+    exec(compile("def called():\n    look()", file, "exec"), room)
+    exec(compile(f"def {loop}():\n    called()", base.__file__, "exec"), room)
+    exec(compile(f"{loop}()", str(tmp_path / "twistd"), "exec"), room)
+    assert found == [(file, 2, "called") if named else None]
+
+
+def test_a_busy_machine_is_nobody_s_fault(watchdog, monkeypatch, logged):
+    """Where nobody can be named, the log hears nothing."""
+    monkeypatch.setattr("softswitch.ops.watchdog.blamed", lambda frame, *, of_policy: None)
+    looks(watchdog, sys._getframe(), 0.0)
+    looks(watchdog, sys._getframe(), 1.5 * LATE)
+    assert logged == []

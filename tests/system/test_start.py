@@ -48,7 +48,7 @@ def start(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess
         (
             '[switch]\nstate_directory = "switch.toml"\n'
             + LISTEN.format(transport="udp", bind="127.33.3.1"),
-            "switch.toml/softswitch.sqlite: ",
+            "switch.state_directory: ",
         ),
     ],
 )
@@ -122,6 +122,9 @@ def test_the_switch_runs_until_sigterm(tmp_path: Path):
     told = (tmp_path / "log").read_text()
     assert "users.a has a password in the clear" in told
     assert "geheim" not in told
+    assert f"the API starting on '{tmp_path / 'run' / 'var' / 'api.sock'}'" in told
+    assert "object at 0x" not in told
+    assert "twistd:" not in told
     assert (tmp_path / "run" / "var" / "softswitch.sqlite").exists()
 
 
