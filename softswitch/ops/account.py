@@ -51,4 +51,6 @@ def run(chosen: Namespace) -> int:
         print(f"softswitch: {answer['said']}")
     for holder, until, why in answer.get("blocked", ()):
         print(f"{holder:<30} {max(0.0, until - time.time()):>8.0f} s  {why}")
+    if not answer.get("blocked", True):
+        return told("no account is blocked", 0)
     return 0

@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from argparse import Namespace
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ def arrange(commands: Any) -> None:
     for parser in (banning, lifting):
         parser.add_argument("network", help="192.0.2.1, 192.0.2.0/24, 2001:db8::/64")
     banning.add_argument("--seconds", type=float, help="for how long; for ever without it")
+    banning.add_argument("--force", action="store_true", help="however many that are")
     banning.add_argument("--why", default="by hand", help="a few words for the list and the log")
     for parser, doing in ((listing, "list"), (banning, "add"), (lifting, "lift")):
         parser.add_argument("--config", type=Path, help="the configuration that it runs with")
@@ -60,6 +62,10 @@ def run(chosen: Namespace) -> int:
     if chosen.doing == "add":
         if chosen.seconds is not None and not chosen.seconds > 0:
             return told("more than 0 seconds are wanted", 2)
+        if is_everybody(wish["network"]) and not chosen.force:
+            return told(
+                f"{wish['network']} is nearly everybody, or this machine: ban it with --force", 2
+            )
         wish |= {"seconds": chosen.seconds, "why": " ".join(chosen.why.split())}
     state = load(chosen.config, chosen.rundir).state_directory
     try:
@@ -77,6 +83,8 @@ def run(chosen: Namespace) -> int:
         print(f"softswitch: {answer['said']}")
     for ban in answer.get("bans", ()):
         print(_line(ban))
+    if not answer.get("bans", True):
+        return told("nobody is banned", 0)
     return 0
 
 
@@ -86,6 +94,15 @@ def leave(state: Path, wish: dict[str, Any]) -> None:
     :raises OSError: it cannot be written.
     """
     write_whole(state / WISH, wish, like=state / NAME)
+
+
+def is_everybody(network: str) -> bool:
+    """Whether a network is so wide that hardly anybody means to ban it: all that this machine calls
+    itself, or more than a 256th of all addresses."""
+    found = ip_network(network)
+    if found.version == 4:
+        return found.prefixlen < 8 or str(found) == "127.0.0.0/8"
+    return found.prefixlen < 8 or (found.prefixlen < 128 and IPv6Address("::1") in found)
 
 
 def _line(ban: dict[str, Any]) -> str:

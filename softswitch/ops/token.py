@@ -41,6 +41,8 @@ def run(chosen: Namespace) -> int:
 
 
 def _name(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("a name is wanted")
     try:
         return read_field_text(text)
     except ValueError as error:
@@ -49,6 +51,9 @@ def _name(text: str) -> str:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError("a day such as 2027-12-31 is wanted") from None
+    if day < date.today():
+        raise ArgumentTypeError(f"{text} has passed: a day to come is wanted")
+    return day

@@ -6,8 +6,10 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 
-from softswitch.ops.ban import BANS, OUTCOME, WISH
+from softswitch.ops import account, ban
+from softswitch.ops.ban import BANS, OUTCOME, WISH, is_everybody
 from softswitch.ops.banning import LINES, Banning
+from softswitch.ops.cli import main
 from softswitch.ops.door_tables import FirewallTable
 from softswitch.ops.firewall import Change, Firewall, nft_line, spelled
 from softswitch.transport.bans import Ban
@@ -298,3 +300,43 @@ def test_an_answer_that_cannot_be_written(make, tmp_path, lines):
     banning.serve()
     assert lines[-1] == f"{tmp_path / OUTCOME} cannot be written: Is a directory"
     assert len(door.bans) == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "everybody"),
+    [
+        ("0.0.0.0/0", True),
+        ("128.0.0.0/1", True),
+        ("127.0.0.0/8", True),
+        ("127.0.0.1/32", False),
+        ("203.0.0.0/8", False),
+        ("::/0", True),
+        ("::/64", True),
+        ("::1/128", False),
+        ("2000::/3", True),
+        ("2001:db8::/32", False),
+    ],
+)
+def test_everybody_is_banned_by_force_alone(network, everybody, monkeypatch, capsys):
+    """A slip of the finger shuts nobody out."""
+    assert is_everybody(network) is everybody
+    asked = []
+    answer = {"done": True, "said": "it is banned"}
+    monkeypatch.setattr(ban, "ask", lambda *terms: asked.append(terms) or answer)
+    assert main(["ban", "add", network]) == (2 if everybody else 0)
+    assert bool(asked) is not everybody
+    if everybody:
+        assert "with --force" in capsys.readouterr().err
+    assert main(["ban", "add", network, "--force"]) == 0
+
+
+def test_empty_lists_say_so(monkeypatch, capsys):
+    """Beside the output, which is for programs too."""
+    monkeypatch.setattr(ban, "ask", lambda *terms: {"done": True, "bans": []})
+    monkeypatch.setattr(account, "ask", lambda *terms: {"done": True, "blocked": []})
+    assert main(["ban", "list"]) == main(["account", "list"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (
+        "",
+        "softswitch: nobody is banned\nsoftswitch: no account is blocked\n",
+    )

@@ -12,7 +12,7 @@ def test_what_it_prints_lets_the_token_in(tmp_path, capsys):
     twice the same."""
     tokens = []
     for name in ('the "night" shift', "b"):
-        wish = ["token", name, "--role", "operate", "--expires", "2027-12-31"]
+        wish = ["token", name, "--role", "operate", "--expires", "2999-12-31"]
         assert cli.main(wish) == 0
         told = capsys.readouterr()
         tokens += [word for word in told.err.split() if word.startswith("softswitch-")]
@@ -30,8 +30,14 @@ def test_what_it_prints_lets_the_token_in(tmp_path, capsys):
 
 
 def test_a_name_is_one_line(capsys):
-    """It stands in the audit and in the file."""
-    for wish in (["token", "a\nb"], ["token", "a", "--expires", "soon"]):
+    """It stands in the audit and in the file; and a token is good for a while."""
+    for wish in (
+        ["token", "a\nb"],
+        ["token", ""],
+        ["token", " "],
+        ["token", "a", "--expires", "soon"],
+        ["token", "a", "--expires", "2020-01-31"],
+    ):
         with pytest.raises(SystemExit) as status:
             cli.main(wish)
         assert status.value.code == 2
