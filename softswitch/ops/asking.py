@@ -73,9 +73,12 @@ def told(trouble: object, status: int) -> int:
     return status
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of them, in words: "1 call", "2 calls"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, several: str = "") -> str:
+    """So many of them, in words: "1 call", "2 calls".
+
+    :param several: the plural; "" for one that ends in s.
+    """
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def _read(path: Path) -> dict[str, Any]:

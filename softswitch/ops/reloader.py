@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from softswitch.errors import ConfigError
+from softswitch.ops.asking import counted
 from softswitch.ops.certificates import read_certificates
 from softswitch.ops.config import Config, load
 from softswitch.ops.house import House
@@ -81,8 +82,8 @@ class Reloader:
         for warning in config.warnings():
             log.warn("{file}: {warning}", file=config.file, warning=warning)
         said = (
-            f"{config.file}: in force, with {len(config.policy)} policies, "
-            f"{len(config.trunks)} trunks and {len(config.users)} users"
+            f"{config.file}: in force, with {counted(len(config.policy), 'policy', 'policies')}, "
+            f"{counted(len(config.trunks), 'trunk')} and {counted(len(config.users), 'user')}"
         )
         log.info("reloaded {said}", said=said)
         self._write(True, said)

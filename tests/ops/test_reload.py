@@ -419,3 +419,12 @@ def test_what_a_failed_reload_says(tmp_path, text, trouble, words):
     assert words in said
     assert ("nothing has changed" in said) is not isinstance(trouble, RuntimeError)
     assert json.loads(outcome.read_text())["said"] == said
+
+
+def test_what_is_in_force_is_counted(tmp_path):
+    """One of a thing is one."""
+    (file := tmp_path / "my.toml").write_text(f'{LISTEN}[[policy]]\nuse = "users"\n')
+    told = []
+    reloader = Reloader(file, tmp_path, tmp_path / "reload.json", lambda *_: None, Threads())
+    reloader.begin(lambda *each: told.append(each))
+    assert told == [(True, f"{file}: in force, with 1 policy, 0 trunks and 0 users")]

@@ -124,7 +124,7 @@ def test_new_code_and_a_new_configuration(operator: Operator):
     done = operator.reload()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"softswitch: {operator.file}: in force, with 2 policies, 1 trunks and 1 users\n"
+        f"softswitch: {operator.file}: in force, with 2 policies, 1 trunk and 1 user\n"
     )
     pick_up(caller, service, running, offered)
     assert caller.ask(caller.invite(f"sip:2@{operator.network}.1"))[1].status == 302
