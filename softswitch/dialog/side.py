@@ -188,6 +188,7 @@ class Side(DataMachine):
         self.transaction = transaction
         self.data.invite = transaction.request
         self.data.reliable = None
+        transaction.own_tag = self.data.dialog.local_tag
         transaction.adopt(self.scope, self)
 
     def learn(self, message: Message) -> None:

@@ -368,8 +368,9 @@ class TransactionLayer:
         transaction = Server(self, key, cancel, flow, found.screened)
         self._servers[key] = transaction
         transaction.adopt(found.scope, None)
-        tag = found.sent_tag or compose.new_tag()
-        transaction.respond(compose.response(cancel, 200, to_tag=tag))
+        # That of the answers to come, too, where none has gone out.
+        found.own_tag = found.sent_tag or found.own_tag or compose.new_tag()
+        transaction.respond(compose.response(cancel, 200, to_tag=found.own_tag))
         if isinstance(found, InviteServer) and not found.answered:
             found.user.cancelled(found, cancel)
 

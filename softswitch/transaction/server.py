@@ -57,6 +57,7 @@ class ServerTransaction(Transaction):
         is nothing left to tell.
     :ivar merge: hash under which the layer finds requests merged with this one; 0 for none.
     :ivar forwarded: whether the request is forwarded, and its responses are somebody else's.
+    :ivar own_tag: To tag that our answers are to bear; "" where that is not known yet.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class ServerTransaction(Transaction):
         "_way_back",
         "forwarded",
         "merge",
+        "own_tag",
         "screened",
         "user",
     )
@@ -78,6 +80,7 @@ class ServerTransaction(Transaction):
         self.user: ServerUser = UNADOPTED
         self.merge = merge
         self.forwarded = False
+        self.own_tag = ""
         self._request: Request | None = request
         self._way_back: Request | None = request
         self._back: Flow | None = None
@@ -197,8 +200,7 @@ class _Unadopted:
 
     def cancelled(self, transaction: "InviteServer", cancel: Request) -> None:
         request = transaction.request
-        tag = transaction.sent_tag or compose.new_tag()
-        transaction.respond(compose.response(request, 487, to_tag=tag))
+        transaction.respond(compose.response(request, 487, to_tag=transaction.own_tag))
 
     def transaction_failed(self, transaction: "InviteServer | Server", reason: str) -> None:
         pass

@@ -126,13 +126,15 @@ def test_cancelled_while_ringing(stage):
 
 def test_cancelled_before_any_provisional(make_stage, transport):
     """No CANCEL may leave before a provisional response has come (RFC 3261 9.1); it follows the
-    first one. The caller is told 487 at once."""
+    first one. The caller is told 487 at once, with the To tag that the CANCEL's answer has
+    (9.2)."""
     stage = make_stage(transport=transport)
     alice, bob = stage.phone("alice"), stage.phone("bob")
     bob.tries = False
     line = alice.call("bob")
     alice.cancel()
     assert line.statuses == [487]
+    assert line.replies[-1].to.tag == line.responses[-1].to.tag
     stage.run(1)
     assert "CANCEL" not in bob.line.methods
     bob.ring()

@@ -203,14 +203,17 @@ def test_cancel_in_confirmed(udp):
 
 def test_cancel_before_anybody_serves_the_invite(world):
     """Admission may still be pondering: the layer answers the INVITE with 487 by itself, and
-    whoever comes later can say no more (9.2)."""
+    whoever comes later can say no more; both answers have one To tag (9.2)."""
     world.receive(world.asked("INVITE"))
     world.take()
     world.receive(world.asked("CANCEL"))
-    assert [entry[1].split(b"\r\n")[0] for entry in world.take()] == [
+    sent = [entry[1].split(b"\r\n") for entry in world.take()]
+    assert [lines[0] for lines in sent] == [
         b"SIP/2.0 200 OK",
         b"SIP/2.0 487 Request Terminated",
     ]
+    ok, terminated = ([each for each in lines if each.startswith(b"To: ")] for lines in sent)
+    assert ok == terminated
     invite = world.core.received[0]
     assert invite.answered
     invite.adopt(world.scope, world.core)
