@@ -29,7 +29,7 @@ REFUSED = {"INFO": 415, "MESSAGE": 405, "OPTIONS": 405, "REFER": 603}
 
 #: Method -> the fields that cross with it besides those that always do.
 PASSING = {
-    "INFO": frozenset(("Info-Package", "Recv-Info")),
+    "INFO": frozenset(("Info-Package",)),
     "OPTIONS": frozenset(("Accept", "Allow", "Supported")),
     "REFER": frozenset(("Refer-To", "Referred-By", "Refer-Sub")),
     "NOTIFY": frozenset(("Event", "Subscription-State")),

@@ -30,6 +30,7 @@ CROSSING = (
     "User-to-User",
     "Answer-Mode",
     "Geolocation",
+    "Recv-Info",
     "Warning",
     "X-*",
 )

@@ -22,6 +22,7 @@ PUBLIC = [
     ("Subject", "lunch"),
     ("Priority", "urgent"),
     ("User-to-User", "56a390f3d2b7310023a2;encoding=hex"),
+    ("Recv-Info", "conference, foo"),
 ]
 
 
@@ -219,3 +220,21 @@ def test_the_receiving_sides_profile_says_what_crosses():
     assert crossing.fields(message, Profile(crossing=())) == []
     assert crossing.reasons(message) == [offered[3]]
     assert crossing.reasons(message, Profile(crossing=())) == crossing.reasons(None) == []
+
+
+def test_info_packages_are_listed_before_they_are_sent(stage):
+    """Recv-Info crosses with the INVITE and its 2xx, so that each side knows which INFO the other
+    takes (RFC 6086 4.2.1); a 469 lists them once."""
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Recv-Info", "foo")])
+    assert bob.line.invite.all("Recv-Info") == ["foo"]
+    bob.answer(fields=[("Recv-Info", "bar")])
+    assert line.responses[-1].all("Recv-Info") == ["bar"]
+    line.answers["INFO"] = 0
+    bob.line.request("INFO", [("Info-Package", "baz")])
+    assert line.got("INFO").get("Info-Package") == "baz"
+    line.respond(469, to=line.got("INFO"), fields=[("Recv-Info", "foo")])
+    stage.settle()
+    assert bob.line.final == 469
+    assert bob.line.replies[-1].all("Recv-Info") == ["foo"]
+    alice.hang_up()
