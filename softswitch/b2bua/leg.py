@@ -48,6 +48,7 @@ class LegData:
     :ivar counts: under which of its trunk's limits it counts; "" for none.
     :ivar toll: its run at whoever's expense, see ``trunk.tolls``; "" for none.
     :ivar shown_as: what stands for its Call-ID before those who watch its user; "" before one has.
+    :ivar refers: how many REFERs of its peer have come that end here.
     """
 
     name: str
@@ -70,6 +71,7 @@ class LegData:
     counts: Literal["", "in", "out"] = ""
     toll: str = ""
     shown_as: str = ""
+    refers: int = 0
 
 
 class Negotiator(Protocol):

@@ -20,7 +20,7 @@ from softswitch.machine import DataMachine
 from softswitch.plugin.decisions import Admission, Allow, Redirect, Reject, Route, Routing
 from softswitch.plugin.views import Identity, RequestView
 from softswitch.sip import compose
-from softswitch.sip.events import event_of
+from softswitch.sip.events import REFER, event_of
 from softswitch.sip.fields import NameAddr
 from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
@@ -178,7 +178,8 @@ class Transfer(DataMachine):
         notifier = self._notifier
         if leg is not self._leg or notifier is None or notifier.data.state == "terminated":
             return False
-        if event_of(request)[0] != "refer":
+        package, number = event_of(request, numbered=True)
+        if package != REFER or notifier.data.event not in (REFER, _event(number)):
             return False
         seconds = request.expires if request.expires is not None else int(MARGIN)
         transaction.adopt(self._leg.scope, None)
@@ -220,7 +221,8 @@ class Transfer(DataMachine):
                 fields.append(("Refer-Sub", "false"))
             _respond(transaction, 202, fields)
             if not silent:
-                self._subscribe()
+                several = self._leg.data.refers > 1
+                self._subscribe(_event(str(request.cseq.number)) if several else REFER)
             self.fire(Event.ADMITTED, view)
         else:
             status = decision.status if isinstance(decision, Reject) else 403
@@ -280,11 +282,11 @@ class Transfer(DataMachine):
     def _contact(self) -> Field:
         return ("Contact", self._leg.session.data.dialog.contact)
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, event: str) -> None:
         """The subscription that a REFER makes (RFC 3515 2.4.4)."""
         leg, shared = self._leg, self._shared
         send = partial(leg.session.request, "NOTIFY")
-        self._notifier = Notifier(shared.clock, leg.scope, send, self._told_all, "refer")
+        self._notifier = Notifier(shared.clock, leg.scope, send, self._told_all, event)
         self._notifier.expire_in(shared.settings.ring_seconds + MARGIN)
         self.data.notifier = self._notifier.data
         self._tell(100, REASONS[100])
@@ -317,6 +319,12 @@ class Transfer(DataMachine):
 def _respond(transaction: Server, status: int, fields: list[Field]) -> None:
     if not transaction.answered:
         transaction.respond(compose.response(transaction.request, status, fields=fields))
+
+
+def _event(number: str) -> str:
+    """What names the subscription of a dialog's second REFER, and of each further one: the number
+    in the REFER's CSeq (RFC 3515 2.4.6)."""
+    return f"{REFER};id={number}"
 
 
 def _fragment(status: int, reason: str) -> bytes:

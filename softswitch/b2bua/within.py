@@ -57,6 +57,7 @@ def treat(
     assert isinstance(transaction, Server)
     treatment = treatment_of(leg, far, method)
     if treatment == "end" and method == "REFER":
+        leg.data.refers += 1
         refer(leg, request, transaction)
     elif treatment == "end":
         fields = CAPABILITIES if method == "OPTIONS" else ()

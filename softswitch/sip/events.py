@@ -60,13 +60,14 @@ class SubscriptionState:
         return self.state + format_params(params)
 
 
-def event_of(message: Message) -> tuple[str, str]:
+def event_of(message: Message, *, numbered: bool = False) -> tuple[str, str]:
     """The event package that a message names, and the "id" parameter, "" without one; two
     messages with the same pair speak of the same subscription (RFC 6665 8.2.1).
 
     A REFER names its own by being one; the number that its NOTIFYs may bear tells several in one
     dialog apart (RFC 3515 2.4.6), of which there are none outside of a call.
 
+    :param numbered: whether that number counts.
     :raises SipSyntaxError: it names none, or cannot be read.
     """
     if isinstance(message, Request) and message.method == "REFER":
@@ -82,7 +83,8 @@ def event_of(message: Message) -> tuple[str, str]:
         raise SipSyntaxError("Bad Event", header="Event") from error
     if not package:
         raise SipSyntaxError("Bad Event", header="Event")
-    return package, "" if package == REFER else params.get("id") or ""
+    number = params.get("id") or ""
+    return package, "" if package == REFER and not numbered else number
 
 
 def check_notify(notify: Message) -> None:

@@ -113,6 +113,30 @@ def test_another_number_for_digits_is_the_relays_matter(three):
     over(stage, carol.line, line)
 
 
+def test_the_second_refer_of_a_dialog(three):
+    """Its NOTIFYs name it by its CSeq, and so does who refreshes or ends its subscription
+    (RFC 3515 2.4.6); those of the first are left as they always were."""
+    stage, line, other, carol = three
+    for _ in range(2):
+        other.refer(other.phone.uri("carol"))
+        stage.run(3)
+        number = other.newest.cseq.number
+        carol.ring()
+        stage.run(3)
+        if other.got("NOTIFY").get("Event") != "refer":
+            other.request("SUBSCRIBE", [("Event", "refer"), ("Expires", "60")])
+            stage.run(3)
+            assert other.final == 489
+            other.request("SUBSCRIBE", [("Event", f"refer;id={number}"), ("Expires", "60")])
+            stage.run(3)
+            assert other.final == 200
+        carol.refuse(486)
+        stage.run(3)
+    events = [each.get("Event") for each in other.requests if each.method == "NOTIFY"]
+    assert events == ["refer"] * 3 + [f"refer;id={number}"] * 4
+    over(stage, line, other)
+
+
 def test_an_attended_transfer(three):
     """The far leg of the transferor's other call comes over, and that call ends."""
     stage, line, other, carol = three
