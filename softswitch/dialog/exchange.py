@@ -374,7 +374,7 @@ class Exchange(Side):
     def _repeat(self, response: Response) -> None:
         assert self.transaction is not None
         self.transaction.respond(response)
-        self.stop_timers()
+        self.stop_timers("1xx")
         self.set_timer("1xx", 60.0, self._repeat, response)
 
     def _settle(self) -> None:

@@ -127,7 +127,7 @@ def _send(session: "Exchange", state: Reliable, said: Provisional) -> None:
         *said.fields,
     ]
     response = compose_within(data, said.status, said.reason, fields, said.body, said.tag)
-    session.stop_timers()
+    session.stop_timers("1xx", "1xx resend", "PRACK")
     session.set_timer("PRACK", 64 * t1, session.fire, Event.PRACK_MISSING)
     _resend(session, response, t1)
 

@@ -1,6 +1,7 @@
 """What everything that a session does stands on: its data, timers, dialogs and requests. Pure."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from softswitch.dialog.data import UpdateState
@@ -9,12 +10,14 @@ from softswitch.dialog.proof import Credentials
 from softswitch.dialog.requester import Inquiry, Requester, Tell
 from softswitch.dialog.usage import (
     Dialogs,
+    Event,
     Life,
     SessionData,
     SessionUser,
     State,
     answer,
 )
+from softswitch.errors import SipSyntaxError
 from softswitch.flow import Flow
 from softswitch.machine import DataMachine
 from softswitch.plugin.profile import DEFAULT, Profile
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
 
 #: What a peer is expected to serve that has sent no Allow.
 BASIC = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
+
+#: Seconds beyond which an Expires says nothing: nothing rings for so long, and the wheel would keep
+#: the timer's slot until then.
+LONGEST_INVITATION = 3600
 
 
 class Side(DataMachine):
@@ -190,6 +197,24 @@ class Side(DataMachine):
         self.data.reliable = None
         transaction.own_tag = self.data.dialog.local_tag
         transaction.adopt(self.scope, self)
+        if transaction.request.get("Expires") is not None:
+            self._expire(transaction.request)
+
+    def _expire(self, invite: Request) -> None:
+        """See to it that an INVITE ends with the time that it gives us (RFC 3261 13.3.1); what
+        cannot be read gives none."""
+        with suppress(SipSyntaxError):
+            seconds = invite.expires
+            if seconds is not None and seconds <= LONGEST_INVITATION:
+                self.data.expires_at = self.clock.seconds() + seconds
+                self.set_timer("Expires", seconds, self._expired)
+
+    def _expired(self) -> None:
+        """Nobody has answered: it is as if they had cancelled."""
+        del self.timers["Expires"]
+        invite = self.data.invite
+        if self.state is State.THEIRS and invite is not None:  # else a 2xx waits for its PRACK
+            self.fire(Event.CANCELLED, compose.cancel(invite))
 
     def learn(self, message: Message) -> None:
         """Take note of what the peer says that it can do."""

@@ -180,6 +180,8 @@ class SessionData:
     :ivar invite_cseq: number of our INVITE that the next ACK belongs to.
     :ivar ack: our last ACK, sent again for each further copy of its 2xx.
     :ivar ack_due: when their ACK must have come, by the clock; None when none is awaited.
+    :ivar expires_at: when the last INVITE of theirs that had an Expires was to be answered, by the
+        clock; None for never.
     :ivar hang_up: fields of the BYE that is to follow as soon as it may; None for no such wish.
     :ivar allow: the methods that the peer last said it serves, a field value; None before.
     :ivar supported: the extensions that it last said it knows, a field value.
@@ -203,6 +205,7 @@ class SessionData:
     invite_cseq: int = 0
     ack: Request | None = None
     ack_due: float | None = None
+    expires_at: float | None = None
     hang_up: list[Field] | None = None
     allow: str | None = None
     supported: str = ""

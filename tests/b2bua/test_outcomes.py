@@ -156,6 +156,75 @@ def test_cancelled_and_never_heard_of_again(make_stage):
     assert record(stage).status == 487
 
 
+@pytest.mark.parametrize("reliable", [False, True])
+def test_an_invitation_expires(make_stage, transport, reliable):
+    """Nobody has answered in the time that Expires gives: 487, as if it had been cancelled
+    (RFC 3261 13.3.1)."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    for phone in (alice, bob):
+        phone.can("100rel")
+    line = alice.call("bob", fields=[("Expires", "5")])
+    bob.ring(183, sdp=bob.sdp(), reliable=reliable)
+    stage.run(4.9)
+    assert line.statuses == [183]
+    stage.run(0.2)
+    assert line.statuses == [183, 487]
+    assert bob.line.methods[-2:] == ["CANCEL", "ACK"]
+    stage.run(35)
+    written = record(stage)
+    assert (written.status, written.hung_up, written.ended) == (487, "caller", 5.0)
+
+
+@pytest.mark.parametrize("expires", ["5", "0.5", "-1", "", "4294967295", "1, 2"])
+def test_an_invitation_that_does_not_expire(make_stage, transport, expires):
+    """It was answered before; or what it says is no time, or one that nobody will see."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Expires", expires)])
+    bob.ring()
+    stage.run(4)
+    bob.answer()
+    stage.run(60)
+    assert line.stands
+    alice.hang_up()
+
+
+def test_an_invitation_that_has_expired(make_stage, transport):
+    """Expires: 0 gives no time at all."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Expires", "0")])
+    stage.run(1)
+    assert line.statuses == [487]
+    assert bob.line.methods == ["INVITE", "CANCEL", "ACK"]
+    assert record(stage).status == 487
+
+
+def test_an_invitation_outlives_the_ringing(make_stage):
+    """It is no longer than the other limits."""
+    stage = make_stage({"switch": {"ring_seconds": 20}})
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Expires", "300")])
+    bob.ring()
+    stage.run(25)
+    assert line.statuses == [180, 480]
+
+
+def test_a_reinvite_expires(make_stage, transport):
+    """Likewise, and the call stays as it was."""
+    stage = make_stage(transport=transport)
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob")
+    bob.answer()
+    line.reinvite(alice.sdp("sendonly", version=2), [("Expires", "5")])
+    stage.run(6)
+    assert line.statuses == [487]
+    assert bob.line.methods[-2:] == ["CANCEL", "ACK"]
+    assert line.stands
+    alice.hang_up()
+
+
 def test_cancelled_by_a_bye(stage):
     """A BYE in the early dialog ends it as a CANCEL does (RFC 3261 15.1.2)."""
     alice, bob, line = call(stage)
