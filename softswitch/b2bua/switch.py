@@ -234,10 +234,25 @@ class Switch:
         """The limit of a trunk or user that a call of its would break: a status, and which."""
         if identity.kind == "user":
             dialled = request.request_uri.user
-            return self._shared.occupancy.over(identity.name, "out", "", dialled)
+            over = self._shared.occupancy.over(identity.name, "out", "", dialled)
+            return None if over is None or self._replaces_own(request, identity.name) else over
         if identity.kind != "trunk":
             return None
         return self._shared.traffic.over(identity.name, "in", lambda: [request.request_uri.user])
+
+    def _replaces_own(self, request: Request, user: str) -> bool:
+        """Whether a call of a user's takes the place of one that he is in, and is none more.
+
+        :raises SipSyntaxError: Replaces cannot be read.
+        """
+        replaces = Replaces.of(request)
+        far = None if replaces is None else self.find_far(replaces)
+        if far is None or not isinstance(far[1].call, Call):
+            return False
+        legs = far[1].call.data.legs.values()
+        return any(
+            leg.kind == "user" and leg.peer == user for leg in legs if leg is not far[1].data
+        )
 
     def _far_of_replaced(self, request: Request) -> tuple[Legs, Leg] | None:
         """The leg that an INVITE with Replaces is to talk to, and the legs among which it is; None

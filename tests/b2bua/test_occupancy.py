@@ -127,6 +127,34 @@ def test_over_the_limit_he_is_busy_and_forwards_as_such(stage):
     assert limits(made) == [(200, "user bob: max_calls_in 1"), (200, "")]
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_he_takes_his_own_call_to_another_phone(stage, answered):
+    """An INVITE with Replaces of a call that he is in is none more (RFC 3891); in any other it
+    is, and so is one that replaces nothing."""
+    made, alice, bob, carol = stage(max_calls=1)
+    desk = made.phone("bob")
+    first = alice.call("bob")
+    bob.ring()
+    if answered:
+        bob.answer()
+    far, gone = bob.line, bob.line.replaces.replace(bob.line.tag, "other")
+    assert desk.call("carol", fields=[("Replaces", gone)]).statuses == [486]
+    other = connected(alice, carol)
+    assert desk.call("alice", fields=[("Replaces", carol.line.replaces)]).statuses == [486]
+    taken = desk.call("bob", fields=[("Replaces", far.replaces)])
+    for line in (first, desk.line):
+        line.answers["INVITE"] = 200
+    if answered:
+        first.respond(200, sdp=alice.sdp(version=2))
+    made.run(1)
+    assert taken.stands
+    assert first.stands
+    assert far.over
+    assert desk.call("carol").statuses == [486]
+    taken.request("BYE")
+    other.request("BYE")
+
+
 def test_an_emergency_call_meets_no_limit(stage):
     """Whatever he may; here nobody serves the number, which is what he hears."""
     made, alice, bob, _ = stage(max_calls_out=1, max_calls=1)
