@@ -58,6 +58,7 @@ class Call(HuntingCall):
         self.legs = Legs(shared, self.data, self)
         self._hunt = Hunt(self.data.hunt, name, request, self._view, self, shared)
         self._transfer: Transfer | None = None
+        self.heir = None
         kind, peer = identity.kind, identity.name
         profile = shared.profile(kind, peer)
         self.caller = self.legs.make("a", dialog, flow, transaction, kind, peer, profile)
@@ -93,8 +94,9 @@ class Call(HuntingCall):
         trial = self._hunt.trial_of(leg)
         if trial is not None:
             self._hunt.progressed(leg, trial, response)
-            if self._transfer is not None:
-                self._transfer.progressed(response)
+            transfer = self.heir or self._transfer
+            if transfer is not None:
+                transfer.progressed(response)
             if 100 < response.status < 200 and self.legs.has_far_of(leg):
                 self.legs.bridges[leg.name].provisional(response)
                 if leg.data.kind == "user":
@@ -104,7 +106,9 @@ class Call(HuntingCall):
         """The callee answered, or a re-INVITE was."""
         leg.keep()
         bridge = self.legs.bridge_of(leg)
-        if self.state is State.HUNTING:
+        if self.heir is not None:
+            self.inherit(leg, response)
+        elif self.state is State.HUNTING:
             self.caller.call.leg_recalled(self.caller)
             if self.state is State.HUNTING:
                 self.fire(Event.ANSWERED, leg, response)
@@ -351,6 +355,9 @@ class Call(HuntingCall):
         end_record(self.data.record, who, status, reason, why, self._shared.clock.seconds())
         self.legs.end_all()
         self._transfer = None
+        heir, self.heir = self.heir, None
+        if heir is not None:
+            heir.failed(status, reason)
         self._shared.ended(self, self._shared.observer)
 
 

@@ -16,7 +16,7 @@ from softswitch.plugin.decisions import Route, Target
 from softswitch.plugin.profile import Profile
 from softswitch.plugin.record import Attempt
 from softswitch.plugin.views import RequestView
-from softswitch.sip.message import Field, Request
+from softswitch.sip.message import Field, Request, Response
 from softswitch.sip.names import REASONS
 
 
@@ -26,16 +26,52 @@ class HuntingCall(DataMachine):
     :ivar data: what it knows.
     :ivar caller: the leg of whoever called.
     :ivar legs: those that have not ended.
+    :ivar heir: the transfer to whose transferee the caller has left it; None for none.
     """
 
-    __slots__ = ("_hunt", "_shared", "_transfer", "caller", "legs")
+    __slots__ = ("_hunt", "_shared", "_transfer", "caller", "heir", "legs")
 
     data: CallData
     caller: Leg
     legs: Legs
+    heir: Transfer | None
     _hunt: Hunt
     _shared: Shared
     _transfer: Transfer | None
+
+    # A transfer of the caller's, while somebody rings.
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether somebody may take the caller's place: nobody has answered, and those who are
+        called have the caller's offer, so that their answer needs none of his."""
+        hunting = self.state is State.HUNTING and self.heir is None
+        return hunting and bool(self.data.invite.body) and self.legs.can_lend(self.caller)
+
+    def leave_to(self, heir: Transfer) -> None:
+        """The caller gets his 487; who rings does so for somebody else from now on, and hears of
+        him when he has answered."""
+        self.heir = heir
+        self.data.record.status, self.data.record.reason = 487, REASONS[487]
+        self.caller.session.reject(487, None)
+        left = self.caller.data
+        if left.kind == "user":  # who is in this call no more
+            self._shared.lamps.leg_ended(left)
+            self._shared.occupancy.leg_ended(left)
+
+    def give_up(self) -> None:
+        """The heir has gone; harmless when this call has ended, or goes on without him."""
+        self.heir = None
+        if self.state is State.HUNTING:
+            self.fire(Event.SHUT, "Transferee gone", 487)
+
+    def inherit(self, leg: Leg, response: Response) -> None:
+        """Somebody has answered, and talks to the heir."""
+        heir, self.heir = self.heir, None
+        self._hunt.answered(leg, response)
+        leg.session.acknowledge()
+        assert heir is not None
+        heir.answered(self.legs, leg)
 
     def call_target(self, invite: Request, view: RequestView, route: Route) -> None:
         """Call somebody for the transferee."""

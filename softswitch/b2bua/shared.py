@@ -137,6 +137,8 @@ class Shared:
         the INVITE's transaction, the decision and the observer.
     :ivar find_far: whom a call is to talk to that takes the place of a dialog: that leg, and the
         legs among which it is; None where the dialog is none of ours.
+    :ivar find_calling: the call whose caller's dialog is meant, as long as nobody has answered it;
+        None where there is none.
     :ivar forward: the proxy; assigned before anything arrives.
     :ivar lamps: told of every user's leg; assigned before anything arrives.
     :ivar occupancy: in which calls the users are; likewise.
@@ -183,6 +185,7 @@ class Shared:
         self.handed_over: Callable[[Any, InviteServer, Proxy, Observer], None]
         self.forward: Forward
         self.find_far: Callable[[Replaces], tuple[Any, Any] | None]
+        self.find_calling: Callable[[Replaces], Any | None]
         self.lamps: Watchers
         self.traffic = Traffic(Trunks(()))
         self.occupancy = Occupancy(lambda name: None, clock.seconds)

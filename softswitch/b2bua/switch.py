@@ -14,7 +14,7 @@ from softswitch.b2bua.shared import Observer, Shared
 from softswitch.b2bua.verdicts import routed
 from softswitch.b2bua.witness import TIMED_OUT, TIMED_OUT_FIELDS
 from softswitch.dialog.refresh import too_brief
-from softswitch.dialog.usage import Life, unacceptable
+from softswitch.dialog.usage import Life, Usage, unacceptable
 from softswitch.errors import SipSyntaxError
 from softswitch.plugin.decisions import Proxy, Routing
 from softswitch.plugin.media import MediaNotice, MediaReport
@@ -51,6 +51,7 @@ class Switch:
         shared.ended = self._ended
         shared.handed_over = self._handed_over
         shared.find_far = self.find_far
+        shared.find_calling = self.find_calling
         shared.agent.handlers["INVITE"] = self.invite_received
 
     def invite_received(
@@ -97,10 +98,7 @@ class Switch:
         :returns: that leg and the legs among which it is; None where the dialog is none of ours, or
             is not bridged.
         """
-        dialogs = self._shared.agent.dialogs
-        call_id = self._shared.lamps.call_id(replaces.call_id)
-        to_us = dialogs.get((call_id, replaces.to_tag, replaces.from_tag))
-        found = to_us or dialogs.get((call_id, replaces.from_tag, replaces.to_tag))
+        to_us, found = self._find(replaces)
         leg = getattr(found, "user", None)
         if not isinstance(leg, Leg) or not isinstance(leg.call, Call):
             return None
@@ -111,6 +109,21 @@ class Switch:
         if far is None:
             return None
         return (legs, far if to_us is not None else leg)
+
+    def find_calling(self, replaces: Replaces) -> Call | None:
+        """The call whose caller's dialog is meant, as long as nobody has answered it."""
+        leg = getattr(self._find(replaces)[1], "user", None)
+        if not isinstance(leg, Leg) or not isinstance(leg.call, Call):
+            return None
+        early = leg.session.data.life is Life.EARLY
+        return leg.call if early and leg is leg.call.caller else None
+
+    def _find(self, replaces: Replaces) -> tuple[Usage | None, Usage | None]:
+        """Whose dialog is meant, where its to-tag is ours; and that, or where it is the peer's."""
+        dialogs = self._shared.agent.dialogs
+        call_id = self._shared.lamps.call_id(replaces.call_id)
+        to_us = dialogs.get((call_id, replaces.to_tag, replaces.from_tag))
+        return to_us, to_us or dialogs.get((call_id, replaces.from_tag, replaces.to_tag))
 
     def renew(self, shared: Shared) -> None:
         """New calls share this from now on; those that run keep what they began with."""
@@ -170,8 +183,10 @@ class Switch:
 
     def shut(self) -> None:
         """End every call that is left, both legs of it."""
-        for call in list(self.calls.values()):
-            call.shut()
+        for name in list(self.calls):
+            call = self.calls.get(name)
+            if call is not None:  # else it has ended with another
+                call.shut()
 
     def _ended(self, call: Call, observer: Observer) -> None:
         del self.calls[call.data.id]

@@ -9,7 +9,7 @@ stands, and stays when nothing comes of it. What the transferor is told goes thr
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -51,6 +51,7 @@ class Event(StrEnum):
     ADMITTED = "admitted"
     DENIED = "denied"
     ROUTED = "routed"
+    INHERITED = "ringing call inherited"
     BORROWED = "far leg borrowed"
     DONE = "both sides talk"
     FAILED = "nothing came of it"
@@ -66,6 +67,8 @@ class TransferData:
     :ivar invite: what the target's INVITE is made of.
     :ivar replaces: the dialog at the target whose place the call takes, as a field value; "".
     :ivar state: how far it has come.
+    :ivar inherited: id of the call that the transferor has left to the transferee while it rings;
+        "" for none.
     :ivar told: the last status of which the transferor was told.
     :ivar gone: whether the transferor has hung up.
     :ivar notifier: of what it tells the transferor; None where that wants to hear nothing.
@@ -76,6 +79,7 @@ class TransferData:
     invite: Request
     replaces: str = ""
     state: State = State.ASKING
+    inherited: str = ""
     told: int = 0
     gone: bool = False
     notifier: NotifierData | None = None
@@ -98,6 +102,24 @@ class Transferring(Protocol):
         """The call goes on as before; or ends, where only the transferee is left."""
 
 
+class Ringing(Protocol):
+    """A call of the transferor's that nobody has answered."""
+
+    @property
+    def data(self) -> Any:
+        """What it knows, its ``id`` and ``record`` among it."""
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether it may go to somebody else now."""
+
+    def leave_to(self, heir: "Transfer") -> None:
+        """It does."""
+
+    def give_up(self) -> None:
+        """Nobody wants it any more; harmless when it has ended."""
+
+
 class Transfer(DataMachine):
     """One transfer of one call.
 
@@ -106,7 +128,7 @@ class Transfer(DataMachine):
     :param transferee: the leg that stays.
     """
 
-    __slots__ = ("_call", "_leg", "_notifier", "_shared", "_transferee")
+    __slots__ = ("_call", "_leg", "_notifier", "_ringing", "_shared", "_transferee")
 
     data: TransferData
 
@@ -124,6 +146,7 @@ class Transfer(DataMachine):
         self._leg = leg
         self._transferee = transferee
         self._notifier: Notifier | None = None
+        self._ringing: Ringing | None = None
         dialog = transferee.session.data.dialog
         by = request.get("Referred-By") or f"<{NameAddr.parse(leg.session.data.dialog.remote).uri}>"
         fields = [
@@ -196,6 +219,13 @@ class Transfer(DataMachine):
         if self.state is State.TRYING and response.status > self.data.told:
             self._tell(response.status, response.reason)
 
+    def answered(self, lender: "Legs", far: Leg) -> None:
+        """Whom the transferor had called has answered."""
+        if self._transferee.is_calm:
+            self.fire(Event.BORROWED, lender, far)
+        else:
+            self.failed(491, REASONS[491])
+
     def failed(self, status: int, reason: str) -> None:
         """The target cannot be had."""
         self.fire(Event.FAILED, status, reason)
@@ -242,20 +272,33 @@ class Transfer(DataMachine):
     # Actions of the table.
 
     def _look(self, view: RequestView) -> None:
-        """Is the target the far leg of another call of ours, or somebody to be called?"""
+        """Is the target the far leg of another call of ours, somebody who rings for the transferor,
+        or somebody to be called?"""
         replaces = Replaces.of(self.data.invite)
         far = None if replaces is None else self._call.legs.far_of_dialog(replaces)
+        ringing = None if replaces is None else self._shared.find_calling(replaces)
         if far is not None and not (far[0].can_lend(far[1]) and self._transferee.is_calm):
             self.failed(491, REASONS[491])
         elif far is not None:
             self.fire(Event.BORROWED, *far)
+        elif ringing is not None and ringing.can_be_left:
+            self.fire(Event.INHERITED, ringing)
+        elif ringing is not None:
+            self.failed(491, REASONS[491])
         else:
             self._shared.policies.ask_route(view, partial(self._routed, view))
 
     def _try(self, view: RequestView, route: Route) -> None:
         self._call.call_target(self.data.invite, view, route)
 
+    def _inherit(self, ringing: Ringing) -> None:
+        self._ringing, self.data.inherited = ringing, ringing.data.id
+        if ringing.data.record.ringing is not None:
+            self._tell(180, REASONS[180])
+        ringing.leave_to(self)
+
     def _borrow(self, lender: "Legs", far: Leg) -> None:
+        self._ringing = None
         legs = self._call.legs
         legs.borrow(lender, far)
         legs.bridge(self._transferee, far).join()
@@ -264,6 +307,7 @@ class Transfer(DataMachine):
         self._call.transfer_failed(self.data.gone)
 
     def _fail(self, status: int, reason: str) -> None:
+        self._give_up_ringing()
         self._tell(status, reason)
         self._call.transfer_failed(self.data.gone)
 
@@ -274,9 +318,15 @@ class Transfer(DataMachine):
             self._tell(200, REASONS[200])
 
     def _lose(self) -> None:
+        self._give_up_ringing()
         self._tell(487, REASONS[487])
 
     # Helpers.
+
+    def _give_up_ringing(self) -> None:
+        ringing, self._ringing = self._ringing, None
+        if ringing is not None:
+            ringing.give_up()
 
     @property
     def _contact(self) -> Field:
@@ -338,8 +388,10 @@ Transfer.TABLE = {
     (State.ASKING, Event.LOST): (State.OVER, None),
     (State.ROUTING, Event.ROUTED): (State.TRYING, Transfer._try),
     (State.ROUTING, Event.BORROWED): (State.TRYING, Transfer._borrow),
+    (State.ROUTING, Event.INHERITED): (State.TRYING, Transfer._inherit),
     (State.ROUTING, Event.FAILED): (State.OVER, Transfer._fail),
     (State.ROUTING, Event.LOST): (State.OVER, Transfer._lose),
+    (State.TRYING, Event.BORROWED): (State.TRYING, Transfer._borrow),
     (State.TRYING, Event.DONE): (State.OVER, Transfer._succeed),
     (State.TRYING, Event.FAILED): (State.OVER, Transfer._fail),
     (State.TRYING, Event.LOST): (State.OVER, Transfer._lose),

@@ -154,6 +154,134 @@ def test_an_attended_transfer(three):
     assert len(stage.records) == 2
 
 
+def consult(stage, other, carol, sdp=None):
+    """The transferor calls the target, who rings, and has the transferee take that over: the line
+    that rang."""
+    second = other.phone.call("carol", sdp=sdp)
+    stage.run(3)
+    carol.ring()
+    stage.run(3)
+    dialog = second.call_id, second.responses[-1].to.tag, second.tag
+    escaped = "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}".format(*dialog).replace("@", "%40")
+    other.refer(f"{other.phone.uri('carol')}?Replaces={escaped}")
+    stage.run(3)
+    return second
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_semi_attended_transfer(three, stays):
+    """The transferor's call rings still: the transferee takes it over, and nobody is called anew.
+    The transferor hears 487 in that call, and may leave the other at once."""
+    stage, line, other, carol = three
+    second = consult(stage, other, carol)
+    assert second.statuses == [180, 487]
+    assert other.outcomes == [100, 180]
+    if not stays:
+        second.cancel()
+        other.request("BYE")
+        stage.run(3)
+        assert other.phone.name not in stage.house.occupancy.busy
+    carol.answer()
+    stage.run(10)
+    assert other.outcomes == [100, 180, 200]
+    assert other.over
+    assert len(carol.lines) == 1
+    hear(stage, line, carol.line)
+    assert carol.line.got("INVITE").get("Replaces") is None
+    over(stage, carol.line, line)
+    taken, moved = stage.records
+    assert (taken.status, taken.reason, taken.attempts[0].status) == (487, "Replaced", 200)
+    assert taken.call_group == moved.call_group
+
+
+def test_of_several_phones_one_takes_a_semi_attended_transfer(three):
+    """The others are cancelled, as ever."""
+    stage, line, other, carol = three
+    desk = stage.phone("carol")
+    desk.can("replaces")
+    desk.answers["INVITE"] = 200
+    consult(stage, other, carol)
+    desk.answer()
+    stage.run(10)
+    assert other.outcomes[-1] == 200
+    assert carol.line.over
+    assert len(carol.lines) == len(desk.lines) == 1
+    hear(stage, line, desk.line)
+    over(stage, line, desk.line)
+
+
+def test_the_target_of_a_semi_attended_transfer_refuses(three):
+    """The transferor is told, and talks to the transferee as before; and after that he may transfer
+    him anew."""
+    stage, line, other, carol = three
+    consult(stage, other, carol)
+    carol.refuse(486)
+    stage.run(3)
+    assert other.outcomes == [100, 180, 486]
+    assert line.stands
+    consult(stage, other, carol)
+    stage.run(400)
+    assert other.outcomes[-1] >= 400
+    assert carol.line.over
+    over(stage, other, line)
+
+
+def test_the_target_of_a_semi_attended_transfer_does_not_want_the_transferee(three):
+    """It has answered, but not what the transferee offers: it is gone, and the call goes on."""
+    stage, line, other, carol = three
+    consult(stage, other, carol)
+    carol.line.answers["INVITE"] = 488
+    carol.answer()
+    stage.run(10)
+    assert other.outcomes[-1] == 488
+    assert carol.line.over
+    over(stage, line, other)
+
+
+@pytest.mark.parametrize("who", ["transferee", "switch"])
+def test_the_transferee_leaves_while_the_target_rings(three, who):
+    """Nobody is left to talk to: the ringing ends."""
+    stage, line, other, carol = three
+    consult(stage, other, carol)
+    if who == "switch":
+        stage.house.switch.shut()
+    else:
+        line.request("BYE")
+    stage.run(5)
+    assert carol.line.methods[-2:] == ["CANCEL", "ACK"]
+    assert line.over
+    assert other.over
+    assert not stage.house.switch.calls
+
+
+def test_the_target_answers_while_the_transferee_negotiates(three):
+    """It cannot be offered anything then: the transfer has failed, and the call goes on."""
+    stage, line, other, carol = three
+    consult(stage, other, carol)
+    other.answers["INVITE"] = 0
+    line.reinvite(line.phone.sdp("sendonly", version=2))
+    stage.run(3)
+    carol.answer()
+    stage.run(3)
+    assert other.outcomes[-1] == 491
+    assert carol.line.over
+    other.respond(200, sdp=other.phone.sdp(version=2))
+    stage.run(3)
+    assert line.statuses == [200]
+    over(stage, line, other)
+
+
+def test_a_semi_attended_transfer_of_a_call_without_an_offer(three):
+    """What the target answers would be an offer for the transferor alone."""
+    stage, line, other, carol = three
+    second = consult(stage, other, carol, sdp=b"")
+    assert other.outcomes == [100, 491]
+    assert len(carol.lines) == 1
+    second.cancel()
+    stage.run(3)
+    over(stage, line, other)
+
+
 def test_the_target_of_an_attended_transfer_refuses(three):
     """Both calls go on as they were (RFC 3261 14.1)."""
     stage, line, other, carol = three
