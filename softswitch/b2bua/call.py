@@ -7,7 +7,7 @@ observers.
 
 from weakref import proxy
 
-from softswitch.b2bua import crossing, within
+from softswitch.b2bua import crossing, progress, within
 from softswitch.b2bua.bridge import Bridge
 from softswitch.b2bua.connected import tell_both
 from softswitch.b2bua.hunt import ELSEWHERE, Hunt
@@ -16,7 +16,7 @@ from softswitch.b2bua.identity import refusal
 from softswitch.b2bua.leg import Leg
 from softswitch.b2bua.legs import Legs
 from softswitch.b2bua.pickup import take_over
-from softswitch.b2bua.progress import CallData, Event, State, end_record, new_record
+from softswitch.b2bua.progress import CallData, Event, State
 from softswitch.b2bua.shared import Shared
 from softswitch.b2bua.transfer import Transfer
 from softswitch.b2bua.trials import Failure
@@ -52,7 +52,7 @@ class Call(HuntingCall):
         dialog = shared.answering(request, flow, tag, identity)
         name = compose.new_name()
         now, policy = shared.clock.seconds(), shared.policies.decided
-        record = new_record(name, request, identity, policy, tag, now)
+        record = progress.new_record(name, request, identity, policy, tag, now)
         self.data = CallData(id=name, invite=request, identity=identity, record=record)
         self._view = RequestView(request, flow, identity)
         self.legs = Legs(shared, self.data, self)
@@ -184,11 +184,7 @@ class Call(HuntingCall):
 
     def bridge_answered(self, bridge: Bridge) -> None:
         """The caller has been told of the answer; or after a transfer, both sides talk."""
-        moved = self.data.loan is not None or self.data.joined != bridge.b.name
-        if moved and self.data.joined != bridge.b.name:
-            self.legs.unbridge(self.data.joined)
-            self.data.joined = bridge.b.name
-        self.legs.keep()
+        moved = self.legs.move_to(bridge)
         self.fire(Event.BRIDGED)
         if moved:
             tell_both(self._shared, bridge)
@@ -217,9 +213,8 @@ class Call(HuntingCall):
 
     def transferor_left(self, leg: Leg) -> None:
         """It has hung up, or has been dismissed: for the record, too."""
-        for attempt in self.data.record.attempts:
-            if attempt.call_id_b == leg.session.data.dialog.call_id:
-                attempt.ended = self._shared.clock.seconds()
+        now = self._shared.clock.seconds()
+        progress.end_attempt(self.data.record, leg.session.data.dialog.call_id, now)
         self.end_leg(leg.name)
 
     def transfer_failed(self, transferor_gone: bool) -> None:
@@ -284,8 +279,7 @@ class Call(HuntingCall):
 
     def _note_answer(self) -> None:
         record = self.data.record
-        record.answered = self._shared.clock.seconds()
-        record.status, record.reason = 200, REASONS[200]
+        progress.note_answer(record, self._shared.clock.seconds())
         self._shared.observer.call_answered(record)
         self.legs.talk()
 
@@ -352,7 +346,9 @@ class Call(HuntingCall):
 
     def _finish(self, who: str, status: int, reason: str, *why: Field) -> None:
         """The call is over: the record is complete, everything is let go."""
-        end_record(self.data.record, who, status, reason, why, self._shared.clock.seconds())
+        progress.end_record(
+            self.data.record, who, status, reason, why, self._shared.clock.seconds()
+        )
         self.legs.end_all()
         self._transfer = None
         heir, self.heir = self.heir, None

@@ -206,6 +206,18 @@ class Legs:
         others = [each for each in self.bridges.values() if each is not bridge]
         return not any(each.is_accepting and ends & {each.a, each.b} for each in others)
 
+    def move_to(self, bridge: Bridge) -> bool:
+        """Both sides talk over this bridge from now on; a leg that was borrowed stays.
+
+        :returns: whether somebody talks to somebody else than before.
+        """
+        moved = self._data.loan is not None or self._data.joined != bridge.b.name
+        if self._data.joined != bridge.b.name:
+            self.unbridge(self._data.joined)
+            self._data.joined = bridge.b.name
+        self.keep()
+        return moved
+
     def unbridge(self, name: str) -> None:
         """Take a bridge away; its legs stay."""
         bridge = self.bridges.pop(name, None)

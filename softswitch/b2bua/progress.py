@@ -16,6 +16,7 @@ from softswitch.b2bua.verdicts import admitted
 from softswitch.plugin.record import CallRecord
 from softswitch.plugin.views import Identity
 from softswitch.sip.message import Field, Request
+from softswitch.sip.names import REASONS
 
 
 class State(StrEnum):
@@ -88,6 +89,18 @@ class CallData:
     recorded: bool = False
     legs: dict[str, LegData] = attrs.Factory(dict)
     bridges: dict[str, BridgeData] = attrs.Factory(dict)
+
+
+def note_answer(record: CallRecord, now: float) -> None:
+    """The caller has been told that somebody talks to it."""
+    record.answered, record.status, record.reason = now, 200, REASONS[200]
+
+
+def end_attempt(record: CallRecord, call_id: str, now: float) -> None:
+    """The callee whose leg has this Call-ID is in the call no more."""
+    for attempt in record.attempts:
+        if attempt.call_id_b == call_id:
+            attempt.ended = now
 
 
 def end_record(
