@@ -134,7 +134,7 @@ class Call(HuntingCall):
         """The caller gave up, or a re-INVITE was cancelled."""
         bridge = self.legs.bridge_of(leg)
         if self.data.loan is not None and leg.name == self.data.loan.name:
-            self._not_joined(487, REASONS[487])
+            self._not_joined(487, REASONS[487], request=request)
         elif self.state is State.TALKING and bridge is not None:
             bridge.cancelled(leg)
         else:
@@ -233,9 +233,11 @@ class Call(HuntingCall):
         """A leg that was lent stays with the other call: this one ends."""
         self.fire(Event.REPLACED)
 
-    def _not_joined(self, status: int, reason: str, *fields: Field) -> None:
-        """The leg of another call would not have it."""
-        self.legs.give_back()
+    def _not_joined(
+        self, status: int, reason: str, *fields: Field, request: Request | None = None
+    ) -> None:
+        """The leg of another call would not have it, or was ended by that request."""
+        self.legs.give_back(request)
         if self.state is not State.TALKING:
             self.data.hunt.best = Failure(status, reason, True, fields=list(fields))
             self.fire(Event.EXHAUSTED)
@@ -290,7 +292,8 @@ class Call(HuntingCall):
         why = crossing.reasons(request)
         self._hunt.stop(why, "Cancelled")
         self.legs.say_goodbye(self.caller, why)
-        self._finish("caller", 487, REASONS[487], *why)
+        told = ("switch", 504, "No PRACK") if request is None else ("caller", 487, REASONS[487])
+        self._finish(*told, *why)
 
     def _lose_callee(
         self, leg: Leg | None, request: Request | None, reason: str, status: int = 480, *said: Field

@@ -118,7 +118,7 @@ class LegUser(Protocol):
         """Our INVITE or re-INVITE failed."""
 
     def leg_cancelled(self, leg: "Leg", request: Request | None) -> None:
-        """Their INVITE or re-INVITE was cancelled."""
+        """Their INVITE or re-INVITE was cancelled; or, without a request, lacks a PRACK."""
 
     def leg_requested(
         self, leg: "Leg", request: Request, transaction: InviteServer | Server

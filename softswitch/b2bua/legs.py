@@ -315,8 +315,11 @@ class Legs:
         lender._let_go_of(leg)
         self._take(leg, name)
 
-    def give_back(self) -> None:
-        """Nothing came of it; harmless without a loan."""
+    def give_back(self, request: Request | None = None) -> None:
+        """Nothing came of it; harmless without a loan.
+
+        :param request: by which the leg's peer has ended it.
+        """
         loan, lender = self._data.loan, self._lender
         if loan is None or lender is None:
             return
@@ -329,7 +332,7 @@ class Legs:
         leg.answered()
         life = leg.session.data.life
         was_early = lender._data.state is State.HUNTING
-        if lender._data.state is State.ENDED or (was_early and life is Life.CONFIRMED):
+        if lender._data.state is State.ENDED:
             leg.session.bye()
         else:
             leg.session.break_off()
@@ -337,8 +340,10 @@ class Legs:
             self._end(leg)
             return
         lender._take(leg, loan.was)
-        if was_early and life is not Life.EARLY:
-            lender._user.leg_cancelled(leg, None)
+        if was_early and life is Life.CONFIRMED:  # it has been answered: there is no way back
+            lender._user.replaced()
+        elif was_early and life is Life.ENDED:
+            lender._user.leg_cancelled(leg, request)
         elif life is Life.ENDED:
             lender._user.leg_hung_up(leg, None, "Gone Meanwhile")
 

@@ -240,3 +240,16 @@ def test_policies_hear_of_what_the_stop_has_ended(make_stage, delay):
     stage.run(1)
     assert refused.statuses == []
     assert len(stage.records) == 1
+
+
+def test_no_prack_for_what_rings(make_stage):
+    """The caller has not hung up: the switch has, with 504 (RFC 3262 3)."""
+    stage = make_stage()
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    line = alice.call("bob", fields=[("Require", "100rel")])
+    line.reliable.pracks = False
+    bob.ring()
+    stage.run(50)
+    (record,) = stage.records
+    assert line.statuses[-1] == record.status == 504
+    assert (record.hung_up, record.reason) == ("switch", "No PRACK")
