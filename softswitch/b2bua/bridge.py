@@ -323,7 +323,8 @@ class Bridge(Settling):
         target.data.answer = b""
         if first:
             self.a.data.invitation = self.b.data.invitation = b""
-            self._user.bridge_answered(self)
+            if not session.holds_back:  # else the call hears when the 2xx has left
+                self._user.bridge_answered(self)
 
     @property
     def _patience(self) -> float:

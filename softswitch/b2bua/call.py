@@ -300,9 +300,10 @@ class Call(HuntingCall):
     ) -> None:
         """Answered and gone before the caller was told."""
         why = crossing.reasons(request)
-        self.legs.say_goodbye(leg, why)
         status = status if leg is None else crossing.status(status)
-        self.caller.session.reject(status, None, said)
+        crosses = crossing.reasons(request, self.caller.profile)
+        self.caller.session.reject(status, None, [*crosses, *said])
+        self.legs.say_goodbye(leg, why)
         self._finish("switch" if leg is None else "callee", status, reason, *why, *said)
 
     def _hang_up(
@@ -318,9 +319,9 @@ class Call(HuntingCall):
 
     def _shut_early(self, why: str, status: int) -> None:
         self._hunt.stop([], why)
-        self.legs.say_goodbye(None, [])
         if self.caller.session.data.life is Life.EARLY:  # not lent, and answered meanwhile
             self.caller.session.reject(status, None)
+        self.legs.say_goodbye(None, [])
         self._finish("switch", status, why)
 
     def _leave(self) -> None:

@@ -83,6 +83,9 @@ class Negotiator(Protocol):
     def crossed(self, leg: "Leg") -> None:
         """They accepted a re-INVITE that had been given up."""
 
+    def answer_sent(self, leg: "Leg") -> None:
+        """Our 2xx, which waited for their PRACK, has left."""
+
     def acknowledged(self, leg: "Leg", ack: Request) -> None:
         """They acknowledged our 2xx."""
 
@@ -304,9 +307,13 @@ class Leg:
         """Their re-INVITE."""
         self.call.legs.reinvited(self, request)
 
-    def invite_cancelled(self, cancel: Request | None) -> None:
+    def answer_sent(self) -> None:
+        """Our 2xx has left at last."""
+        self.call.legs.answer_sent(self)
+
+    def invite_cancelled(self, request: Request | None) -> None:
         """They cancelled."""
-        self.call.leg_cancelled(self, cancel)
+        self.call.leg_cancelled(self, request)
 
     def acknowledged(self, ack: Request) -> None:
         """Their ACK."""
@@ -352,6 +359,9 @@ class _Over(LegUser, Negotiator):
         leg.session.reject(481, None)
 
     def crossed(self, leg: Leg) -> None:
+        pass
+
+    def answer_sent(self, leg: Leg) -> None:
         pass
 
     def acknowledged(self, leg: Leg, ack: Request) -> None:

@@ -193,7 +193,8 @@ class Legs:
         if leg.call is not self._user or data.loan is not None or moving:
             return False
         if data.state is State.HUNTING:
-            return leg.session.state is Exchange.THEIRS and leg.data.media.pending is None
+            calls = leg.session.state is Exchange.THEIRS and leg.data.media.pending is None
+            return calls and not self._may_hold_back(leg)
         return data.state is State.TALKING and leg.is_calm
 
     def has_far_of(self, leg: Leg) -> bool:
@@ -291,6 +292,11 @@ class Legs:
         if bridge is not None:
             bridge.restore(leg)
 
+    def answer_sent(self, leg: Leg) -> None:
+        """The caller has been told of the answer, once its PRACK had come."""
+        if self._data.state is State.ANSWERING:
+            self._user.bridge_answered(self.bridges[self._data.joined])
+
     def acknowledged(self, leg: Leg, ack: Request) -> None:
         """The caller's ACK, or that of a re-INVITE."""
         bridge = self.bridge_of(leg)
@@ -372,6 +378,12 @@ class Legs:
         if leg.data.counts or leg.data.toll:
             self._shared.traffic.leg_ended(leg.data)
         leg.end()
+
+    def _may_hold_back(self, leg: Leg) -> bool:
+        """Whether a 2xx would have to wait for the PRACK of what a leg has been told, or is about
+        to be (RFC 3262 3)."""
+        waiting = [step.body for each in self.bridges.values() for step in each.data.steps]
+        return leg.session.holds_back or any(map(leg.session.reliably, filter(None, waiting)))
 
     def _let_go_of(self, leg: Leg) -> None:
         del self._legs[leg.name], self._data.legs[leg.name]

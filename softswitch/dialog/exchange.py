@@ -183,23 +183,16 @@ class Exchange(Side):
         held, self.data.reliable.accept = self.data.reliable.accept, None
         assert held is not None
         self._accept(held.fields, held.body)
+        self.user.answer_sent()
 
-    def _cancelled_while_held(self, request: Request) -> None:
-        self._lose(487, request, request.method)
-
-    def _prack_missing_while_held(self) -> None:
-        self._lose(504, None, "No PRACK")
-
-    def _lose(self, status: int, request: Request | None, reason: str) -> None:
-        """For the user the session had begun, or been changed: it is over."""
-        self._reject(status, None, ())
-        if self.data.life is Life.CONFIRMED:
-            self._send_bye()
-        self.user.session_ended(request, reason)
-
-    def _prack_missing(self) -> None:
-        self._reject(504, None, ())
-        self.user.invite_cancelled(None)
+    def _cancelled_while_held(self, request: Request | None = None) -> None:
+        """A session that stands has been changed, for all the other side knows: it is over."""
+        if self.data.life is Life.EARLY:
+            self._cancelled(request)
+            return
+        self._reject(504 if request is None else 487, None, ())
+        self._send_bye()
+        self.user.session_ended(request, "No PRACK" if request is None else request.method)
 
     def _resend(self) -> None:
         assert self.transaction is not None
@@ -212,9 +205,10 @@ class Exchange(Side):
             self.transaction.respond(compose_within(self.data, status, reason, fields))
         self._come_to_nothing()
 
-    def _cancelled(self, cancel: Request | None) -> None:
-        self._reject(487, None, ())
-        self.user.invite_cancelled(cancel)
+    def _cancelled(self, request: Request | None = None) -> None:
+        """By them; or by us, for want of a PRACK (RFC 3262 3)."""
+        self._reject(504 if request is None else 487, None, ())
+        self.user.invite_cancelled(request)
 
     def _acknowledged(self, ack: Request) -> None:
         self._settle()
@@ -419,12 +413,12 @@ Exchange.TABLE = {
     (State.IDLE, Event.CANCEL): (State.IDLE, Exchange._come_to_nothing),
     (State.THEIRS, Event.ACCEPT): (State.ANSWERED, Exchange._accept),
     (State.THEIRS, Event.HOLD): (State.HELD, Exchange._hold),
-    (State.THEIRS, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing),
+    (State.THEIRS, Event.PRACK_MISSING): (State.IDLE, Exchange._cancelled),
     (State.THEIRS, Event.REJECT): (State.IDLE, Exchange._reject),
     (State.THEIRS, Event.CANCELLED): (State.IDLE, Exchange._cancelled),
     (State.HELD, Event.HOLD): (State.HELD, Exchange._hold),
     (State.HELD, Event.PRACKED): (State.ANSWERED, Exchange._accept_held),
-    (State.HELD, Event.PRACK_MISSING): (State.IDLE, Exchange._prack_missing_while_held),
+    (State.HELD, Event.PRACK_MISSING): (State.IDLE, Exchange._cancelled_while_held),
     (State.HELD, Event.REJECT): (State.IDLE, Exchange._reject),
     (State.HELD, Event.CANCELLED): (State.IDLE, Exchange._cancelled_while_held),
     (State.ANSWERED, Event.ACK): (State.IDLE, Exchange._acknowledged),

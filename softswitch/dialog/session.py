@@ -43,6 +43,12 @@ class Session(Exchange):
         return self.data.state is State.ACCEPTED
 
     @property
+    def holds_back(self) -> bool:
+        """Whether a 2xx to their INVITE has to wait for a PRACK (RFC 3262 3)."""
+        theirs = self.state in (State.THEIRS, State.HELD)
+        return theirs and reliable.holds_back(self.data.reliable)
+
+    @property
     def can_update(self) -> bool:
         """Whether ``update`` may be called: the peer serves UPDATE, and no offer is open between us
         (RFC 3311 5.1)."""
@@ -121,14 +127,14 @@ class Session(Exchange):
         return transaction
 
     def accept(self, fields: Iterable[Field], body: bytes, tag: str = "") -> None:
-        """Send 200 to their INVITE, again and again until its ACK has come.
+        """Send 200 to their INVITE, again and again until its ACK has come; as long as the session
+        ``holds_back``, it waits, and ``answer_sent`` tells when it leaves.
 
         :param tag: as for ``provisional``.
         """
         if tag:
             self._speak_as(tag)
-        held = reliable.holds_back(self.data.reliable)
-        self.fire(Event.HOLD if held else Event.ACCEPT, fields, body)
+        self.fire(Event.HOLD if self.holds_back else Event.ACCEPT, fields, body)
 
     def _speak_as(self, tag: str) -> None:
         """Be another early dialog of their INVITE's; the others can be reached still."""

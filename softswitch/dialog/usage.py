@@ -264,8 +264,12 @@ class SessionUser(Protocol):
     def invite_received(self, request: Request) -> None:
         """The peer re-negotiates: to be followed by ``accept`` or ``reject``."""
 
-    def invite_cancelled(self, cancel: Request | None) -> None:
-        """Their INVITE was cancelled and has been answered 487. Before the first 2xx this is the
+    def answer_sent(self) -> None:
+        """Our 2xx, which was held back for want of a PRACK, has left."""
+
+    def invite_cancelled(self, request: Request | None) -> None:
+        """Their INVITE was cancelled, or came to an end by BYE, and has been answered 487; or 504,
+        without a request, for want of a PRACK (RFC 3262 3). Before the first 2xx this is the
         session's end too."""
 
     def acknowledged(self, ack: Request) -> None:
@@ -274,8 +278,8 @@ class SessionUser(Protocol):
     def session_ended(self, request: Request | None, reason: str) -> None:
         """The confirmed session ended on their side: their BYE, or None and the reason.
 
-        Also when the 2xx was still held back for want of a PRACK: the request is then the CANCEL or
-        BYE that crossed it, or None.
+        Also when the 2xx to a re-INVITE was still held back for want of a PRACK: the request is
+        then the CANCEL or BYE that crossed it, or None.
         """
 
     def prack_received(self, request: Request) -> None:

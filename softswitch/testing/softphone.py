@@ -263,7 +263,10 @@ class _Call:
         """From the session: they re-negotiate, but all stays as it is."""
         self._session.accept([SDP], self.voice.description)
 
-    def invite_cancelled(self, cancel: Request | None) -> None:
+    def answer_sent(self) -> None:
+        """Never: nothing is said reliably."""
+
+    def invite_cancelled(self, request: Request | None) -> None:
         """From the session: they gave up."""
         self._end()
 

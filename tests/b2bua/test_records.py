@@ -11,7 +11,7 @@ from softswitch.plugin.media import MediaReport
 from softswitch.plugin.observer import Observer
 from softswitch.plugin.record import MediaStream
 from softswitch.policy.chain import Policy
-from softswitch.testing.media import SeeingEngine
+from softswitch.testing.media import CountingEngine, SeeingEngine, SlowEngine
 
 CAUSE = 'Q.850;cause=16;text="Bye"'
 
@@ -240,6 +240,103 @@ def test_policies_hear_of_what_the_stop_has_ended(make_stage, delay):
     stage.run(1)
     assert refused.statuses == []
     assert len(stage.records) == 1
+
+
+@attrs.define
+class Billing(Observer):
+    """Notes when it is told that calls were answered."""
+
+    began: list[float] = attrs.Factory(list)
+
+    def call_answered(self, record):
+        self.began.append(record.answered)
+
+
+def held(stage, delay=0.0):
+    """A call that was answered while the caller's PRACK, which that waits for, is lost or on its
+    way (RFC 3262 3): the caller's line, the callee, and who bills it."""
+    billing = Billing()
+    stage.house.policies.observe(Policy("billing", billing))
+    alice, bob = stage.phone("alice"), stage.phone("bob")
+    alice.can("100rel")
+    line = alice.call("bob")
+    line.reliable.pracks = delay > 0
+    stage.network.delay = delay
+    bob.ring(183, sdp=bob.sdp())
+    bob.answer()
+    return line, bob, billing
+
+
+def test_a_cancel_crosses_an_answer_that_was_held_back(make_stage):
+    """Nobody has been answered, and nobody pays: the caller was told 487."""
+    stage = make_stage()
+    line, bob, billing = held(stage, delay=0.1)
+    stage.run(0.15)
+    line.cancel([("Reason", CAUSE)])
+    stage.run(3)
+    (record,) = stage.records
+    assert line.statuses == [183, 487]
+    assert (record.answered, record.status, record.hung_up) == (None, 487, "caller")
+    assert bob.line.got("BYE").get("Reason") == CAUSE
+    assert record.causes == [CAUSE]
+    assert billing.began == []
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [("caller", 487), ("callee", 480), ("switch", 504), ("stop", 503)]
+)
+def test_who_ends_a_call_whose_answer_is_held_back(make_stage, who, status):
+    """The record says what the caller was told."""
+    stage = make_stage()
+    line, bob, billing = held(stage)
+    if who == "stop":
+        stage.house.switch.shut()
+    elif who != "switch":
+        (line if who == "caller" else bob.line).request("BYE", [("Reason", CAUSE)])
+    stage.run(40)
+    (record,) = stage.records
+    assert line.statuses == [183, status]
+    assert (record.answered, record.status) == (None, status)
+    assert record.hung_up == {"stop": "switch"}.get(who, who)
+    assert billing.began == []
+    assert bob.line.over
+
+
+def test_an_answer_that_was_held_back_leaves(make_stage):
+    """The call has been answered when the caller is told."""
+    stage = make_stage()
+    line, bob, billing = held(stage, delay=0.1)
+    stage.run(5)
+    line.request("BYE")
+    stage.run(5)
+    (record,) = stage.records
+    assert line.statuses == [183, 200]
+    assert record.answered > record.attempts[0].answered
+    assert billing.began == [record.answered]
+    assert (record.status, record.hung_up) == (200, "caller")
+    assert bob.line.over
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_pick_up_finds_a_caller_who_has_to_acknowledge_something(make_stage, told):
+    """What answers the caller would be held back as well, be it for what the media engine has
+    still: 491, and the call is as it was."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=9))
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    alice.can("100rel")
+    line = alice.call("bob")
+    line.reliable.pracks = False
+    stage.run(3)
+    bob.ring(183, sdp=bob.sdp())
+    stage.run(3 if told else 0)
+    taken = carol.call("bob", fields=[("Replaces", bob.line.replaces)])
+    assert taken.statuses == [491]
+    stage.run(3)
+    line.reliable.prack(line.responses[-1])
+    bob.answer()
+    stage.run(3)
+    assert line.stands
+    line.request("BYE")
 
 
 def test_no_prack_for_what_rings(make_stage):

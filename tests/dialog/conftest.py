@@ -252,6 +252,9 @@ class Alone:
     def invite_received(self, request):
         self.told.append(("invited", request.body))
 
+    def answer_sent(self):
+        self.told.append(("sent",))
+
     def invite_cancelled(self, cancel):
         self.told.append(("cancelled", cancel and cancel.method))
 

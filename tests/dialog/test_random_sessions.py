@@ -177,6 +177,9 @@ class User:
     def invite_received(self, request):
         self._later(self.act)
 
+    def answer_sent(self):
+        pass
+
     def invite_cancelled(self, cancel):
         if self.session.data.life == "ended":
             self._end()

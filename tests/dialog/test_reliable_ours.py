@@ -124,8 +124,9 @@ def test_an_accepted_invite_waits_for_the_prack(alone):
     alone.expect(200)
     accepted = alone.expect(200)
     assert accepted.cseq.method == "INVITE"
+    assert alone.told == [("sent",)]
     alone.acknowledge(accepted)
-    assert alone.told == [("acknowledged", b"")]
+    assert alone.told == [("sent",), ("acknowledged", b"")]
     assert session.idle
 
 
@@ -158,7 +159,7 @@ def test_an_accepted_invite_waits_for_a_description_that_waits_itself(alone):
     alone.prack(progress)
     assert [alone.expect(200).cseq.method for _ in "12"] == ["PRACK", "INVITE"]
     alone.run(40)
-    assert alone.told == [("ended", "No ACK")]
+    assert alone.told == [("sent",), ("ended", "No ACK")]
 
 
 def test_an_accepted_invite_waits_for_nothing_without_a_description(alone):
@@ -176,18 +177,18 @@ def test_an_accepted_invite_waits_for_nothing_without_a_description(alone):
 
 
 def test_no_prack_for_what_holds_the_answer_back(alone):
-    """504, and the user who believed the session begun hears of its end."""
+    """504, and the user hears of it."""
     session = alone.be_called(SUPPORTED, body=b"offer")
     ringing(alone)
     session.accept([], b"")
     alone.run(40)
-    assert alone.told == [("ended", "No PRACK")]
+    assert alone.told == [("cancelled", None)]
     assert alone.statuses[-1] == 504
 
 
 @pytest.mark.parametrize("how", ["CANCEL", "BYE"])
 def test_the_caller_gives_up_while_the_answer_is_held_back(alone, how):
-    """487, and the user hears that the session has ended."""
+    """487, and the user hears of it: the session has not begun."""
     session = alone.be_called(SUPPORTED, body=b"offer")
     ringing(alone)
     session.accept([], b"")
@@ -196,7 +197,7 @@ def test_the_caller_gives_up_while_the_answer_is_held_back(alone, how):
     else:
         alone.ask("BYE")
     assert sorted((alone.expect(200).status, alone.expect(487).status)) == [200, 487]
-    assert alone.told == [("ended", how)]
+    assert alone.told == [("cancelled", how)]
     alone.run(40)
     assert alone.peer.times(183) == [0]
 
