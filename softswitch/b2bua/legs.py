@@ -316,7 +316,9 @@ class Legs:
         and its ports, so that it can go back as if nothing had been."""
         self._data.hunt.tries += 1
         name = f"b{self._data.hunt.tries}"
-        self._data.loan = Loan(lender._data.id, name, leg.name)
+        here, there = self._data.record, lender._data.record
+        self._data.loan = Loan(lender._data.id, name, leg.name, (here.call_group, there.call_group))
+        join(there, here)
         self._lender = lender
         lender._let_go_of(leg)
         self._take(leg, name)
@@ -345,6 +347,7 @@ class Legs:
         if lender._data.state is State.ENDED:
             self._end(leg)
             return
+        self._data.record.call_group, lender._data.record.call_group = loan.groups
         lender._take(leg, loan.was)
         if was_early and life is Life.CONFIRMED:  # it has been answered: there is no way back
             lender._user.replaced()

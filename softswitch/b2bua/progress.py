@@ -52,11 +52,13 @@ class Loan:
     :ivar call: the other call's id.
     :ivar name: the leg's name here.
     :ivar was: its name there.
+    :ivar groups: ``call_group`` of the record here, and of that there, if nothing comes of it.
     """
 
     call: str
     name: str
     was: str
+    groups: tuple[str, str]
 
 
 @attrs.define

@@ -187,6 +187,59 @@ def test_a_pick_up_is_one_group(stage):
     assert [record.call_group for record in stage.records] == [first, first]
 
 
+def talkers(stage):
+    """Alice talks to Bob: all three phones, both lines, and the call's id."""
+    phones = [stage.phone(name) for name in ("alice", "bob", "carol")]
+    for phone in phones:
+        phone.can("replaces")
+        phone.answers["INVITE"] = 200
+    alice, bob, _ = phones
+    line = alice.call("bob")
+    stage.run(3)
+    bob.answer()
+    stage.run(5)
+    return *phones, line, bob.line, next(iter(stage.house.switch.calls))
+
+
+def test_a_transferor_leaves_its_other_call_before_the_target_has_come_over(make_stage):
+    """As many phones do, right after the REFER: the record of that call is told before the calls
+    are one, and yet has their group; so has each further one."""
+    stage = make_stage()
+    _, bob, carol, line, far, first = talkers(stage)
+    for transferor, target in ((bob, carol), (carol, bob)):
+        second = transferor.call(target.name)
+        stage.run(1)
+        target.answer()
+        stage.run(1)
+        stage.network.delay = 0.05
+        far.refer(transferor.uri(target.name), second)
+        second.request("BYE")
+        stage.run(5)
+        stage.network.delay = 0
+        far = target.line
+        assert line.stands
+        assert far.stands
+    line.request("BYE")
+    assert [record.call_group for record in stage.records] == [first] * 3
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_who_is_picked_up_leaves_before_it_is_done(make_stage, status):
+    """The same, and the record is told even where nothing comes of it."""
+    stage = make_stage()
+    alice, _, carol, line, far, first = talkers(stage)
+    line.answers["INVITE"] = 0
+    taken = carol.call("bob", fields=[("Replaces", far.replaces)])
+    far.request("BYE")
+    assert len(stage.records) == 1
+    line.respond(status, sdp=alice.sdp() if status == 200 else b"")
+    stage.run(1)
+    assert taken.statuses == [status]
+    if taken.stands:
+        taken.request("BYE")
+    assert [record.call_group for record in stage.records] == [first] * 2
+
+
 def test_a_take_over_that_fails_is_none(stage):
     """Calls that have nothing to do with each other afterwards are no group."""
     alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
