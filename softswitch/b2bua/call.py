@@ -269,10 +269,7 @@ class Call(HuntingCall):
         self._shared.handed_over(self, transaction, decision, self._shared.observer)
 
     def _turn_away(self, decision: Redirect | Reject) -> None:
-        if isinstance(decision, Redirect):
-            self._fail("switch", decision.status, None, crossing.contacts(decision.contacts))
-        else:
-            self._fail("switch", decision.status, decision.reason, list(decision.headers.items()))
+        self._fail("switch", decision.status, *crossing.refusal(decision))
 
     def _answer(self, leg: Leg, response: Response) -> None:
         self.data.joined = leg.name
@@ -331,9 +328,7 @@ class Call(HuntingCall):
         self._finish("switch", self.data.record.status, "Replaced")
 
     def _shut_late(self, why: str, _: int) -> None:
-        self._stop_transfer()
-        self.legs.say_goodbye(None, [])
-        self._finish("switch", self.data.record.status, why)
+        self._hang_up(None, None, why)
 
     # Helpers.
 

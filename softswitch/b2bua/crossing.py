@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from softswitch.b2bua import verstat
 from softswitch.errors import MediaError, SdpSyntaxError
+from softswitch.plugin.decisions import Redirect, Reject
 from softswitch.plugin.profile import DEFAULT, Profile
 from softswitch.sip import digest
 from softswitch.sip.compose import seal
@@ -63,6 +64,13 @@ def reasons(message: Message | None, to: Profile = DEFAULT) -> list[Field]:
 def contacts(uris: Iterable[str]) -> list[Field]:
     """The Contact fields of a redirection."""
     return [("Contact", f"<{uri}>") for uri in uris]
+
+
+def refusal(decision: Redirect | Reject) -> tuple[str | None, list[Field]]:
+    """The reason phrase and the fields by which a policy turns a caller away."""
+    if isinstance(decision, Redirect):
+        return None, contacts(decision.contacts)
+    return decision.reason, list(decision.headers.items())
 
 
 def describing(message: Message) -> list[Field]:
