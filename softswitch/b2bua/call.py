@@ -163,7 +163,7 @@ class Call(HuntingCall):
         """One side hung up or was found dead; a transferor may, and who is not talking yet."""
         loan, transfer = self.data.loan, self._transfer
         if loan is not None and leg.name == loan.name:
-            self._not_joined(480, reason)
+            self._not_joined(480, reason, request=request)
         elif transfer is None or not transfer.let_go(leg, self.legs.far_of(leg)):
             self.fire(Event.HUNG_UP, leg, request, reason)
         else:
@@ -280,6 +280,9 @@ class Call(HuntingCall):
         record = self.data.record
         progress.note_answer(record, self._shared.clock.seconds())
         self._shared.observer.call_answered(record)
+
+    def _talk(self) -> None:
+        self._note_answer()
         self.legs.talk()
 
     def _fail_best(self) -> None:
@@ -322,6 +325,8 @@ class Call(HuntingCall):
         self._finish("switch", status, why)
 
     def _leave(self) -> None:
+        if self.caller.session.data.life is Life.CONFIRMED and self.data.record.answered is None:
+            self._note_answer()
         self._hunt.stop([ELSEWHERE], "Call completed elsewhere")
         self.legs.unbridge(self.data.joined)
         self.legs.say_goodbye(None, [])
@@ -363,13 +368,13 @@ Call.TABLE = {
     (State.ASKING, Event.PICKED_UP): (State.HUNTING, Call._take_over),
     (State.ASKING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ASKING, Event.SHUT): (State.ENDED, Call._shut_early),
-    (State.HUNTING, Event.BRIDGED): (State.TALKING, Call._note_answer),
+    (State.HUNTING, Event.BRIDGED): (State.TALKING, Call._talk),
     (State.HUNTING, Event.REPLACED): (State.ENDED, Call._leave),
     (State.HUNTING, Event.ANSWERED): (State.ANSWERING, Call._answer),
     (State.HUNTING, Event.EXHAUSTED): (State.ENDED, Call._fail_best),
     (State.HUNTING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.HUNTING, Event.SHUT): (State.ENDED, Call._shut_early),
-    (State.ANSWERING, Event.BRIDGED): (State.TALKING, Call._note_answer),
+    (State.ANSWERING, Event.BRIDGED): (State.TALKING, Call._talk),
     (State.ANSWERING, Event.EXHAUSTED): (State.ENDED, Call._fail_best),
     (State.ANSWERING, Event.CANCELLED): (State.ENDED, Call._cancel),
     (State.ANSWERING, Event.HUNG_UP): (State.ENDED, Call._lose_callee),

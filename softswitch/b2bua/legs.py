@@ -233,7 +233,8 @@ class Legs:
         for name in list(self.bridges):
             self.unbridge(name)
         shared, session = self._shared, self._data.id
-        if shared.witness is not None and self._data.record.answered is not None:
+        talked = self._data.record.answered is not None and self._data.joined
+        if shared.witness is not None and talked:
             # With all of its ports, so that what follows has nothing left to do.
             shared.witness.conclude(session)
         for name in list(self._legs):
@@ -354,7 +355,8 @@ class Legs:
         elif was_early and life is Life.ENDED:
             lender._user.leg_cancelled(leg, request)
         elif life is Life.ENDED:
-            lender._user.leg_hung_up(leg, None, "Gone Meanwhile")
+            reason = "Gone Meanwhile" if request is None else request.method
+            lender._user.leg_hung_up(leg, request, reason)
 
     def keep(self) -> None:
         """The leg stays here; the call that lent it ends."""

@@ -403,3 +403,82 @@ def test_no_prack_for_what_rings(make_stage):
     (record,) = stage.records
     assert line.statuses[-1] == record.status == 504
     assert (record.hung_up, record.reason) == ("switch", "No PRACK")
+
+
+def ringing(stage):
+    """A call that rings, who bills it, who is to pick it up, and how."""
+    billing = Billing()
+    stage.house.policies.observe(Policy("billing", billing))
+    alice, bob, carol = (stage.phone(name) for name in ("alice", "bob", "carol"))
+    line = alice.call("bob")
+    stage.run(3)
+    bob.ring()
+    stage.run(3)
+    return line, billing, carol, [("Replaces", f"{bob.line.replaces};early-only")]
+
+
+def test_a_ringing_call_that_is_picked_up_has_been_answered(make_stage):
+    """The caller was told 200, and talks: so says her record, and whoever bills her hears of it.
+    What the media engine has seen is in the other record."""
+    stage = make_stage(engine=lambda clock: SeeingEngine(clock, 0.5))
+    line, billing, carol, replaces = ringing(stage)
+    taken = carol.call("bob", fields=replaces)
+    stage.run(10)
+    assert line.statuses == [180, 200]
+    taken.request("BYE")
+    stage.run(5)
+    picked_up, other = stage.records
+    assert picked_up.answered == picked_up.ended == other.answered
+    assert (picked_up.status, picked_up.hung_up) == (200, "switch")
+    assert picked_up.reason == "Replaced"
+    assert billing.began == [picked_up.answered, other.answered]
+
+
+def test_a_pick_up_is_given_up_when_the_caller_has_been_answered(make_stage):
+    """She was told 200, and then BYE: she has not hung up."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=3))
+    line, billing, carol, replaces = ringing(stage)
+    taken = carol.call("bob", fields=replaces)
+    while line.statuses != [180, 200]:
+        stage.run(0.05)
+    assert taken.statuses == []
+    taken.cancel()
+    stage.run(5)
+    picked_up, other = stage.records
+    assert line.over
+    assert (picked_up.status, picked_up.hung_up) == (200, "switch")
+    assert (other.status, other.hung_up, other.answered) == (487, "caller", None)
+    assert billing.began == [picked_up.answered]
+
+
+@pytest.mark.parametrize("how", ["CANCEL", "BYE"])
+def test_a_caller_gives_up_while_being_picked_up(make_stage, how):
+    """She has hung up, and says why; whoever picks up is told 487."""
+    stage = make_stage(engine=lambda clock: SlowEngine(CountingEngine(), clock, seed=3))
+    line, billing, carol, replaces = ringing(stage)
+    taken = carol.call("bob", fields=replaces)
+    if how == "CANCEL":
+        line.cancel([("Reason", CAUSE)])
+    else:
+        line.request("BYE", [("Reason", CAUSE)])
+    stage.run(5)
+    picked_up = stage.records[0]
+    assert line.statuses == [180, 487]
+    assert (picked_up.status, picked_up.hung_up, picked_up.answered) == (487, "caller", None)
+    assert picked_up.causes == [CAUSE]
+    assert taken.statuses == [487]
+    assert billing.began == []
+
+
+def test_the_far_party_hangs_up_while_being_picked_up(make_stage):
+    """She has hung up, and the other side hears why; nobody was gone meanwhile."""
+    stage = make_stage()
+    _, _, carol, line, far, _ = talkers(stage)
+    line.answers["INVITE"] = 0
+    taken = carol.call("alice", fields=[("Replaces", far.replaces)])
+    line.request("BYE", [("Reason", CAUSE)])
+    stage.run(1)
+    assert far.got("BYE").get("Reason") == CAUSE
+    assert taken.statuses == [480]
+    record = stage.records[0]
+    assert (record.hung_up, record.reason, record.causes) == ("caller", "BYE", [CAUSE])
