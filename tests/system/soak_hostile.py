@@ -19,9 +19,9 @@ from hostile import MESSAGES, besiege, corpus
 
 #: Growth of the memory of a process after its first quarter that is taken for noise.
 GREATEST_GROWTH = 0.05
-#: Switches that one process has besieged before all its caches are full: below that, nothing is
-#: said of its memory.
-SETTLED = 40
+#: Switches that one process has besieged before all its caches are full, and as many that have to
+#: follow: else nothing is said of its memory.
+SETTLED = 400
 
 FUZZER = """
 import sys
