@@ -80,7 +80,7 @@ def test_a_reload_changes_what_is_written(tmp_path: Path):
         proofs = [message for message in wire if "Authorization: Digest" in message]
         assert proofs
         assert all('response="****' in message for message in proofs)
-        assert {line["part"] for line in lines()} == {"api", "calls", "ops", "twisted", "wire"}
+        assert {line["part"] for line in lines()} == {"calls", "ops", "twisted", "wire"}
         switch.send_signal(signal.SIGTERM)
         assert switch.wait(15) == 0
         assert lines()[-1]["text"] == "Server Shut Down."
