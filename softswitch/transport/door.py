@@ -270,11 +270,13 @@ class Door:
         return self._guesses.are_known(source_of(flow.remote_host), account)
 
     def turns_down(self, flow: Flow, account: str, proven: bool) -> bool:
-        """Whether so many have failed that the next one is not judged, be it right or wrong."""
-        now, source = self._clock.monotonic(), source_of(flow.remote_host)
-        if not self._guesses.exceed(source, account, proven or flow.reliable, now):
+        """Whether so many have failed that the next one is not judged, be it right or wrong; for a
+        stranger's score it has failed."""
+        now, host, proven = self._clock.monotonic(), flow.remote_host, proven or flow.reliable
+        if not self._guesses.exceed(source_of(host), account, proven, now):
             return False
         self.counters["not judged: failed logins"] += 1
+        self._score(host, self._settings.points.failed_login, "failed logins", proven)
         return True
 
     def failed(self, flow: Flow, account: str, proven: bool) -> None:

@@ -120,6 +120,18 @@ def test_guessed_passwords(name):
         assert good.registered == 200
 
 
+def test_passwords_that_are_not_judged_any_more():
+    """Ten a second: points flow off meanwhile, and the eleventh is not judged, for so many have
+    failed; it is a failure all the same."""
+    with Stage() as stage:
+        guesser = stage.phone("alice", password="wrong", register=False)
+        for _ in range(100):
+            guesser.register()
+            stage.run(0.1)
+        (ban,) = stage.house.transport.door.bans.all()
+        assert (ban.network, ban.why, ban.proven) == (guesser.host, "failed logins", True)
+
+
 def test_a_challenge_for_another_host_proves_nothing():
     """Who forges a source does not see the nonce that goes there, and his own does not do."""
     with Stage() as stage:
