@@ -103,6 +103,8 @@ class Connection(Machine):
         address literals, in lower case; of a peer to which we have connected, the name alone that
         was wanted of it.
     :ivar owner: told what comes of it.
+    :ivar known: whether its peer is: then keep-alives are enough of him, as of a trunk's spare
+        connection; a stranger has to say something.
     :ivar heard: set when something whole has come; cleared by whoever looks for idle ones.
     :ivar quiet_since: that one's note of when it was heard last, seconds.
     """
@@ -118,6 +120,7 @@ class Connection(Machine):
         "_timer",
         "flow",
         "heard",
+        "known",
         "names",
         "owner",
         "quiet_since",
@@ -143,6 +146,7 @@ class Connection(Machine):
         # Seconds in which a whole message must have come once the connection stands; 0 for ever.
         self._silence = 0.0
         self.owner = owner
+        self.known = False
         self.heard = True
         self.quiet_since = 0.0
         self._clock = clock
@@ -195,7 +199,7 @@ class Connection(Machine):
                     self._wait(self._patience.message_seconds)
                 return
             self.heard = True
-            if frames.count(KEEPALIVE) < len(frames):
+            if self.known or frames.count(KEEPALIVE) < len(frames):
                 self._stop_waiting()
             for frame in frames:
                 if frame is not KEEPALIVE:

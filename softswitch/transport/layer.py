@@ -217,7 +217,8 @@ class TransportLayer:
             stream.abort()
             return None
         connection = self._connection(name, host, port)
-        if not self.door.knows(host, port):
+        connection.known = self.door.knows(host, port)
+        if not connection.known:
             self.guests.add(connection)
         if greets:
             connection.greeting(stream)

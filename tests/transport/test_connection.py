@@ -223,6 +223,15 @@ def test_a_peer_that_connects_and_says_nothing(switch, phone, request_bytes):
     assert switch.clock.idle
 
 
+def test_pings_are_enough_of_a_peer_who_is_known(switch):
+    """A trunk may hold a connection in reserve, on which nothing has come yet."""
+    switch.layer.door.called("10.0.0.8")
+    spare = switch.network.attach("10.0.0.8", 5060, "TCP")
+    spare.send(b"\r\n\r\n", SWITCH)
+    switch.clock.run(100)
+    assert spare.peers == [SWITCH]
+
+
 def test_a_ping_begins_no_message_and_ends_none(switch, request_bytes):
     """What has begun behind it has its own deadline, which further bytes do not put off."""
     phone = switch.network.attach(*PHONE, "TCP")
