@@ -221,8 +221,7 @@ class Door:
         return self.registered.from_host(host) or self._has_token(host, True)
 
     def bars(self, host: str) -> bool:
-        """Whether a host is banned now by order, or with evidence, so that it may not even have
-        connections."""
+        """Whether a host is banned by order, or with evidence: it may not even have connections."""
         if self._trusted.find(host):
             return False
         ban = self.bans.find(host)
@@ -270,8 +269,7 @@ class Door:
         return self._guesses.are_known(source_of(flow.remote_host), account)
 
     def turns_down(self, flow: Flow, account: str, proven: bool) -> bool:
-        """Whether so many have failed that the next one is not judged, be it right or wrong; for a
-        stranger's score it has failed."""
+        """Whether so many have failed that the next one is not judged: it counts as one of them."""
         now, host, proven = self._clock.monotonic(), flow.remote_host, proven or flow.reliable
         if not self._guesses.exceed(source_of(host), account, proven, now):
             return False
