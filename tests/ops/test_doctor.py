@@ -92,14 +92,14 @@ def test_a_port_that_is_taken(patient, transport):
     assert found.remedy
 
 
-def test_a_port_that_we_serve(patient):
-    """It is the one that runs with the state directory of the configuration."""
-    looked_at = patient(listen='bind = "127.34.1.4"\nport = 5072')
+def served(looked_at, port, before=""):
+    """What doctor finds of a UDP port that another process serves, and that one's number.
+
+    :param before: what the process does first.
+    """
     serve = (
-        "from pathlib import Path; from softswitch.ops.pidfile import PidFile;"
-        f"PidFile(Path({str(looked_at.config.state_directory / 'softswitch.pid')!r})).take();"
-        "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM);"
-        "s.bind(('127.34.1.4', 5072)); print('bound', flush=True); sys.stdin.read()"
+        f"{before}import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM);"
+        f"s.bind(('127.34.1.4', {port})); print('bound', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", serve, "softswitch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -109,30 +109,30 @@ def test_a_port_that_we_serve(patient):
         (found,) = examine.ports(looked_at)
         assert switch.stdin is not None
         switch.stdin.close()
-    assert (found.state, found.found) == (
+    return found.state, found.found, switch.pid
+
+
+def test_a_port_that_we_serve(patient):
+    """It is the one that runs with the state directory of the configuration."""
+    looked_at = patient(listen='bind = "127.34.1.4"\nport = 5072')
+    state, found, pid = served(
+        looked_at,
+        5072,
+        "from pathlib import Path; from softswitch.ops.pidfile import PidFile;"
+        f"PidFile(Path({str(looked_at.config.state_directory / 'softswitch.pid')!r})).take();",
+    )
+    assert (state, found) == (
         "OK",
-        f"udp port 5072 of 127.34.1.4 is served by us, process {switch.pid}",
+        f"udp port 5072 of 127.34.1.4 is served by us, process {pid}",
     )
 
 
 def test_a_port_that_another_switch_serves(patient):
     """One with another state directory is not ours; it is named."""
-    looked_at = patient(listen='bind = "127.34.1.4"\nport = 5073')
-    serve = (
-        "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM);"
-        "s.bind(('127.34.1.4', 5073)); print('bound', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", serve, "softswitch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as switch:
-        assert switch.stdout is not None
-        switch.stdout.readline()
-        (found,) = examine.ports(looked_at)
-        assert switch.stdin is not None
-        switch.stdin.close()
-    assert (found.state, found.found) == (
+    state, found, pid = served(patient(listen='bind = "127.34.1.4"\nport = 5073'), 5073)
+    assert (state, found) == (
         "FAIL",
-        f"udp port 5073 of 127.34.1.4 is taken by another switch, process {switch.pid}",
+        f"udp port 5073 of 127.34.1.4 is taken by another switch, process {pid}",
     )
 
 

@@ -30,12 +30,11 @@ def stage():
         made.run(40)
 
 
-def register(stage, number, credentials="", via="", name="dave", port=5060):
-    """Send a REGISTER from a stranger's datagram."""
-    peer = stage.peer(SOURCE, port=port)
+def wish(stage, peer, number, credentials="", name="dave"):
+    """A REGISTER of somebody's, in whosever name."""
     uri = f"sip:{name}@{stage.address[0]}"
     fields = [("Authorization", credentials)] if credentials else []
-    request = peer.request(
+    return peer.request(
         "REGISTER",
         f"sip:{stage.address[0]}",
         caller=f"<{uri}>;tag={number}",
@@ -43,6 +42,12 @@ def register(stage, number, credentials="", via="", name="dave", port=5060):
         call_id=f"g{number}",
         fields=fields,
     )
+
+
+def register(stage, number, credentials="", via="", name="dave", port=5060):
+    """Send a REGISTER from a stranger's datagram."""
+    peer = stage.peer(SOURCE, port=port)
+    request = wish(stage, peer, number, credentials, name)
     if via:
         request = request.replaced("Via", [f"{request.get('Via')};{via}"])
     peer.send(request)
@@ -125,17 +130,8 @@ def test_who_is_registered_may_not_guess_either(stage):
     dave = stage.dave
     before = len(stage.pbx.registers)
     for number in range(40):
-        uri = f"sip:erin@{stage.address[0]}"
         credentials = MADE_UP.format(number, number).replace("dave", "erin")
-        request = dave.request(
-            "REGISTER",
-            f"sip:{stage.address[0]}",
-            caller=f"<{uri}>;tag={number}",
-            to=f"<{uri}>",
-            call_id=f"g{number}",
-            fields=[("Authorization", credentials)],
-        )
-        dave.send(request)
+        dave.send(wish(stage, dave, number, credentials, "erin"))
     assert len(stage.pbx.registers) - before == 10
     assert not stage.house.transport.door.bans.all()
     assert stage.house.transport.door.counters["not judged: failed logins"] == 30
